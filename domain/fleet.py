@@ -1,0 +1,46 @@
+"""Clusters, flavors, pools and nodes: where jobs run."""
+
+from dataclasses import dataclass
+
+CPU_FLAVOR = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """A kind of accelerator slice. One device of it is ``milli`` thousandths of a GPU.
+
+    The flavor ``cpu`` has no devices; its unit is one CPU core, and ``milli`` is 1000 a core.
+    """
+
+    name: str
+    title: str
+    milli: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine, or a share of one. ``devices`` maps a flavor to the number of its devices here."""
+
+    name: str
+    devices: dict[str, int]
+    cpus: int
+    memory_bytes: int
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a cluster has now, as its driver sees it. ``notes`` are sentences for people, such as a limit not enforced."""
+
+    nodes: tuple[Node, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Bytes of a log from ``offset``; ``end`` is where the next read starts; ``complete`` once no more will come."""
+
+    data: bytes
+    offset: int
+    end: int
+    complete: bool

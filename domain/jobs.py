@@ -1,0 +1,212 @@
+"""Jobs, tasks and attempts: what they ask for, and every state they may be in.
+
+Everything that decides which state may follow which lives in the two tables of this file; every other part asks them.
+A row's state is the queue of the step that takes it on (see ``lifecycle``).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.ids import AttemptId
+
+
+class JobState(StrEnum):
+    """State of a job and of a task. ``held`` is only for people and gates."""
+
+    PENDING = "pending"
+    HELD = "held"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def final(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+class AttemptState(StrEnum):
+    """State of one try. ``lost`` is a cluster out of sight, still booked; ``vanished`` is proven gone without a result."""
+
+    DISPATCHING = "dispatching"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    LOST = "lost"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    PREEMPTED = "preempted"
+    NODE_FAILED = "node_failed"
+    VANISHED = "vanished"
+
+    @property
+    def final(self) -> bool:
+        return not ATTEMPT_TRANSITIONS[self]
+
+
+_J, _A = JobState, AttemptState
+
+# A preempted, vanished or requeued attempt puts its task back to pending from wherever it was.
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    _J.PENDING: frozenset({_J.HELD, _J.STARTING, _J.CANCELLED, _J.FAILED}),
+    _J.HELD: frozenset({_J.PENDING, _J.CANCELLED, _J.FAILED}),
+    _J.STARTING: frozenset({_J.PENDING, _J.RUNNING, _J.STOPPING, _J.SUCCEEDED, _J.FAILED, _J.CANCELLED, _J.TIMED_OUT}),
+    _J.RUNNING: frozenset({_J.PENDING, _J.STOPPING, _J.SUCCEEDED, _J.FAILED, _J.CANCELLED, _J.TIMED_OUT}),
+    _J.STOPPING: frozenset({_J.PENDING, _J.SUCCEEDED, _J.FAILED, _J.CANCELLED, _J.TIMED_OUT}),
+    _J.SUCCEEDED: frozenset(),
+    _J.FAILED: frozenset(),
+    _J.CANCELLED: frozenset(),
+    _J.TIMED_OUT: frozenset(),
+}
+
+_ENDS = frozenset({_A.SUCCEEDED, _A.FAILED, _A.CANCELLED, _A.TIMED_OUT, _A.PREEMPTED, _A.NODE_FAILED, _A.VANISHED})
+
+# An attempt may be first seen in any later state, since steps are observed and not commanded.
+ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
+    _A.DISPATCHING: frozenset({_A.STARTING, _A.RUNNING, _A.STOPPING, _A.LOST}) | _ENDS,
+    _A.STARTING: frozenset({_A.RUNNING, _A.STOPPING, _A.LOST}) | _ENDS,
+    _A.RUNNING: frozenset({_A.STOPPING, _A.LOST}) | _ENDS,
+    _A.STOPPING: frozenset({_A.LOST}) | _ENDS,
+    _A.LOST: frozenset({_A.STARTING, _A.RUNNING, _A.STOPPING}) | _ENDS,
+    **{end: frozenset() for end in _ENDS},
+}
+
+LIVE_ATTEMPTS = frozenset(state for state in AttemptState if ATTEMPT_TRANSITIONS[state])
+LIVE_JOBS = frozenset(state for state in JobState if TRANSITIONS[state])
+
+# What a task becomes when its attempt ends. None: back to pending if the job is restartable, else failed.
+TASK_AFTER: dict[AttemptState, JobState | None] = {
+    _A.SUCCEEDED: _J.SUCCEEDED,
+    _A.FAILED: _J.FAILED,
+    _A.CANCELLED: _J.CANCELLED,
+    _A.TIMED_OUT: _J.TIMED_OUT,
+    _A.PREEMPTED: None,
+    _A.NODE_FAILED: None,
+    _A.VANISHED: None,
+}
+
+
+def move(old: JobState, new: JobState) -> JobState:
+    """``new``, if it may follow ``old``. A forbidden move is a bug, not bad input: it asserts."""
+    assert new in TRANSITIONS[old], f"a job cannot go from {old} to {new}"
+    return new
+
+
+def move_attempt(old: AttemptState, new: AttemptState) -> AttemptState:
+    """``new``, if it may follow ``old``; asserts like ``move``."""
+    assert new in ATTEMPT_TRANSITIONS[old], f"an attempt cannot go from {old} to {new}"
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one node of a job needs; ``nodes`` multiplies all of it.
+
+    ``flavors`` is a preference list. ``gpus`` is the number of devices of the flavor per node, and 0 for ``cpu``.
+    """
+
+    flavors: tuple[str, ...]
+    gpus: int
+    nodes: int
+    cpus: int
+    memory_bytes: int
+    walltime_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """Task indices ``first, first + step, …`` up to ``last``; at most ``parallel`` of them run at once (None: no limit)."""
+
+    first: int
+    last: int
+    step: int = 1
+    parallel: int | None = None
+
+    def __len__(self) -> int:
+        return (self.last - self.first) // self.step + 1
+
+    def indices(self) -> range:
+        return range(self.first, self.last + 1, self.step)
+
+    def __str__(self) -> str:
+        step = f":{self.step}" if self.step != 1 else ""
+        parallel = f"%{self.parallel}" if self.parallel else ""
+        return f"{self.first}-{self.last}{step}{parallel}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A validated job file. Exactly one of ``run`` (a shell script) and ``command`` (an argument list) is set."""
+
+    project: str
+    name: str
+    resources: Resources
+    run: str | None = None
+    command: tuple[str, ...] = ()
+    array: Array | None = None
+    qos: str = "normal"
+    image: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    source: str | None = None  # sha256 of the packed directory, uploaded before
+    outputs: tuple[str, ...] = ()
+    restartable: bool = False
+    stop_signal: str = "SIGTERM"
+    grace_ms: int = 10_000
+    held: bool = False
+
+    @property
+    def tasks(self) -> int:
+        return 1 if self.array is None else len(self.array)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The part of an attempt that runs on one node: which devices of the flavor it was given."""
+
+    node: str
+    devices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All a driver needs to start an attempt. ``placements[rank]`` is the node of that rank."""
+
+    attempt: AttemptId
+    spec: JobSpec
+    flavor: str
+    placements: tuple[Placement, ...]
+    project_id: int
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One collected file: its path relative to the job's working directory, size and checksum."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a driver sees of one attempt now. Times are the driver's own clock, in ms since the epoch.
+
+    ``state`` is starting, running, stopping or an end. ``detail`` is a sentence for people, empty if all is plain.
+    """
+
+    attempt: AttemptId
+    state: AttemptState
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    detail: str = ""
+    out_of_memory: bool = False
+    outputs: tuple[Output, ...] = ()
