@@ -22,7 +22,9 @@ class BarayError(Exception):
 
     code = "error"
 
-    def __init__(self, message: str, field: str | None = None, *, fix: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, field: str | None = None, *, fix: str | None = None, code: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.faults: tuple[Fault, ...] = (Fault(message, field, fix),)

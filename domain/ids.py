@@ -39,7 +39,9 @@ def parse_task(text: str) -> TaskId:
     """Read ``1842`` or ``1842_7``. Raises Invalid for anything else."""
     match = _PATTERN.fullmatch(text)
     if match is None or match["number"] is not None:
-        raise Invalid(f"{text[:40]!r} is no job id", "job", fix="use a job id such as 1842, or a task id such as 1842_7")
+        raise Invalid(
+            f"{text[:40]!r} is no job id", "job", fix="use a job id such as 1842, or a task id such as 1842_7"
+        )
     return TaskId(int(match["job"]), None if match["index"] is None else int(match["index"]))
 
 

@@ -1,0 +1,1 @@
+"""DECIDE who may hold and spend what. Pure: integers in, decisions and ledger transactions out."""

@@ -1,0 +1,9 @@
+"""The tables, by subject. Money is micro-SU, GPU amounts thousandths, times ms since the epoch, all integers.
+
+What the database can hold as a constraint, it does: one live attempt a task, no device given twice, no book below zero.
+"""
+
+from store.tables import accounts, fleet, jobs, ledger, service
+from store.tables.base import Base
+
+__all__ = ["Base", "accounts", "fleet", "jobs", "ledger", "service"]

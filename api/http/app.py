@@ -1,0 +1,87 @@
+"""Builds the application: every route with its permission, or it does not start."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from api.http import problems
+from api.http.guard import Call, look
+from api.http.limits import BodyLimit
+from api.http.routes import accounts, fleet, jobs, logs, money, people, usage
+from api.http.services import Services
+from domain.access import Permission
+from domain.errors import CannotStart
+
+PREFIX = "/api/v1"
+
+# Routes that answer without a token: they tell nothing but that the service is there.
+PUBLIC = frozenset({"/healthz", "/readyz"})
+
+_DESCRIPTION = """The control plane of a shared AI resource centre. Errors are RFC 9457 problem details; lists page by
+cursor; every POST takes an Idempotency-Key. Times are ms since the epoch, SU are decimal texts."""
+
+
+def create_app(services: Services) -> FastAPI:
+    app = FastAPI(
+        title="Baray",
+        version=services.version,
+        description=_DESCRIPTION,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    for part in (accounts, people, fleet, money, jobs, logs, usage):
+        app.include_router(part.routes.router, prefix=PREFIX)
+    _add_system_routes(app)
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    check_declared(app)
+    return app
+
+
+def check_declared(app: FastAPI) -> None:
+    """Refuse to start with a route that declares no permission."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.path not in PUBLIC:
+            declared = (route.openapi_extra or {}).get("x-permission")
+            if declared not in set(Permission):
+                raise CannotStart(f"the route {route.path} declares no permission")
+
+
+def _add_system_routes(app: FastAPI) -> None:
+    services: Services = app.state.services
+
+    @app.get("/healthz", tags=["system"])
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["system"])
+    def readyz(response: Response) -> dict[str, str]:
+        """The database answers, so requests would be served."""
+        with services.store.read() as uow:
+            uow.directory()
+        response.headers["Cache-Control"] = "no-store"
+        return {"status": "ready"}
+
+    @app.get("/metrics", tags=["system"], openapi_extra={"x-permission": Permission.METRICS_READ.value})
+    async def metrics(request: Request) -> Response:
+        """Prometheus metrics."""
+        await run_in_threadpool(look, request, Permission.METRICS_READ, lambda call: call.need_centre())
+        content = await run_in_threadpool(services.metrics)
+        return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get(f"{PREFIX}/status", tags=["system"], openapi_extra={"x-permission": Permission.SELF.value})
+    async def status(request: Request) -> dict[str, Any]:
+        """The service's version, its clusters, and what people should know of it."""
+
+        def told(call: Call) -> dict[str, Any]:
+            clusters = call.directory.clusters
+            notes = [note for cluster in clusters.values() for note in cluster.notes]
+            states = {name: cluster.state for name, cluster in clusters.items()}
+            return {"version": services.version, "clusters": states, "notes": [*services.notes, *notes]}
+
+        return await run_in_threadpool(look, request, Permission.SELF, told)

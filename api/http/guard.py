@@ -1,0 +1,251 @@
+"""The one way in: every route is declared here with its permission, and runs inside its transaction.
+
+For each request: find the caller by the token, answer a repeat from its first answer, run the handler in one
+transaction, make sure that it asked for its permission, keep the answer for repeats, commit, and only then reply.
+"""
+
+import hashlib
+import inspect
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from api.http.services import Services
+from domain.access import OPEN_TO_ALL, Permission
+from domain.accounts import Account
+from domain.errors import Invalid, NotAllowed, NotFound, NotLoggedIn
+from domain.people import Caller
+from lifecycle.accounts import CENTRE
+from lifecycle.people import authenticate
+from lifecycle.ports import Directory, UnitOfWork
+
+Answer = TypeVar("Answer")
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+_KEY_LENGTH = 200
+
+
+@dataclass(slots=True)
+class Call:
+    """One request: its caller, its transaction, and what it asks of the edge afterwards."""
+
+    services: Services
+    uow: UnitOfWork
+    caller: Caller
+    permission: Permission
+    now_ms: int
+    if_match: int | None = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    wakes: bool = False
+    checked: bool = False
+
+    @property
+    def directory(self) -> Directory:
+        return self.uow.directory()
+
+    def need(self, account: Account, what: str) -> None:
+        """Require the route's permission on the account. Who has no role there at all is told that it is not there."""
+        path = self.directory.path_of(account)
+        self.checked = True
+        if self.caller.may(self.permission, path):
+            return
+        if any(self.caller.roles.get(above) for above in path):
+            raise NotAllowed(
+                f"{self.caller.user.name} has no role on {account.kind} {account.name} that allows {self.permission}",
+                fix="ask the project's lead or the centre for the role",
+            )
+        raise NotFound(f"there is no {what}", what.partition(" ")[0])
+
+    def need_centre(self) -> None:
+        """Require the route's permission on the whole centre."""
+        self.checked = True
+        if not self.caller.may(self.permission, (self.directory.by_name[CENTRE].id,)):
+            raise NotAllowed(
+                f"{self.caller.user.name} has no role on the centre that allows {self.permission}",
+                fix="ask a centre administrator",
+            )
+
+    def visible(self) -> frozenset[int] | None:
+        """The projects on which the caller has the route's permission; None if that is all of them."""
+        self.checked = True
+        directory = self.directory
+        if self.caller.may(self.permission, (directory.by_name[CENTRE].id,)):
+            return None
+        paths = directory.tree.paths
+        return frozenset(account for account, path in paths.items() if self.caller.may(self.permission, path))
+
+    def version(self, version: int) -> None:
+        """Tell the caller which version they see."""
+        self.headers["ETag"] = f'"{version}"'
+
+
+Handler = Callable[..., Any]
+
+
+class Routes:
+    """Declares routes. ``router`` is what FastAPI serves; ``declared`` lists each with its permission."""
+
+    def __init__(self, tag: str) -> None:
+        self.router = APIRouter(tags=[tag])
+
+    def get(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
+        return self._route("GET", path, permission, answer, **options)
+
+    def post(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
+        return self._route("POST", path, permission, answer, **{"status": 201, **options})
+
+    def put(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
+        return self._route("PUT", path, permission, answer, **options)
+
+    def patch(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
+        return self._route("PATCH", path, permission, answer, **options)
+
+    def delete(self, path: str, permission: Permission, **options: Any) -> Callable[[Handler], Handler]:
+        return self._route("DELETE", path, permission, None, **{"status": 204, **options})
+
+    def flow(self, method: Method, path: str, permission: Permission, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an async route that waits or streams; it asks ``look`` for everything it reads."""
+        return self._declare(method, path, permission, lambda handler: handler, **options)
+
+    def _route(
+        self,
+        method: Method,
+        path: str,
+        permission: Permission,
+        answer: Any,
+        *,
+        status: int = 200,
+        writes: bool | None = None,
+        also: Mapping[int, Any] | None = None,
+    ) -> Callable[[Handler], Handler]:
+        changes = method != "GET" if writes is None else writes
+        return self._declare(
+            method,
+            path,
+            permission,
+            lambda handler: _endpoint(handler, method, permission, status, changes),
+            status_code=status,
+            response_model=answer,
+            responses={code: {"model": model} for code, model in (also or {}).items()},
+        )
+
+    def _declare(
+        self, method: Method, path: str, permission: Permission, made: Callable[[Handler], Handler], **options: Any
+    ) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            self.router.add_api_route(
+                path,
+                made(handler),
+                methods=[method],
+                name=handler.__name__,
+                description=inspect.getdoc(handler) or "",
+                openapi_extra={"x-permission": permission.value},
+                **options,
+            )
+            return handler
+
+        return declare
+
+
+def look(request: Request, permission: Permission, handler: Callable[[Call], Answer]) -> Answer:
+    """Run a reading handler in a transaction of its own, with every check of the guard. For async routes, in a thread."""
+    services: Services = request.app.state.services
+    token = bearer(request)
+    now_ms = services.clock.now_ms()
+    with services.store.read() as uow:
+        call = Call(services, uow, authenticate(uow, token, now_ms), permission, now_ms)
+        answer = handler(call)
+        assert call.checked or permission in OPEN_TO_ALL, f"nobody asked for {permission}"
+    services.used_tokens[call.caller.token.id] = now_ms
+    return answer
+
+
+def _endpoint(handler: Handler, method: Method, permission: Permission, status: int, writes: bool) -> Handler:
+    """The function that FastAPI calls: the handler's own signature, with the request in place of its ``call``."""
+
+    def endpoint(request: Request, **arguments: Any) -> Response:
+        services: Services = request.app.state.services
+        begun = time.perf_counter()
+        token = bearer(request)
+        key = _idempotency_key(request) if method == "POST" else None
+        now_ms = services.clock.now_ms()
+        with services.store.write() if writes else services.store.read() as uow:
+            caller = authenticate(uow, token, now_ms)
+            digest = _digest(request, arguments) if key else b""
+            if key and (first := uow.once.find(caller.user.id, key)):
+                return _replay(first, digest)
+            call = Call(services, uow, caller, permission, now_ms, _if_match(request), status)
+            result = handler(call, **arguments)
+            assert call.checked or permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {permission}"
+            content = result if isinstance(result, bytes) else b"" if result is None else _json(result)
+            if key:
+                uow.once.keep(caller.user.id, key, digest, call.status, content, now_ms)
+        services.used_tokens[caller.token.id] = now_ms
+        if call.wakes:
+            services.wake()
+        services.observe_request(method, handler.__name__, call.status, time.perf_counter() - begun)
+        media = call.headers.pop("Content-Type", "application/json")
+        return Response(content, call.status, call.headers, media_type=None if call.status == 204 else media)
+
+    signature = inspect.signature(handler)
+    parameters = [p for name, p in signature.parameters.items() if name != "call"]
+    request_parameter = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+    endpoint.__signature__ = signature.replace(parameters=[request_parameter, *parameters])  # type: ignore[attr-defined]
+    endpoint.__name__ = handler.__name__
+    return endpoint
+
+
+def bearer(request: Request) -> str:
+    """The token of the request. Raises NotLoggedIn without one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotLoggedIn("this needs a token", fix="log in: baray login; or send Authorization: Bearer <token>")
+    return token.strip()
+
+
+def _json(result: Any) -> bytes:
+    return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= _KEY_LENGTH and key.isprintable()):
+        raise Invalid(f"an Idempotency-Key is 1 to {_KEY_LENGTH} printable characters", "Idempotency-Key")
+    return key
+
+
+def _if_match(request: Request) -> int | None:
+    text = request.headers.get("if-match")
+    if text is None or text.strip() == "*":
+        return None
+    number = text.strip().removeprefix("W/").strip('"')
+    if not number.isdigit():
+        raise Invalid("If-Match takes the ETag of an earlier answer", "If-Match")
+    return int(number)
+
+
+def _digest(request: Request, arguments: Mapping[str, Any]) -> bytes:
+    """What makes two requests the same: path, query and body, as understood."""
+    told = {
+        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+        for name, value in arguments.items()
+    }
+    text = json.dumps([request.url.path, told], sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _replay(first: tuple[bytes, int, bytes], digest: bytes) -> Response:
+    kept, status, body = first
+    if kept != digest:
+        raise Invalid(
+            "this Idempotency-Key was used for another request",
+            "Idempotency-Key", fix="use a new key for a new request", code="idempotency-mismatch",
+        )  # fmt: skip
+    media = None if status == 204 else "application/json"
+    return Response(body, status, {"Idempotent-Replay": "true"}, media_type=media)

@@ -1,0 +1,276 @@
+"""Tenants, projects, members, secrets, quotas and limits."""
+
+from typing import Any
+
+from api.http.guard import Call, Routes
+from api.http.paging import Cursor, Limit
+from api.http.schemas.base import Listing
+from api.http.schemas.centre import (
+    AccountPatch,
+    LimitsIn,
+    MemberIn,
+    ProjectIn,
+    ProjectOut,
+    QuotaIn,
+    QuotaOut,
+    SecretIn,
+    SecretOut,
+    TenantIn,
+    TenantOut,
+)
+from domain.access import Permission
+from domain.accounts import Account, AccountKind, Limits, Quota
+from domain.errors import NotFound
+from domain.quantities import format_duration, parse_duration
+from lifecycle import accounts, people
+from lifecycle.accounts import CENTRE, account_named
+
+routes = Routes("accounts")
+
+
+def show_tenant(account: Account) -> dict[str, Any]:
+    return {
+        "name": account.name, "title": account.title, "kind": account.tenant_kind, "sector": account.sector,
+        "province": account.province, "state": account.state.value, "weight": account.weight, "version": account.version,
+    }  # fmt: skip
+
+
+def show_project(call: Call, account: Account) -> dict[str, Any]:
+    tenant = call.directory.tree.tenant_of(account.id)
+    return {
+        "name": account.name, "tenant": tenant.name if tenant else CENTRE, "title": account.title,
+        "state": account.state.value, "weight": account.weight, "version": account.version,
+    }  # fmt: skip
+
+
+def _listed(call: Call, kind: AccountKind, cursor: int | None, limit: int, tenant: str | None = None) -> list[Account]:
+    """Accounts of a kind that the caller may see, by id, one more than ``limit``. A tenant is seen by its projects'."""
+    visible = call.visible()
+    tree = call.directory.tree
+    found = []
+    for account in sorted(tree.accounts.values(), key=lambda account: account.id):
+        own = account.kind is kind and account.id > (cursor or 0)
+        if not own or not (visible is None or account.id in visible):
+            continue
+        above = tree.tenant_of(account.id)
+        if tenant is None or (above is not None and above.name == tenant):
+            found.append(account)
+    return found[: limit + 1]
+
+
+def _page(found: list[Account], limit: int, shown: list[dict[str, Any]]) -> dict[str, Any]:
+    more = len(found) > limit
+    return {"items": shown[:limit], "next": str(found[limit - 1].id) if more else None}
+
+
+@routes.post("/tenants", Permission.TENANT_WRITE, TenantOut)
+def add_tenant(call: Call, body: TenantIn) -> dict[str, Any]:
+    """Admit an institution."""
+    call.need_centre()
+    return show_tenant(
+        accounts.add_tenant(call.uow, body.name, body.title, body.kind, body.sector, body.province, body.weight)
+    )
+
+
+@routes.get("/tenants", Permission.ACCOUNT_READ, Listing[TenantOut])
+def list_tenants(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
+    found = _listed(call, AccountKind.TENANT, cursor, limit)
+    return _page(found, limit, [show_tenant(account) for account in found])
+
+
+@routes.get("/tenants/{name}", Permission.ACCOUNT_READ, TenantOut)
+def get_tenant(call: Call, name: str) -> dict[str, Any]:
+    account = _account(call, name, AccountKind.TENANT)
+    call.version(account.version)
+    return show_tenant(account)
+
+
+@routes.patch("/tenants/{name}", Permission.TENANT_WRITE, TenantOut)
+def change_tenant(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
+    """Change its title, state or weight. A suspended tenant's jobs stay pending."""
+    account = _account(call, name, AccountKind.TENANT)
+    changed = accounts.change(call.uow, account, call.if_match, **body.model_dump())
+    call.version(changed.version)
+    call.wakes = True
+    return show_tenant(changed)
+
+
+@routes.post("/projects", Permission.PROJECT_WRITE, ProjectOut)
+def add_project(call: Call, body: ProjectIn) -> dict[str, Any]:
+    tenant = call.directory.by_name.get(body.tenant)
+    if tenant is None:
+        call.need_centre()
+    else:
+        call.need(tenant, f"tenant {body.tenant}")
+    project = accounts.add_project(call.uow, body.name, body.tenant, body.title, body.lead, body.weight)
+    return show_project(call, project)
+
+
+@routes.get("/projects", Permission.ACCOUNT_READ, Listing[ProjectOut])
+def list_projects(call: Call, cursor: Cursor = None, limit: Limit = 100, tenant: str | None = None) -> dict[str, Any]:
+    found = _listed(call, AccountKind.PROJECT, cursor, limit, tenant)
+    return _page(found, limit, [show_project(call, account) for account in found])
+
+
+@routes.get("/projects/{name}", Permission.ACCOUNT_READ, ProjectOut)
+def get_project(call: Call, name: str) -> dict[str, Any]:
+    account = _account(call, name, AccountKind.PROJECT)
+    call.version(account.version)
+    return show_project(call, account)
+
+
+@routes.patch("/projects/{name}", Permission.PROJECT_WRITE, ProjectOut)
+def change_project(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
+    account = _account(call, name, AccountKind.PROJECT)
+    changed = accounts.change(call.uow, account, call.if_match, **body.model_dump())
+    call.version(changed.version)
+    call.wakes = True
+    return show_project(call, changed)
+
+
+@routes.get("/projects/{name}/members", Permission.ACCOUNT_READ, Listing[MemberIn])
+def list_members(call: Call, name: str) -> dict[str, Any]:
+    account = _account(call, name, AccountKind.PROJECT)
+    items = [{"user": user, "role": role} for user, role in call.uow.people.members(account.id)]
+    return {"items": items, "next": None}
+
+
+@routes.post("/projects/{name}/members", Permission.MEMBER_WRITE, MemberIn)
+def add_member(call: Call, name: str, body: MemberIn) -> dict[str, Any]:
+    account = _account(call, name, AccountKind.PROJECT)
+    accounts.set_member(call.uow, account, body.user, body.role)
+    return body.model_dump()
+
+
+@routes.delete("/projects/{name}/members/{user}", Permission.MEMBER_WRITE)
+def remove_member(call: Call, name: str, user: str) -> None:
+    accounts.remove_member(call.uow, _account(call, name, AccountKind.PROJECT), user)
+
+
+@routes.get("/projects/{name}/secrets", Permission.SECRET_WRITE, Listing[SecretOut])
+def list_secrets(call: Call, name: str) -> dict[str, Any]:
+    """Names only: a secret's value is never shown again."""
+    account = _account(call, name, AccountKind.PROJECT)
+    return {"items": [{"name": secret} for secret in call.uow.people.secrets(account.id)], "next": None}
+
+
+@routes.get("/projects/{name}/secrets/{secret}", Permission.SECRET_WRITE, SecretOut)
+def get_secret(call: Call, name: str, secret: str) -> dict[str, Any]:
+    account = _account(call, name, AccountKind.PROJECT)
+    if secret not in call.uow.people.secrets(account.id):
+        raise NotFound(f"project {name} has no secret {secret[:80]!r}", "secret")
+    return {"name": secret}
+
+
+@routes.put("/projects/{name}/secrets/{secret}", Permission.SECRET_WRITE, SecretOut)
+def put_secret(call: Call, name: str, secret: str, body: SecretIn) -> dict[str, Any]:
+    account = _account(call, name, AccountKind.PROJECT)
+    people.put_secret(call.uow, call.services.vault, account, secret, body.value)
+    return {"name": secret}
+
+
+@routes.delete("/projects/{name}/secrets/{secret}", Permission.SECRET_WRITE)
+def delete_secret(call: Call, name: str, secret: str) -> None:
+    people.delete_secret(call.uow, _account(call, name, AccountKind.PROJECT), secret)
+
+
+@routes.get("/quotas", Permission.ACCOUNT_READ, Listing[QuotaOut])
+def list_quotas(call: Call, account: str | None = None) -> dict[str, Any]:
+    """Quotas with what is held against them, of one account or of all that the caller may see."""
+    visible = call.visible()
+    directory, held = call.directory, call.uow.accounts.held()
+    wanted = None if account is None else account_named(directory, account).id
+    items = [
+        _show_quota(call, account_id, flavor, quota, held)
+        for (account_id, flavor), quota in sorted(directory.tree.quotas.items())
+        if (visible is None or account_id in visible) and wanted in {None, account_id}
+    ]
+    return {"items": items, "next": None}
+
+
+@routes.get("/quotas/{account}/{flavor}", Permission.ACCOUNT_READ, QuotaOut)
+def get_quota(call: Call, account: str, flavor: str) -> dict[str, Any]:
+    found = _account(call, account)
+    quota = call.directory.tree.quotas.get((found.id, flavor))
+    if quota is None:
+        raise NotFound(f"{account} has no quota of {flavor[:80]!r}", "flavor")
+    call.version(call.uow.accounts.quota_version(found.id, flavor))
+    return _show_quota(call, found.id, flavor, quota, call.uow.accounts.held())
+
+
+@routes.put("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE, QuotaOut)
+def put_quota(call: Call, account: str, flavor: str, body: QuotaIn) -> dict[str, Any]:
+    """Set how much of the flavor the account may hold at one time. Takes effect with the next start."""
+    found = _account(call, account)
+    known = call.directory.flavors.get(flavor)
+    milli = known.milli if known else 1
+    limits = (body.guaranteed, body.borrow_limit, body.lend_limit)
+    guaranteed, borrow, lend = (None if value is None else value * milli for value in limits)
+    quota = Quota(guaranteed or 0, borrow, lend)
+    accounts.put_quota(call.uow, found, flavor, quota, call.if_match)
+    call.version(call.uow.accounts.quota_version(found.id, flavor))
+    call.wakes = True
+    return _show_quota(call, found.id, flavor, quota, call.uow.accounts.held())
+
+
+@routes.delete("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE)
+def delete_quota(call: Call, account: str, flavor: str) -> None:
+    found = _account(call, account)
+    if (found.id, flavor) not in call.directory.tree.quotas:
+        raise NotFound(f"{account} has no quota of {flavor[:80]!r}", "flavor")
+    accounts.check_version(call.uow.accounts.quota_version(found.id, flavor), call.if_match)
+    call.uow.accounts.delete_quota(found.id, flavor)
+    call.wakes = True
+
+
+@routes.get("/limits/{account}", Permission.ACCOUNT_READ, LimitsIn)
+def get_limits(call: Call, account: str) -> dict[str, Any]:
+    found = _account(call, account)
+    call.version(found.version)
+    return _show_limits(found.limits)
+
+
+@routes.put("/limits/{account}", Permission.QUOTA_WRITE, LimitsIn)
+def put_limits(call: Call, account: str, body: LimitsIn) -> dict[str, Any]:
+    found = _account(call, account)
+    walltime_ms = None if body.walltime is None else parse_duration(body.walltime, "walltime")
+    limits = Limits(body.running_jobs, body.queued_jobs, body.gpus_per_job, walltime_ms)
+    accounts.set_limits(call.uow, found, limits, call.if_match)
+    call.version(found.version + 1)
+    call.wakes = True
+    return _show_limits(limits)
+
+
+def _account(call: Call, name: str, kind: AccountKind | None = None) -> Account:
+    """The account, once the caller may do with it what the route does."""
+    try:
+        account = account_named(call.directory, name, kind)
+    except NotFound:
+        call.checked = True
+        raise
+    call.need(account, f"{kind or 'account'} {name[:80]!r}")
+    return account
+
+
+def _show_quota(
+    call: Call, account_id: int, flavor: str, quota: Quota, held: dict[tuple[int, str], int]
+) -> dict[str, Any]:
+    directory = call.directory
+    milli = directory.flavors[flavor].milli
+    return {
+        "account": directory.tree.accounts[account_id].name,
+        "flavor": flavor,
+        "guaranteed": quota.guaranteed // milli,
+        "borrow_limit": None if quota.borrow_limit is None else quota.borrow_limit // milli,
+        "lend_limit": None if quota.lend_limit is None else quota.lend_limit // milli,
+        "held": held.get((account_id, flavor), 0) // milli,
+    }
+
+
+def _show_limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "running_jobs": limits.running_jobs,
+        "queued_jobs": limits.queued_jobs,
+        "gpus_per_job": limits.gpus_per_job,
+        "walltime": None if limits.walltime_ms is None else format_duration(limits.walltime_ms),
+    }

@@ -1,0 +1,118 @@
+"""Clusters, flavors and rates."""
+
+from typing import Any
+
+from api.http.guard import Call, Routes
+from api.http.schemas.base import Listing, su
+from api.http.schemas.centre import ClusterOut, ClusterPatch, FlavorIn, FlavorOut, RateIn
+from domain.access import Permission
+from domain.errors import NotFound
+from domain.fleet import CPU_FLAVOR, Flavor
+from domain.quantities import format_bytes, format_su
+from lifecycle import fleet
+from lifecycle.ports import ClusterRecord
+from quotas.tariffs import rate_at
+from scheduler.snapshot import NodeState
+
+routes = Routes("fleet")
+
+
+@routes.get("/clusters", Permission.FLEET_READ, Listing[ClusterOut])
+def list_clusters(call: Call) -> dict[str, Any]:
+    clusters = call.directory.clusters
+    nodes = call.uow.fleet.nodes(list(clusters))
+    return {"items": [_show_cluster(cluster, nodes) for cluster in clusters.values()], "next": None}
+
+
+@routes.get("/clusters/{name}", Permission.FLEET_READ, ClusterOut)
+def get_cluster(call: Call, name: str) -> dict[str, Any]:
+    cluster = fleet.cluster_named(call.uow, name)
+    call.version(cluster.version)
+    return _show_cluster(cluster, call.uow.fleet.nodes([name]))
+
+
+@routes.patch("/clusters/{name}", Permission.FLEET_WRITE, ClusterOut)
+def change_cluster(call: Call, name: str, body: ClusterPatch) -> dict[str, Any]:
+    """Drain a cluster, or let it take jobs again."""
+    call.need_centre()
+    fleet.set_cluster_state(call.uow, name, body.state, call.if_match)
+    call.wakes = True
+    cluster = fleet.cluster_named(call.uow, name)
+    call.version(cluster.version)
+    return _show_cluster(cluster, call.uow.fleet.nodes([name]))
+
+
+@routes.post("/flavors", Permission.FLEET_WRITE, FlavorOut)
+def add_flavor(call: Call, body: FlavorIn) -> dict[str, Any]:
+    call.need_centre()
+    rate = su(body.rate_su_per_hour, "rate_su_per_hour")
+    fleet.add_flavor(call.uow, Flavor(body.name, body.title, body.milli), rate, call.now_ms)
+    return _show_flavor(call, call.directory.flavors[body.name], ())
+
+
+@routes.get("/flavors", Permission.FLEET_READ, Listing[FlavorOut])
+def list_flavors(call: Call) -> dict[str, Any]:
+    nodes = call.uow.fleet.nodes(list(call.directory.clusters))
+    return {"items": [_show_flavor(call, flavor, nodes) for flavor in call.directory.flavors.values()], "next": None}
+
+
+@routes.get("/flavors/{name}", Permission.FLEET_READ, FlavorOut)
+def get_flavor(call: Call, name: str) -> dict[str, Any]:
+    return _show_flavor(call, _flavor(call, name), call.uow.fleet.nodes(list(call.directory.clusters)))
+
+
+@routes.get("/flavors/{name}/rates", Permission.FLEET_READ, Listing[RateIn])
+def list_rates(call: Call, name: str) -> dict[str, Any]:
+    rates = call.directory.rates.get(_flavor(call, name).name, ())
+    return {"items": [{"from_ms": begins, "su_per_hour": format_su(rate)} for begins, rate in rates], "next": None}
+
+
+@routes.post("/flavors/{name}/rates", Permission.MONEY_WRITE, RateIn)
+def add_rate(call: Call, name: str, body: RateIn) -> dict[str, Any]:
+    """A rate from a time to come on. What runs keeps the rate that it started with."""
+    call.need_centre()
+    fleet.add_rate(call.uow, _flavor(call, name).name, body.from_ms, su(body.su_per_hour, "su_per_hour"), call.now_ms)
+    return body.model_dump()
+
+
+def _flavor(call: Call, name: str) -> Flavor:
+    flavor = call.directory.flavors.get(name)
+    if flavor is None:
+        raise NotFound(f"there is no flavor {name[:80]!r}", "flavor")
+    return flavor
+
+
+def _show_flavor(call: Call, flavor: Flavor, nodes: tuple[NodeState, ...]) -> dict[str, Any]:
+    rate = rate_at(call.directory.rates.get(flavor.name, ()), call.now_ms)
+    if flavor.name == CPU_FLAVOR:
+        total, free = sum(node.cpus for node in nodes), sum(node.cpus_free for node in nodes)
+    else:
+        total = sum(node.devices.get(flavor.name, 0) for node in nodes)
+        free = sum(len(node.free.get(flavor.name, ())) for node in nodes)
+    return {
+        "name": flavor.name, "title": flavor.title, "milli": flavor.milli,
+        "rate_su_per_hour": None if rate is None else format_su(rate), "total": total, "used": max(0, total - free),
+    }  # fmt: skip
+
+
+def _show_cluster(cluster: ClusterRecord, nodes: tuple[NodeState, ...]) -> dict[str, Any]:
+    return {
+        "name": cluster.name,
+        "driver": cluster.driver,
+        "state": cluster.state,
+        "notes": list(cluster.notes),
+        "nodes": [
+            {
+                "name": node.name,
+                "devices": dict(node.devices),
+                "free": {flavor: len(node.free.get(flavor, ())) for flavor in node.devices},
+                "cpus": node.cpus,
+                "cpus_free": node.cpus_free,
+                "memory": format_bytes(node.memory_bytes),
+                "memory_free": format_bytes(node.memory_free),
+            }
+            for node in nodes
+            if node.cluster == cluster.name
+        ],
+        "version": cluster.version,
+    }

@@ -1,0 +1,224 @@
+"""Jobs: submit, look, control, explain."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from api.http import paging
+from api.http.guard import Call, Routes
+from api.http.paging import Cursor, Limit
+from api.http.schemas.base import Listing
+from api.http.schemas.jobs import (
+    AttemptOut,
+    BatchFile,
+    ForecastOut,
+    IdsOut,
+    JobFile,
+    JobOut,
+    QueueEntry,
+    TaskOut,
+    WhyOut,
+)
+from api.http.views import names, show_attempt, show_jobs, show_new_job, show_reason, show_task
+from domain.access import Permission
+from domain.accounts import AccountKind
+from domain.errors import Fault, Invalid, NotFound
+from domain.ids import TaskId, parse_task
+from domain.jobs import JobState
+from domain.quantities import format_su
+from domain.records import Job
+from lifecycle import control
+from lifecycle.explain import Explained, explain, queue
+from lifecycle.ports import JobFilter, UnitOfWork
+from lifecycle.submit import dry_run, submit, submit_many
+
+routes = Routes("jobs")
+
+States = Annotated[list[str] | None, Query(description="only jobs in these states")]
+
+
+@routes.post("/jobs", Permission.JOB_SUBMIT, JobOut, also={200: ForecastOut})
+def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, Any]:
+    """Submit a job file. With `dry_run`, admit it, ask the planner what it would do, and write nothing."""
+    spec = body.to_spec()
+    _may_submit(call, spec.project)
+    if dry_run:
+        return _forecast(call, body)
+    job = submit(call.uow, call.caller, spec, call.services.policy, call.now_ms)
+    call.wakes = True
+    call.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return show_new_job(call, job)
+
+
+@routes.post("/jobs/batch", Permission.JOB_SUBMIT, IdsOut)
+def submit_batch(call: Call, body: BatchFile) -> dict[str, Any]:
+    """Submit many jobs at once: all are taken, or none."""
+    faults: list[Fault] = []
+    specs = []
+    for position, one in enumerate(body.jobs):
+        try:
+            specs.append(one.to_spec())
+        except Invalid as error:
+            faults += [Fault(f.message, f"jobs.{position}.{f.field}", f.fix) for f in error.faults]
+    if faults:
+        call.checked = True
+        raise Invalid.many(faults)
+    for project in {spec.project for spec in specs}:
+        _may_submit(call, project)
+    ids = submit_many(call.uow, call.caller, specs, call.services.policy, call.now_ms)
+    call.wakes = True
+    return {"ids": ids}
+
+
+@routes.get("/jobs", Permission.JOB_READ, Listing[JobOut])
+def list_jobs(
+    call: Call,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+    state: States = None,
+    project: str | None = None,
+    user: str | None = None,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Newest first, of the projects that the caller may see."""
+    visible = call.visible()
+    if project is not None:
+        account = call.directory.by_name.get(project)
+        wanted = frozenset[int]() if account is None else frozenset({account.id})
+        visible = wanted if visible is None else visible & wanted
+    unknown = set(state or ()) - set(JobState)
+    if unknown:
+        raise Invalid(f"{min(unknown)[:40]!r} is no state", "state", fix=f"use one of {', '.join(JobState)}")
+    where = JobFilter(visible, frozenset(JobState(one) for one in state or ()), user, name)
+    found = call.uow.jobs.page(where, paging.page(cursor, limit))
+    shown = dict(zip([job.id for job in found], show_jobs(call, found), strict=True))
+    return paging.answer(found, limit, lambda job: job.id, lambda job: shown[job.id])
+
+
+@routes.get("/queue", Permission.JOB_READ, Listing[QueueEntry])
+def show_queue(call: Call, project: str | None = None) -> dict[str, Any]:
+    """The queue as the planner sees it now: rank, share, and why each job waits."""
+    visible = call.visible()
+    entries = [
+        entry
+        for entry in queue(call.uow, call.services.policy, call.now_ms)
+        if visible is None or entry.job.project_id in visible
+    ]
+    users = call.uow.people.user_names([entry.job.user_id for entry in entries])
+    shown = [_queue_entry(call, entry, users) for entry in entries]
+    return {"items": [one for one in shown if project in {None, one["project"]}], "next": None}
+
+
+@routes.get("/jobs/{job}", Permission.JOB_READ, JobOut)
+def get_job(call: Call, job: str) -> dict[str, Any]:
+    found, _ = find_job(call, job)
+    call.version(found.version)
+    return show_jobs(call, [found])[0]
+
+
+@routes.get("/jobs/{job}/tasks", Permission.JOB_READ, Listing[TaskOut])
+def list_tasks(call: Call, job: str, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
+    """The tasks that were touched so far; those that were never looked at have no record yet."""
+    found, _ = find_job(call, job)
+    tasks = call.uow.jobs.tasks(found.id, paging.page(cursor, limit))
+    return paging.answer(tasks, limit, lambda task: task.index, lambda task: show_task(found, task))
+
+
+@routes.get("/jobs/{job}/attempts", Permission.JOB_READ, Listing[AttemptOut])
+def list_attempts(call: Call, job: str, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
+    found, task_id = find_job(call, job)
+    attempts = call.uow.attempts.of_job(found.id, paging.page(cursor, limit), task_id.index)
+    return paging.answer(attempts, limit, lambda attempt: attempt.row, show_attempt)
+
+
+@routes.get("/jobs/{job}/why", Permission.JOB_READ, WhyOut)
+def why(call: Call, job: str) -> dict[str, Any]:
+    """Why the job waits, with the numbers and what would make it start sooner."""
+    found, task_id = find_job(call, job)
+    reasons = explain(call.uow, found, call.services.policy, call.now_ms)
+    return {"job": str(task_id), "state": found.state.value, "reasons": [show_reason(one) for one in reasons]}
+
+
+@routes.post("/jobs/{job}/cancel", Permission.JOB_CONTROL, JobOut, status=200)
+def cancel_job(call: Call, job: str) -> dict[str, Any]:
+    """Cancel a job, or one task of it. What runs is told to stop."""
+    return _control(call, job, control.cancel)
+
+
+@routes.post("/jobs/{job}/hold", Permission.JOB_CONTROL, JobOut, status=200)
+def hold_job(call: Call, job: str) -> dict[str, Any]:
+    return _control(call, job, control.hold)
+
+
+@routes.post("/jobs/{job}/release", Permission.JOB_CONTROL, JobOut, status=200)
+def release_job(call: Call, job: str) -> dict[str, Any]:
+    return _control(call, job, control.release)
+
+
+@routes.post("/jobs/{job}/requeue", Permission.JOB_CONTROL, JobOut, status=200)
+def requeue_job(call: Call, job: str) -> dict[str, Any]:
+    """Stop what runs of it and put it back into the queue."""
+    return _control(call, job, control.requeue)
+
+
+def find_job(call: Call, text: str) -> tuple[Job, TaskId]:
+    """The job of an id that the caller may see; one that they may not is not there."""
+    call.checked = True
+    task_id = parse_task(text)
+    job = call.uow.jobs.get(task_id.job)
+    if job is None or (task_id.index is not None and (not job.is_array or task_id.index not in job.indices())):
+        raise NotFound(f"there is no job {task_id}", "job", fix="see baray jobs")
+    call.need(call.directory.tree.accounts[job.project_id], f"job {task_id}")
+    return job, task_id
+
+
+def _may_submit(call: Call, project: str) -> None:
+    """Whoever may not submit to a project learns nothing of it; an unknown one is the admission's to refuse."""
+    account = call.directory.by_name.get(project)
+    if account is None or account.kind is not AccountKind.PROJECT:
+        call.checked = True
+        return
+    call.need(account, f"project {project}")
+
+
+def _forecast(call: Call, body: JobFile) -> dict[str, Any]:
+    forecast = dry_run(call.uow, call.caller, body.to_spec(), call.services.policy, call.now_ms)
+    call.status = 200
+    return {
+        "admitted": True,
+        "flavor": forecast.flavor,
+        "cost_su": format_su(forecast.cost),
+        "available_su": format_su(forecast.available),
+        "starts_now": forecast.starts_now,
+        "reason": None if forecast.reason is None else show_reason(forecast.reason),
+    }
+
+
+def _control(call: Call, text: str, act: Callable[[UnitOfWork, TaskId, int], Job]) -> dict[str, Any]:
+    _, task_id = find_job(call, text)
+    job = act(call.uow, task_id, call.now_ms)
+    call.wakes = True
+    call.version(job.version)
+    return show_jobs(call, [job])[0]
+
+
+def _queue_entry(call: Call, entry: Explained, users: dict[int, str]) -> dict[str, Any]:
+    job = entry.job
+    project, tenant = names(call, job.project_id)
+    return {
+        "job": job.job_id,
+        "project": project,
+        "tenant": tenant,
+        "user": users[job.user_id],
+        "name": entry.name,
+        "state": entry.state.value,
+        "rank": entry.rank,
+        "share": entry.share,
+        "flavor": list(job.resources.flavors),
+        "gpus": job.resources.gpus,
+        "nodes": job.resources.nodes,
+        "tasks": len(job),
+        "submitted_ms": job.submitted_ms,
+        "reason": None if entry.reason is None else show_reason(entry.reason),
+    }

@@ -1,0 +1,63 @@
+"""Shared shapes. Bodies are strict: no unknown keys, no numbers in texts, no texts for numbers."""
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from domain.errors import BarayError, Fault, Invalid
+from domain.quantities import parse_su
+
+Item = TypeVar("Item")
+
+Name = Annotated[StrictStr, Field(min_length=1, max_length=63, examples=["speech"])]
+Title = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+Su = Annotated[StrictStr, Field(max_length=40, description="service units, a decimal text", examples=["1500", "0.25"])]
+Ms = Annotated[StrictInt, Field(ge=0, le=2**53, description="ms since the epoch, UTC", examples=[1767225600000])]
+Weight = Annotated[StrictInt, Field(ge=1, le=1_000_000, description="entitled share relative to its siblings")]
+
+
+class Body(BaseModel):
+    """A request's body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Shape(BaseModel):
+    """An answer's shape, for the documentation; a test holds real answers against it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Listing(Shape, Generic[Item]):
+    """One page of a list; ``next`` is the cursor of the page after, null at the end."""
+
+    items: list[Item]
+    next: str | None
+
+
+def su(text: str, field: str) -> int:
+    """A body's SU as micro-SU."""
+    return parse_su(text, field)
+
+
+class Faults:
+    """Gathers what is wrong with a body, so that all of it can be said at once."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    def add(self, field: str, message: str, fix: str | None = None) -> None:
+        self.found.append(Fault(message, field, fix))
+
+    def catch(self, read: Any, *arguments: Any) -> Any:
+        """What ``read`` answers; None, and its faults kept, if it refuses."""
+        try:
+            return read(*arguments)
+        except BarayError as error:
+            self.found += error.faults
+            return None
+
+    def done(self) -> None:
+        """Raise Invalid if anything was found."""
+        if self.found:
+            raise Invalid.many(self.found)

@@ -1,0 +1,251 @@
+"""Shapes of tenants, projects, users, clusters, flavors, quotas, grants, allocations and usage."""
+
+from typing import Annotated
+
+from pydantic import Field, StrictInt, StrictStr
+
+from api.http.schemas.base import Body, Ms, Name, Shape, Su, Title, Weight
+
+Amount = Annotated[StrictInt, Field(ge=0, le=1_000_000, description="devices of the flavor, or cores")]
+Count = Annotated[StrictInt, Field(ge=0, le=10**9)]
+
+
+class TenantIn(Body):
+    name: Name
+    title: Title
+    kind: StrictStr = Field(examples=["university"])
+    sector: Title | None = None
+    province: Title | None = Field(default=None, description="ISO 3166-2", examples=["KH-12"])
+    weight: Weight = 1
+
+
+class ProjectIn(Body):
+    name: Name
+    tenant: Name
+    title: Title
+    lead: Name | None = None
+    weight: Weight = 1
+
+
+class AccountPatch(Body):
+    title: Title | None = None
+    state: StrictStr | None = Field(default=None, examples=["suspended"])
+    weight: Weight | None = None
+
+
+class TenantOut(Shape):
+    name: str
+    title: str
+    kind: str
+    sector: str | None
+    province: str | None
+    state: str
+    weight: int
+    version: int
+
+
+class ProjectOut(Shape):
+    name: str
+    tenant: str
+    title: str
+    state: str
+    weight: int
+    version: int
+
+
+class MemberIn(Body):
+    user: Name
+    role: StrictStr = Field(examples=["member"])
+
+
+class RoleIn(Body):
+    account: Name
+    role: StrictStr = Field(examples=["allocator"])
+
+
+class SecretIn(Body):
+    value: Annotated[StrictStr, Field(max_length=65536)]
+
+
+class SecretOut(Shape):
+    name: str
+
+
+class UserIn(Body):
+    name: Name
+    title: Title
+    email: Title | None = None
+
+
+class UserOut(Shape):
+    name: str
+    title: str
+    email: str | None
+
+
+class TokenIn(Body):
+    name: Title
+    expires_ms: Ms | None = None
+
+
+class TokenOut(Shape):
+    id: int
+    name: str
+    created_ms: int
+    expires_ms: int | None
+    revoked_ms: int | None
+    last_used_ms: int | None
+
+
+class NewTokenOut(TokenOut):
+    token: str
+
+
+class WhoOut(Shape):
+    user: str
+    title: str
+    roles: list[RoleIn]
+    token: TokenOut
+
+
+class ClusterPatch(Body):
+    state: StrictStr = Field(examples=["draining"])
+
+
+class NodeOut(Shape):
+    name: str
+    devices: dict[str, int]
+    free: dict[str, int]
+    cpus: int
+    cpus_free: int
+    memory: str
+    memory_free: str
+
+
+class ClusterOut(Shape):
+    name: str
+    driver: str
+    state: str
+    notes: list[str]
+    nodes: list[NodeOut]
+    version: int
+
+
+class FlavorIn(Body):
+    name: Name
+    title: Title
+    milli: Annotated[StrictInt, Field(ge=1, le=1000, description="thousandths of a GPU a device")] = 1000
+    rate_su_per_hour: Su = "1"
+
+
+class FlavorOut(Shape):
+    name: str
+    title: str
+    milli: int
+    rate_su_per_hour: str | None
+    total: int
+    used: int
+
+
+class RateIn(Body):
+    from_ms: Ms
+    su_per_hour: Su
+
+
+class QuotaIn(Body):
+    guaranteed: Amount = 0
+    borrow_limit: Amount | None = None
+    lend_limit: Amount | None = None
+
+
+class QuotaOut(Shape):
+    account: str
+    flavor: str
+    guaranteed: int
+    borrow_limit: int | None
+    lend_limit: int | None
+    held: int
+
+
+class LimitsIn(Body):
+    running_jobs: Count | None = None
+    queued_jobs: Count | None = None
+    gpus_per_job: Count | None = None
+    walltime: StrictStr | None = Field(default=None, examples=["24h"])
+
+
+class FunderIn(Body):
+    name: Name
+    title: Title
+
+
+class GrantIn(Body):
+    name: Name
+    funder: Name
+    su: Su
+    starts_ms: Ms
+    ends_ms: Ms
+
+
+class GrantOut(Shape):
+    id: int
+    name: str
+    funder: str
+    su: str
+    available_su: str
+    starts_ms: int
+    ends_ms: int
+
+
+class SourceIn(Body):
+    grant: Name
+    su: Su
+
+
+class AllocationIn(Body):
+    project: Name
+    sources: Annotated[list[SourceIn], Field(min_length=1, max_length=100)]
+    starts_ms: Ms
+    ends_ms: Ms
+
+
+class AllocationOut(Shape):
+    id: int
+    project: str
+    su: str
+    state: str
+    starts_ms: int
+    ends_ms: int
+    sources: list[SourceIn]
+    available_su: str
+    held_su: str
+    consumed_su: str
+    version: int
+
+
+class StoredOut(Shape):
+    sha256: str
+    size: int
+
+
+class UsageLine(Shape):
+    key: str
+    gpu_ms: dict[str, int]
+    total_gpu_ms: int
+    charged_su: str
+
+
+class UsageOut(Shape):
+    by: str
+    from_ms: int | None
+    to_ms: int | None
+    rows: list[UsageLine]
+    total: UsageLine
+    metered: dict[str, int]
+    agrees: bool
+
+
+class StatusOut(Shape):
+    version: str
+    clusters: dict[str, str]
+    notes: list[str]

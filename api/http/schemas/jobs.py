@@ -1,0 +1,343 @@
+"""The job file as JSON, into the domain's spec and back; and the shapes of jobs, tasks and attempts."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr
+
+from api.http.schemas.base import Body, Faults, Shape
+from domain.errors import Invalid
+from domain.fleet import CPU_FLAVOR
+from domain.jobs import Array, JobSpec, Resources
+from domain.quantities import (
+    DAY_MS,
+    HOUR_MS,
+    SECOND_MS,
+    format_bytes,
+    format_duration,
+    parse_bytes,
+    parse_duration,
+)
+from lifecycle.words import check_env_name
+
+MAX_GPUS = 4_096
+MAX_NODES = 4_096
+MAX_CPUS = 65_536
+MAX_MEMORY = 2**50
+MAX_WALLTIME_MS = 31 * DAY_MS
+MAX_GRACE_MS = HOUR_MS
+MAX_TASKS = 100_000
+MAX_COMMAND_BYTES = 256 * 1024
+MAX_ENV_BYTES = 128 * 1024
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
+
+_ARRAY = re.compile(r"(\d{1,12})(?:-(\d{1,12})(?::(\d{1,9}))?)?(?:%(\d{1,9}))?")
+
+Text = Annotated[StrictStr, Field(max_length=4096)]
+
+
+class ResourcesFile(Body):
+    """What one node needs; `nodes` multiplies all of it."""
+
+    gpus: Annotated[StrictInt, Field(ge=0, le=MAX_GPUS)] | None = None
+    flavor: StrictStr | Annotated[list[StrictStr], Field(min_length=1, max_length=32)] | None = None
+    nodes: Annotated[StrictInt, Field(ge=1, le=MAX_NODES)] = 1
+    cpus: Annotated[StrictInt, Field(ge=1, le=MAX_CPUS)] = 1
+    memory: Text = Field(default="1Gi", examples=["256Gi"])
+    walltime: Text = Field(default="1h", examples=["8h", "90m", "1-12:00:00"])
+
+
+class CheckpointFile(Body):
+    """How the job is told to stop, and whether it may be started again after a preemption or a lost node."""
+
+    signal: Text = "SIGTERM"
+    grace: Text = "10s"
+    restartable: StrictBool = False
+
+
+class JobFile(Body):
+    """A job file. Exactly one of `run` (a shell script) and `command` (an argument list) is given."""
+
+    project: Annotated[StrictStr, Field(min_length=1, max_length=63, examples=["speech"])]
+    name: Annotated[StrictStr, Field(min_length=1, max_length=200)] = "job"
+    resources: ResourcesFile = Field(default_factory=ResourcesFile)
+    run: StrictStr | None = Field(default=None, examples=["python train.py"])
+    command: Annotated[list[StrictStr], Field(min_length=1, max_length=10_000)] | None = None
+    array: Text | None = Field(default=None, examples=["0-19%4"])
+    qos: Text = "normal"
+    image: Text | None = None
+    env: Annotated[dict[StrictStr, StrictStr], Field(max_length=1_000)] = Field(default_factory=dict)
+    secrets: Annotated[list[StrictStr], Field(max_length=100)] = Field(default_factory=list)
+    source: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    outputs: Annotated[list[Text], Field(max_length=100)] = Field(default_factory=list)
+    checkpoint: CheckpointFile = Field(default_factory=CheckpointFile)
+    held: StrictBool = False
+
+    def to_spec(self) -> JobSpec:
+        """The job in the domain's words. Raises Invalid with everything that is wrong."""
+        faults = Faults()
+        resources = faults.catch(_resources, self.resources, faults)
+        array = faults.catch(read_array, self.array) if self.array is not None else None
+        _check_command(self, faults)
+        _check_env(self, faults)
+        for position, pattern in enumerate(self.outputs):
+            if not pattern or pattern.startswith("/") or ".." in pattern.split("/") or "\0" in pattern:
+                faults.add(
+                    f"outputs.{position}", "a pattern stays inside the job's directory", "write one such as results/**"
+                )
+        signal = self.checkpoint.signal if self.checkpoint.signal.startswith("SIG") else f"SIG{self.checkpoint.signal}"
+        if signal not in SIGNALS:
+            faults.add(
+                "checkpoint.signal", f"{signal[:40]!r} is no signal to stop by", f"use one of {', '.join(SIGNALS)}"
+            )
+        grace_ms = faults.catch(parse_duration, self.checkpoint.grace, "checkpoint.grace") or 0
+        if grace_ms > MAX_GRACE_MS:
+            faults.add("checkpoint.grace", "is too long", f"use {format_duration(MAX_GRACE_MS)} or less")
+        faults.done()
+        return JobSpec(
+            project=self.project,
+            name=self.name,
+            resources=resources,
+            run=self.run,
+            command=tuple(self.command or ()),
+            array=array,
+            qos=self.qos,
+            image=self.image,
+            env=dict(self.env),
+            secrets=tuple(dict.fromkeys(self.secrets)),
+            source=self.source,
+            outputs=tuple(self.outputs),
+            restartable=self.checkpoint.restartable,
+            stop_signal=signal,
+            grace_ms=grace_ms,
+            held=self.held,
+        )
+
+
+def _resources(given: ResourcesFile, faults: Faults) -> Resources:
+    flavors = _flavors(given, faults)
+    gpus = given.gpus if given.gpus is not None else (0 if flavors == (CPU_FLAVOR,) else 1)
+    if flavors == (CPU_FLAVOR,) and gpus:
+        faults.add(
+            "resources.flavor", f"asks {gpus} GPUs and names none of a flavor", "name a flavor such as a100-80gb"
+        )
+    if CPU_FLAVOR not in flavors and gpus == 0:
+        fix = "ask for 1 or more, or use the flavor cpu"
+        faults.add("resources.gpus", f"asks 0 GPUs of {flavors[0]}, a flavor of GPUs", fix)
+    memory_bytes = faults.catch(parse_bytes, given.memory, "resources.memory") or 0
+    if not faults.found and not 0 < memory_bytes <= MAX_MEMORY:
+        faults.add("resources.memory", f"{given.memory} is out of bounds", f"use up to {format_bytes(MAX_MEMORY)}")
+    walltime_ms = faults.catch(parse_duration, given.walltime, "resources.walltime")
+    if walltime_ms is not None and not SECOND_MS <= walltime_ms <= MAX_WALLTIME_MS:
+        most = format_duration(MAX_WALLTIME_MS)
+        faults.add("resources.walltime", f"{given.walltime!r} is out of bounds", f"use 1s to {most}")
+    return Resources(flavors, gpus, given.nodes, given.cpus, memory_bytes, walltime_ms or 0)
+
+
+def _flavors(given: ResourcesFile, faults: Faults) -> tuple[str, ...]:
+    named = (given.flavor,) if isinstance(given.flavor, str) else tuple(given.flavor or ())
+    flavors = tuple(dict.fromkeys(named)) or (CPU_FLAVOR,)
+    if CPU_FLAVOR in flavors and len(flavors) > 1:
+        faults.add("resources.flavor", "cpu cannot be an alternative to GPUs", "name GPU flavors, or cpu alone")
+    return flavors
+
+
+def read_array(text: str) -> Array:
+    """``7``, ``0-19``, ``0-19:2`` or ``0-19%4``. Raises Invalid."""
+    match = _ARRAY.fullmatch(text)
+    if match is None:
+        raise Invalid(f"{text[:40]!r} is no array", "array", fix="write one such as 0-19, 0-19:2 or 0-19%4")
+    first = int(match[1])
+    last = first if match[2] is None else int(match[2])
+    step = 1 if match[3] is None else int(match[3])
+    parallel = None if match[4] is None else int(match[4])
+    if last < first or step < 1 or parallel == 0:
+        raise Invalid(f"{text[:40]!r} has no tasks", "array", fix="write the first index, then the last: 0-19")
+    if len(range(first, last + 1, step)) > MAX_TASKS:
+        raise Invalid(f"{text[:40]!r} has too many tasks", "array", fix=f"use {MAX_TASKS} tasks or fewer")
+    if last >= 10**9:
+        raise Invalid(f"{text[:40]!r} has an index that is too large", "array", fix="use indices below 1000000000")
+    return Array(first, last, step, parallel)
+
+
+def _check_command(given: JobFile, faults: Faults) -> None:
+    if (given.run is None) == (given.command is None):
+        faults.add("run", "give exactly one of run and command", "run is a shell script, command an argument list")
+    field = "run" if given.command is None else "command"
+    size = len((given.run or "").encode()) + sum(len(part.encode()) + 1 for part in given.command or ())
+    if size > MAX_COMMAND_BYTES:
+        fix = f"use {MAX_COMMAND_BYTES // 1024} KiB or less; put large scripts in the source directory"
+        faults.add(field, f"is {size} bytes long", fix)
+    if "\0" in (given.run or "") or any("\0" in part for part in given.command or ()):
+        faults.add(field, "holds a NUL character", "remove it")
+    if given.run is not None and not given.run.strip():
+        faults.add("run", "is empty", "give a command to run")
+    if given.command is not None and not given.command[0]:
+        faults.add("command", "its first word is empty", "name a program to run")
+
+
+def _check_env(given: JobFile, faults: Faults) -> None:
+    for name, value in given.env.items():
+        faults.catch(check_env_name, name, "env")
+        if name.startswith("BARAY_"):
+            faults.add("env", f"{name} is set by the centre", "choose another name")
+        if "\0" in value:
+            faults.add(f"env.{name}", "holds a NUL character", "remove it")
+    for name in given.secrets:
+        faults.catch(check_env_name, name, "secrets")
+    size = sum(len(name) + len(value.encode()) for name, value in given.env.items())
+    if size > MAX_ENV_BYTES:
+        faults.add("env", f"is {size} bytes in all", f"use {MAX_ENV_BYTES // 1024} KiB or less")
+
+
+def show_spec(spec: JobSpec) -> dict[str, Any]:
+    """The job file that would be read as this spec, defaults filled in."""
+    r = spec.resources
+    return {
+        "project": spec.project,
+        "name": spec.name,
+        "resources": {
+            "gpus": r.gpus,
+            "flavor": list(r.flavors),
+            "nodes": r.nodes,
+            "cpus": r.cpus,
+            "memory": format_bytes(r.memory_bytes),
+            "walltime": format_duration(r.walltime_ms),
+        },
+        **({"run": spec.run} if spec.run is not None else {"command": list(spec.command)}),
+        "array": None if spec.array is None else str(spec.array),
+        "qos": spec.qos,
+        "image": spec.image,
+        "env": spec.env,
+        "secrets": list(spec.secrets),
+        "source": spec.source,
+        "outputs": list(spec.outputs),
+        "checkpoint": {
+            "signal": spec.stop_signal,
+            "grace": format_duration(spec.grace_ms),
+            "restartable": spec.restartable,
+        },
+        "held": spec.held,
+    }
+
+
+class BatchFile(Body):
+    """Many jobs in one request: all are taken, or none."""
+
+    jobs: Annotated[list[JobFile], Field(min_length=1, max_length=1_000)]
+
+
+class TaskCounts(Shape):
+    total: int
+    pending: int
+    held: int
+    starting: int
+    running: int
+    stopping: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    timed_out: int
+
+
+class Cost(Shape):
+    held_su: str
+    charged_su: str
+
+
+class JobOut(Shape):
+    id: int
+    name: str
+    project: str
+    tenant: str
+    user: str
+    state: str
+    spec: dict[str, Any]
+    submitted_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    reason: str | None
+    tasks: TaskCounts
+    cost: Cost
+    version: int
+
+
+class TaskOut(Shape):
+    id: str
+    index: int
+    state: str
+    attempts: int
+    started_ms: int | None
+    ended_ms: int | None
+    reason: str | None
+
+
+class PlacementOut(Shape):
+    node: str
+    devices: list[int]
+
+
+class AttemptOut(Shape):
+    id: str
+    state: str
+    cluster: str
+    flavor: str
+    placements: list[PlacementOut]
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    exit_code: int | None
+    signal: int | None
+    detail: str
+    out_of_memory: bool
+    gpu_ms: int
+    charged_su: str
+
+
+class ReasonOut(Shape):
+    code: str
+    message: str
+    facts: dict[str, int | str]
+    fixes: list[str]
+
+
+class WhyOut(Shape):
+    job: str
+    state: str
+    reasons: list[ReasonOut]
+
+
+class ForecastOut(Shape):
+    admitted: bool
+    flavor: str
+    cost_su: str
+    available_su: str
+    starts_now: bool
+    reason: ReasonOut | None
+
+
+class IdsOut(Shape):
+    ids: list[int]
+
+
+class OutputOut(Shape):
+    path: str
+    size: int
+    sha256: str
+
+
+class QueueEntry(Shape):
+    job: int
+    project: str
+    tenant: str
+    user: str
+    name: str
+    state: str
+    rank: int | None
+    share: int | None
+    flavor: list[str]
+    gpus: int
+    nodes: int
+    tasks: int
+    submitted_ms: int
+    reason: ReasonOut | None

@@ -1,0 +1,52 @@
+"""What the API needs, made by ``runtime.wiring`` and handed to every request."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lifecycle.ports import Clock, Driver, Sources, Store, Vault
+from scheduler.snapshot import Policy
+
+
+class Bell:
+    """Lets requests wait for "something changed", rung from any thread. A waiter may miss nothing that is rung after
+    it asked for its turn; waking without cause is allowed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
+    def ring(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, set()
+        for loop, event in waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+
+    def turn(self) -> asyncio.Event:
+        """An event that the next ring sets. Ask for it before looking at the state it guards."""
+        event = asyncio.Event()
+        with self._lock:
+            self._waiting.add((asyncio.get_running_loop(), event))
+        return event
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """``wake`` asks the controller for a cycle; ``metrics`` renders the Prometheus page."""
+
+    store: Store
+    drivers: Mapping[str, Driver]
+    vault: Vault
+    sources: Sources
+    clock: Clock
+    policy: Policy
+    wake: Callable[[], None]
+    metrics: Callable[[], bytes]
+    observe_request: Callable[[str, str, int, float], None]
+    version: str
+    notes: tuple[str, ...] = ()
+    bell: Bell = field(default_factory=Bell)
+    used_tokens: dict[int, int] = field(default_factory=dict)  # token id -> last use, written down by the controller

@@ -1,0 +1,94 @@
+"""Jobs, tasks, attempts and reasons as JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from api.http.guard import Call
+from api.http.schemas.jobs import show_spec
+from domain.jobs import JobState
+from domain.quantities import format_su
+from domain.records import Attempt, Job, Task, tally
+from lifecycle.accounts import CENTRE
+from scheduler.snapshot import Reason
+
+
+def show_jobs(call: Call, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Jobs with their task counts and costs, in a fixed number of queries."""
+    ids = [job.id for job in jobs]
+    touched = call.uow.jobs.tallies(ids)
+    costs = call.uow.attempts.costs(ids)
+    users = call.uow.people.user_names([job.user_id for job in jobs])
+    return [_job(call, job, touched.get(job.id, {}), costs.get(job.id, (0, 0)), users[job.user_id]) for job in jobs]
+
+
+def show_new_job(call: Call, job: Job) -> dict[str, Any]:
+    """A job that was just submitted: nothing of it needs to be looked up."""
+    return _job(call, job, {}, (0, 0), call.caller.user.name)
+
+
+def _job(call: Call, job: Job, touched: dict[JobState, int], cost: tuple[int, int], user: str) -> dict[str, Any]:
+    counts = tally(job, touched)
+    project, tenant = names(call, job.project_id)
+    return {
+        "id": job.id,
+        "name": job.spec.name,
+        "project": project,
+        "tenant": tenant,
+        "user": user,
+        "state": job.state.value,
+        "spec": show_spec(job.spec),
+        "submitted_ms": job.submitted_ms,
+        "started_ms": job.started_ms,
+        "ended_ms": job.ended_ms,
+        "reason": job.reason,
+        "tasks": {"total": job.spec.tasks, **{state.value: counts.of(state) for state in JobState}},
+        "cost": {"held_su": format_su(cost[0]), "charged_su": format_su(cost[1])},
+        "version": job.version,
+    }
+
+
+def names(call: Call, project_id: int) -> tuple[str, str]:
+    """The names of a project and of its tenant."""
+    tree = call.directory.tree
+    tenant = tree.tenant_of(project_id)
+    return tree.accounts[project_id].name, tenant.name if tenant else CENTRE
+
+
+def show_task(job: Job, task: Task) -> dict[str, Any]:
+    return {
+        "id": str(job.task_id(task.index)),
+        "index": task.index,
+        "state": task.state.value,
+        "attempts": task.attempts,
+        "started_ms": task.started_ms,
+        "ended_ms": task.ended_ms,
+        "reason": task.reason,
+    }
+
+
+def show_attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "id": str(attempt.id),
+        "state": attempt.state.value,
+        "cluster": attempt.cluster,
+        "flavor": attempt.flavor,
+        "placements": [{"node": p.node, "devices": list(p.devices)} for p in attempt.placements],
+        "created_ms": attempt.created_ms,
+        "started_ms": attempt.started_ms,
+        "ended_ms": attempt.ended_ms,
+        "exit_code": attempt.exit_code,
+        "signal": attempt.signal,
+        "detail": attempt.detail,
+        "out_of_memory": attempt.out_of_memory,
+        "gpu_ms": attempt.gpu_ms,
+        "charged_su": format_su(attempt.charged),
+    }
+
+
+def show_reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "code": reason.code,
+        "message": reason.message,
+        "facts": dict(reason.facts),
+        "fixes": list(reason.fixes),
+    }

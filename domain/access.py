@@ -1,0 +1,80 @@
+"""Who may do what: the roles on nodes of the account tree, and the one permission matrix.
+
+A role on an account covers the account and everything below it. Routes name a permission; ``allows`` decides.
+"""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    CENTRE_ADMIN = "centre-admin"
+    ALLOCATOR = "allocator"
+    SUPPORT = "support"
+    ETHICS_OFFICER = "ethics-officer"
+    AUDITOR = "auditor"
+    FUNDER = "funder"
+    FOCAL_POINT = "focal-point"
+    LEAD = "lead"
+    MEMBER = "member"
+    REPORTER = "reporter"
+
+
+class Permission(StrEnum):
+    """What a route needs, on the account that it touches."""
+
+    SELF = "self"  # any valid token: about the caller alone
+    FLEET_READ = "fleet.read"  # any valid token: clusters, flavors, rates
+    FLEET_WRITE = "fleet.write"
+    ACCOUNT_READ = "account.read"
+    TENANT_WRITE = "tenant.write"
+    PROJECT_WRITE = "project.write"
+    MEMBER_WRITE = "member.write"
+    USER_READ = "user.read"
+    USER_WRITE = "user.write"
+    ROLE_WRITE = "role.write"
+    SECRET_WRITE = "secret.write"  # noqa: S105 - a permission's name
+    QUOTA_WRITE = "quota.write"
+    MONEY_READ = "money.read"
+    MONEY_WRITE = "money.write"
+    JOB_SUBMIT = "job.submit"
+    JOB_READ = "job.read"
+    JOB_CONTROL = "job.control"
+    USAGE_READ = "usage.read"
+    METRICS_READ = "metrics.read"
+
+
+_R, _P = Role, Permission
+_EVERYONE = frozenset(Role)
+_ADMIN = frozenset({_R.CENTRE_ADMIN})
+_OF_PROJECT = frozenset({_R.CENTRE_ADMIN, _R.FOCAL_POINT, _R.LEAD, _R.MEMBER})
+_OVERSIGHT = frozenset({_R.ALLOCATOR, _R.SUPPORT, _R.AUDITOR, _R.ETHICS_OFFICER})
+
+MATRIX: dict[Permission, frozenset[Role]] = {
+    _P.SELF: _EVERYONE,
+    _P.FLEET_READ: _EVERYONE,
+    _P.FLEET_WRITE: _ADMIN,
+    _P.ACCOUNT_READ: _EVERYONE - {_R.REPORTER},
+    _P.TENANT_WRITE: _ADMIN,
+    _P.PROJECT_WRITE: _ADMIN | {_R.FOCAL_POINT},
+    _P.MEMBER_WRITE: _ADMIN | {_R.FOCAL_POINT, _R.LEAD},
+    _P.USER_READ: _ADMIN | {_R.FOCAL_POINT, _R.SUPPORT, _R.AUDITOR},
+    _P.USER_WRITE: _ADMIN,
+    _P.ROLE_WRITE: _ADMIN,
+    _P.SECRET_WRITE: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),
+    _P.QUOTA_WRITE: _ADMIN | {_R.ALLOCATOR},
+    _P.MONEY_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
+    _P.MONEY_WRITE: _ADMIN | {_R.ALLOCATOR},
+    _P.JOB_SUBMIT: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),
+    _P.JOB_READ: _OF_PROJECT | _OVERSIGHT,
+    _P.JOB_CONTROL: frozenset({_R.CENTRE_ADMIN, _R.SUPPORT, _R.LEAD, _R.MEMBER}),
+    _P.USAGE_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
+    _P.METRICS_READ: _ADMIN | {_R.REPORTER, _R.SUPPORT},
+}
+
+# Permissions that any valid token has, with or without a role.
+OPEN_TO_ALL = frozenset({_P.SELF, _P.FLEET_READ})
+
+
+def allows(permission: Permission, roles: frozenset[Role]) -> bool:
+    """True if someone who holds ``roles`` on the account (or above it) has the permission there."""
+    return permission in OPEN_TO_ALL or not MATRIX[permission].isdisjoint(roles)

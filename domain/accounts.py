@@ -1,0 +1,130 @@
+"""The account tree (centre → tenant → … → project) and the arithmetic of quotas on it.
+
+The planner and the transaction that commits an attempt both ask this module, so they cannot disagree. Amounts are
+integer thousandths of a GPU (of a core, for the flavor ``cpu``).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class AccountKind(StrEnum):
+    CENTRE = "centre"
+    TENANT = "tenant"
+    GROUP = "group"
+    PROJECT = "project"
+
+
+class AccountState(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+
+
+TENANT_KINDS = ("university", "institute", "startup", "company", "ministry", "ngo", "centre")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of one flavor an account may hold at one time, in thousandths. None is no limit."""
+
+    guaranteed: int = 0
+    borrow_limit: int | None = None
+    lend_limit: int | None = None
+
+    @property
+    def ceiling(self) -> int | None:
+        """The most that may be held: the guarantee and what may be borrowed beyond it."""
+        return None if self.borrow_limit is None else self.guaranteed + self.borrow_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of an account that are not per flavor. None is no limit."""
+
+    running_jobs: int | None = None
+    queued_jobs: int | None = None
+    gpus_per_job: int | None = None
+    walltime_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A node of the tree. ``weight`` is its entitled share relative to its siblings."""
+
+    id: int
+    parent_id: int | None
+    kind: AccountKind
+    name: str
+    title: str
+    state: AccountState = AccountState.ACTIVE
+    weight: int = 1
+    limits: Limits = Limits()
+    tenant_kind: str | None = None
+    sector: str | None = None
+    province: str | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Why an account may not hold more: the account whose quota stands in the way, its ceiling and what it holds."""
+
+    account_id: int
+    ceiling: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """All accounts with their quotas. Immutable; ``paths`` is derived once."""
+
+    accounts: Mapping[int, Account]
+    quotas: Mapping[tuple[int, str], Quota]
+    paths: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, accounts: Iterable[Account], quotas: Mapping[tuple[int, str], Quota]) -> "Tree":
+        by_id = {account.id: account for account in accounts}
+        return cls(by_id, dict(quotas), {account_id: _path(by_id, account_id) for account_id in by_id})
+
+    def path(self, account_id: int) -> tuple[int, ...]:
+        """The account and all above it, from the account up to the centre."""
+        return self.paths[account_id]
+
+    def tenant_of(self, account_id: int) -> Account | None:
+        """The tenant that the account belongs to; None for the centre itself."""
+        for above in self.path(account_id):
+            if self.accounts[above].kind is AccountKind.TENANT:
+                return self.accounts[above]
+        return None
+
+    def active(self, account_id: int) -> bool:
+        """True if the account and all above it are active."""
+        return all(self.accounts[above].state is AccountState.ACTIVE for above in self.path(account_id))
+
+    def shortfall(
+        self, held: Mapping[tuple[int, str], int], account_id: int, flavor: str, milli: int
+    ) -> Shortfall | None:
+        """The first account on the way up whose quota ``milli`` more would break; None if none would.
+
+        ``held`` maps (account, flavor) to the thousandths held by the account and all below it now.
+        """
+        for above in self.path(account_id):
+            quota = self.quotas.get((above, flavor))
+            ceiling = None if quota is None else quota.ceiling
+            holding = held.get((above, flavor), 0)
+            if ceiling is not None and holding + milli > ceiling:
+                return Shortfall(above, ceiling, holding)
+        return None
+
+
+def _path(accounts: Mapping[int, Account], account_id: int) -> tuple[int, ...]:
+    path: list[int] = []
+    step: int | None = account_id
+    while step is not None:
+        assert step not in path, f"account {account_id} is above itself"
+        path.append(step)
+        step = accounts[step].parent_id
+    return tuple(path)

@@ -1,0 +1,146 @@
+"""Funders, grants, allocations and rates, and the words of the double-entry ledger.
+
+Money is integer micro-SU; GPU time is integer GPU-milliseconds. A ledger account is a **book**.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.quantities import HOUR_MS, MILLI
+
+MICRO_SU = "uSU"
+
+
+def time_unit(flavor: str) -> str:
+    """The unit of the books that count GPU-milliseconds of a flavor."""
+    return f"ms:{flavor}"
+
+
+def booking(milli: int, walltime_ms: int, micro_su_per_hour: int) -> int:
+    """The hold of an attempt: its thousandths of a GPU for the whole walltime at the rate, in micro-SU, rounded up."""
+    return -(-milli * walltime_ms * micro_su_per_hour // (MILLI * HOUR_MS))
+
+
+@dataclass(frozen=True, slots=True)
+class Funder:
+    id: int
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Money of one funder between two dates."""
+
+    id: int
+    name: str
+    funder_id: int
+    micro_su: int
+    starts_ms: int
+    ends_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The part of an allocation that one grant pays."""
+
+    grant_id: int
+    micro_su: int
+
+
+class AllocationState(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """How much a project may spend between two dates, and who pays."""
+
+    id: int
+    project_id: int
+    sources: tuple[Source, ...]
+    starts_ms: int
+    ends_ms: int
+    state: AllocationState = AllocationState.ACTIVE
+    version: int = 1
+
+    @property
+    def micro_su(self) -> int:
+        return sum(source.micro_su for source in self.sources)
+
+    def open_at(self, now_ms: int) -> bool:
+        return self.state is AllocationState.ACTIVE and self.starts_ms <= now_ms < self.ends_ms
+
+
+class BookKind(StrEnum):
+    """A book's place in the flow ``grant → allocation → held → consumed``.
+
+    ``funder`` and ``capacity`` are the outside: money enters from the one and GPU time from the other, so they alone
+    may go below zero. ``delivered`` counts the GPU time that went to whoever ``consumed`` paid for it.
+    """
+
+    FUNDER = "funder"
+    GRANT = "grant"
+    ALLOCATION = "allocation"
+    HELD = "held"
+    CONSUMED = "consumed"
+    CAPACITY = "capacity"
+    DELIVERED = "delivered"
+
+
+OUTSIDE = frozenset({BookKind.FUNDER, BookKind.CAPACITY})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Book:
+    """A ledger account, named by what it is about. Unused parts are 0."""
+
+    kind: BookKind
+    unit: str
+    funder_id: int = 0
+    grant_id: int = 0
+    allocation_id: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}/{self.funder_id}/{self.grant_id}/{self.allocation_id}/{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    book: Book
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Entries that sum to zero in every unit. ``id`` is made by the caller, so that a repeat is the same transaction."""
+
+    id: str
+    kind: str
+    at_ms: int
+    entries: tuple[Entry, ...]
+    attempt: str | None = None
+
+    def __post_init__(self) -> None:
+        sums: dict[str, int] = {}
+        for entry in self.entries:
+            sums[entry.book.unit] = sums.get(entry.book.unit, 0) + entry.amount
+        assert not any(sums.values()), f"transaction {self.id} does not balance: {sums}"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFact:
+    """What one attempt used between two times, once. ``seq`` counts the facts of an attempt from 1."""
+
+    attempt: str
+    seq: int
+    flavor: str
+    from_ms: int
+    until_ms: int
+    gpu_ms: int
+    cpu_ms: int
+    memory_mib_ms: int

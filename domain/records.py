@@ -1,0 +1,149 @@
+"""What the centre remembers of jobs, tasks and attempts, as frozen records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from domain.ids import AttemptId, TaskId
+from domain.jobs import AttemptState, JobSpec, JobState, Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An accepted job. Tasks from ``next_index`` on were never touched and have no record of their own."""
+
+    id: int
+    project_id: int
+    user_id: int
+    spec: JobSpec
+    state: JobState
+    next_index: int
+    held: bool
+    cancelled: bool
+    submitted_ms: int
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    reason: str | None = None
+    version: int = 1
+
+    @property
+    def is_array(self) -> bool:
+        return self.spec.array is not None
+
+    def indices(self) -> range:
+        """Every task index of the job; ``0`` alone for one that is no array."""
+        return range(1) if self.spec.array is None else self.spec.array.indices()
+
+    def untouched(self) -> range:
+        """The indices that have no record yet."""
+        every = self.indices()
+        return every[len(range(every.start, self.next_index, every.step)) :]
+
+    def task_id(self, index: int) -> TaskId:
+        return TaskId(self.id, index if self.is_array else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task that was touched."""
+
+    job_id: int
+    index: int
+    state: JobState
+    attempts: int = 0
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The share of an attempt that one grant of one allocation pays. ``micro_su`` is its part of the hold."""
+
+    allocation_id: int
+    grant_id: int
+    micro_su: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try, as committed. ``row`` is the database's number for it; people see ``id``.
+
+    ``intent`` is why it was told to stop: cancel or requeue. ``facts`` counts its usage facts, ``metered_ms`` is up to
+    when they reach, ``charged`` and ``gpu_ms`` what they add up to.
+    """
+
+    row: int
+    id: AttemptId
+    project_id: int
+    cluster: str
+    flavor: str
+    placements: tuple[Placement, ...]
+    state: AttemptState
+    epoch: int
+    milli: int
+    cpus: int
+    memory_bytes: int
+    micro_su_per_hour: int
+    parts: tuple[Part, ...]
+    hold: int
+    created_ms: int
+    intent: str | None = None
+    charged: int = 0
+    gpu_ms: int = 0
+    facts: int = 0
+    metered_ms: int | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    detail: str = ""
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many tasks of a job are in each state."""
+
+    counts: Mapping[JobState, int] = field(default_factory=dict)
+
+    def of(self, *states: JobState) -> int:
+        return sum(self.counts.get(state, 0) for state in states)
+
+
+def tally(job: Job, touched: Mapping[JobState, int]) -> Tally:
+    """Add the untouched tasks of the job to the counts of its touched ones."""
+    rest = JobState.CANCELLED if job.cancelled else JobState.HELD if job.held else JobState.PENDING
+    counts = dict(touched)
+    counts[rest] = counts.get(rest, 0) + len(job.untouched())
+    return Tally(counts)
+
+
+def overall(counts: Tally) -> JobState:
+    """The state of a job, from the states of its tasks: for one task its own; an array is running while any task runs,
+    waits while any waits, and has succeeded only if all did.
+    """
+    for state in (JobState.RUNNING, JobState.STOPPING, JobState.STARTING, JobState.PENDING, JobState.HELD):
+        if counts.of(state):
+            return state
+    for state in (JobState.FAILED, JobState.TIMED_OUT, JobState.CANCELLED):
+        if counts.of(state):
+            return state
+    return JobState.SUCCEEDED
+
+
+def refreshed(job: Job, counts: Tally, now_ms: int) -> Job:
+    """The job with state and times as its tasks have them."""
+    state = overall(counts)
+    begun = counts.of(JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.TIMED_OUT) > 0
+    return replace(
+        job,
+        state=state,
+        started_ms=job.started_ms if job.started_ms is not None else now_ms if begun else None,
+        ended_ms=now_ms if state.final else None,
+        version=job.version + 1,
+    )
+
+
+def startable(job: Job, counts: Tally) -> int:
+    """How many tasks wait to start."""
+    return 0 if job.held or job.cancelled else counts.of(JobState.PENDING)

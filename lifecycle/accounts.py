@@ -1,0 +1,124 @@
+"""Tenants and projects, their members, quotas and limits."""
+
+from dataclasses import replace
+
+from domain.access import Role
+from domain.accounts import TENANT_KINDS, Account, AccountKind, AccountState, Limits, Quota
+from domain.errors import Conflict, Invalid, NotFound, Stale
+from domain.people import User
+from lifecycle.ports import Directory, UnitOfWork
+from lifecycle.words import check_name
+
+CENTRE = "centre"
+_MOST = 10**12  # the most of anything that a quota or limit may say: far above any centre, far below the column
+
+
+def account_named(directory: Directory, name: str, kind: AccountKind | None = None) -> Account:
+    """The account of that name (and kind). Raises NotFound."""
+    account = directory.by_name.get(name)
+    if account is None or (kind is not None and account.kind is not kind):
+        raise NotFound(f"there is no {kind or 'account'} {name[:80]!r}", "account" if kind is None else kind.value)
+    return account
+
+
+def add_tenant(
+    uow: UnitOfWork, name: str, title: str, kind: str, sector: str | None, province: str | None, weight: int
+) -> Account:
+    directory = uow.directory()
+    if kind not in TENANT_KINDS:
+        raise Invalid(f"{kind[:80]!r} is no kind of tenant", "kind", fix=f"use one of {', '.join(TENANT_KINDS)}")
+    _check_new(directory, name)
+    centre = directory.by_name[CENTRE]
+    return uow.accounts.add(
+        Account(
+            0, centre.id, AccountKind.TENANT, name, title,
+            weight=weight, tenant_kind=kind, sector=sector, province=province,
+        )
+    )  # fmt: skip
+
+
+def add_project(uow: UnitOfWork, name: str, tenant: str, title: str, lead: str | None, weight: int) -> Account:
+    """A project of a tenant; ``lead`` becomes its lead at once."""
+    directory = uow.directory()
+    parent = directory.by_name.get(tenant)
+    if parent is None or parent.kind not in {AccountKind.TENANT, AccountKind.GROUP}:
+        raise Invalid(f"there is no tenant {tenant[:80]!r}", "tenant", fix="see baray admin tenant list")
+    _check_new(directory, name)
+    project = uow.accounts.add(Account(0, parent.id, AccountKind.PROJECT, name, title, weight=weight))
+    if lead is not None:
+        uow.people.grant(_user(uow, lead, "lead").id, project.id, Role.LEAD)
+    return project
+
+
+def change(
+    uow: UnitOfWork,
+    account: Account,
+    expected: int | None,
+    *,
+    title: str | None = None,
+    state: str | None = None,
+    weight: int | None = None,
+) -> Account:
+    """Change what is given. ``expected`` is the version that the caller saw, if they said so."""
+    check_version(account.version, expected)
+    if state is not None and state not in set(AccountState):
+        raise Invalid(f"{state[:40]!r} is no state", "state", fix=f"use one of {', '.join(AccountState)}")
+    changed = replace(
+        account,
+        title=account.title if title is None else title,
+        state=account.state if state is None else AccountState(state),
+        weight=account.weight if weight is None else weight,
+    )
+    return uow.accounts.update(changed)
+
+
+def set_member(uow: UnitOfWork, account: Account, user: str, role: str) -> None:
+    """Give a user a role on a project: lead or member."""
+    if role not in {Role.LEAD, Role.MEMBER}:
+        raise Invalid(f"{role[:40]!r} is no role in a project", "role", fix="use lead or member")
+    uow.people.grant(_user(uow, user, "user").id, account.id, role)
+
+
+def remove_member(uow: UnitOfWork, account: Account, user: str) -> None:
+    found = _user(uow, user, "user")
+    gone = [uow.people.revoke(found.id, account.id, role) for role in (Role.LEAD, Role.MEMBER)]
+    if not any(gone):
+        raise NotFound(f"{user} is no member of {account.name}", "user")
+
+
+def put_quota(uow: UnitOfWork, account: Account, flavor: str, quota: Quota, expected: int | None) -> None:
+    """Set the account's quota of a flavor; what is held already stays held, nothing more starts above it."""
+    if flavor not in uow.directory().flavors:
+        raise NotFound(f"there is no flavor {flavor[:80]!r}", "flavor")
+    check_version(uow.accounts.quota_version(account.id, flavor), expected)
+    for field in ("guaranteed", "borrow_limit", "lend_limit"):
+        value = getattr(quota, field)
+        if value is not None and not 0 <= value <= _MOST:
+            raise Invalid(f"{value} is out of bounds", field, fix=f"use 0 to {_MOST}, or null for no limit")
+    uow.accounts.put_quota(account.id, flavor, quota)
+
+
+def set_limits(uow: UnitOfWork, account: Account, limits: Limits, expected: int | None) -> None:
+    check_version(account.version, expected)
+    uow.accounts.set_limits(account.id, limits)
+
+
+def check_version(version: int, expected: int | None) -> None:
+    """``If-Match``: raises Stale if the caller saw another version."""
+    if expected is not None and expected != version:
+        raise Stale(f"it was changed meanwhile: version {version}, not {expected}", fix="read it again, then repeat")
+
+
+def _check_new(directory: Directory, name: str) -> None:
+    check_name(name)
+    if name in directory.by_name:
+        raise Conflict(
+            f"there is an account {name!r} already", "name", fix="choose another name", code="already-exists"
+        )
+
+
+def _user(uow: UnitOfWork, name: str, field: str) -> User:
+    user = uow.people.user(name)
+    if user is None:
+        raise Invalid(f"there is no user {name[:80]!r}", field, fix="see baray admin user list")
+    return user

@@ -1,0 +1,116 @@
+"""What people do to a job after submission: cancel, hold, release, requeue. Each one transaction.
+
+What runs is only told to stop here; that it has ended is observed.
+"""
+
+from dataclasses import replace
+
+from domain.errors import Conflict, NotFound
+from domain.ids import TaskId
+from domain.jobs import AttemptState, JobState, move, move_attempt
+from domain.records import Attempt, Job, Task
+from lifecycle.ports import UnitOfWork
+from lifecycle.refresh import refresh
+
+_WAITING = frozenset({JobState.PENDING, JobState.HELD})
+
+
+def cancel(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
+    """Cancel a job, or one task of it. Waiting tasks end at once, running ones are told to stop."""
+    job = _job(uow, task_id)
+    if task_id.index is None:
+        if job.state.final or job.cancelled:
+            raise Conflict(f"job {job.id} is {job.state} already", "job", code="already-over")
+        tasks = uow.jobs.live_tasks(job.id)
+        job = replace(job, cancelled=True)
+    else:
+        job, task = _touched(uow, job, task_id.index)
+        if task.state.final:
+            raise Conflict(f"task {task_id} is {task.state} already", "job", code="already-over")
+        tasks = [task]
+    ended = [
+        replace(task, state=move(task.state, JobState.CANCELLED), ended_ms=now_ms)
+        for task in tasks
+        if task.state in _WAITING
+    ]
+    uow.jobs.put_tasks(ended)
+    _tell(uow, job, task_id.index, "cancel")
+    return refresh(uow, job, now_ms)
+
+
+def hold(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
+    """Keep a job's waiting tasks from starting until it is released."""
+    job = _whole(uow, task_id, "held")
+    if job.held:
+        raise Conflict(f"job {job.id} is held already", "job", code="already-held")
+    return _set_held(uow, job, JobState.PENDING, JobState.HELD, now_ms)
+
+
+def release(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
+    """Let a held job's tasks start again."""
+    job = _whole(uow, task_id, "released")
+    if not job.held:
+        raise Conflict(f"job {job.id} is not held", "job", code="not-held")
+    return _set_held(uow, job, JobState.HELD, JobState.PENDING, now_ms)
+
+
+def requeue(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
+    """Stop what runs of a job and put it back to pending, as a new attempt with a new number."""
+    job = _job(uow, task_id)
+    if task_id.index is not None:
+        job, _ = _touched(uow, job, task_id.index)
+    if not _tell(uow, job, task_id.index, "requeue"):
+        raise Conflict(
+            f"nothing of {task_id} runs, it is {job.state}", "job", fix="submit it again instead", code="not-running"
+        )
+    return refresh(uow, job, now_ms)
+
+
+def _job(uow: UnitOfWork, task_id: TaskId) -> Job:
+    job = uow.jobs.locked(task_id.job)
+    if job is None or (task_id.index is not None and (not job.is_array or task_id.index not in job.indices())):
+        raise NotFound(f"there is no job {task_id}", "job")
+    return job
+
+
+def _whole(uow: UnitOfWork, task_id: TaskId, done: str) -> Job:
+    job = _job(uow, task_id)
+    if task_id.index is not None:
+        raise Conflict(f"a single task cannot be {done}", "job", fix=f"name the job: {job.id}", code="whole-job-only")
+    if job.state.final or job.cancelled:
+        raise Conflict(f"job {job.id} is {job.state} and cannot be {done}", "job", code="already-over")
+    return job
+
+
+def _touched(uow: UnitOfWork, job: Job, index: int) -> tuple[Job, Task]:
+    """The task's record. One that was never touched gets a record, and so do all before it."""
+    task = uow.jobs.task(job.id, index)
+    if task is not None:
+        return job, task
+    state = JobState.CANCELLED if job.cancelled else JobState.HELD if job.held else JobState.PENDING
+    step = job.indices().step
+    uow.jobs.put_tasks([Task(job.id, i, state) for i in job.untouched() if i <= index])
+    return replace(job, next_index=index + step), Task(job.id, index, state)
+
+
+def _set_held(uow: UnitOfWork, job: Job, old: JobState, new: JobState, now_ms: int) -> Job:
+    tasks = [task for task in uow.jobs.live_tasks(job.id) if task.state is old]
+    uow.jobs.put_tasks([replace(task, state=move(task.state, new)) for task in tasks])
+    return refresh(uow, replace(job, held=new is JobState.HELD), now_ms)
+
+
+def _tell(uow: UnitOfWork, job: Job, index: int | None, intent: str) -> list[Attempt]:
+    """Mark the live attempts of the job (of one task) to be stopped, and their tasks as stopping."""
+    live = uow.attempts.live_of_job(job.id, index)
+    told = [
+        replace(a, intent=intent, state=a.state if a.state is AttemptState.STOPPING else move_attempt(a.state, AttemptState.STOPPING))
+        for a in live
+    ]  # fmt: skip
+    uow.attempts.save(told)
+    tasks = []
+    for attempt in live:
+        task = uow.jobs.task(job.id, attempt.id.index or 0)
+        if task is not None and task.state is not JobState.STOPPING:
+            tasks.append(replace(task, state=move(task.state, JobState.STOPPING)))
+    uow.jobs.put_tasks(tasks)
+    return told

@@ -1,0 +1,20 @@
+"""The first start of a centre: its root account, and an administrator with a first token."""
+
+from domain.access import Role
+from domain.accounts import Account, AccountKind
+from lifecycle.accounts import CENTRE
+from lifecycle.people import issue_token
+from lifecycle.ports import UnitOfWork
+
+ADMIN = "admin"
+
+
+def found(uow: UnitOfWork, now_ms: int) -> str | None:
+    """Found the centre if there is none yet. Answers the administrator's token then, which is shown this once."""
+    if CENTRE in uow.directory().by_name:
+        return None
+    centre = uow.accounts.add(Account(0, None, AccountKind.CENTRE, CENTRE, "The centre"))
+    admin = uow.people.add_user(ADMIN, "Centre administrator", None)
+    uow.people.grant(admin.id, centre.id, Role.CENTRE_ADMIN)
+    _, text = issue_token(uow, admin, "first", now_ms, None)
+    return text

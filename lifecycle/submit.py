@@ -1,0 +1,144 @@
+"""Step 1 and 2, submit → admit: a validated job file becomes a pending job, in one transaction.
+
+A refusal leaves nothing behind. ``dry_run`` is the same admission followed by the planner, and writes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from domain.accounts import Account, AccountKind
+from domain.errors import Fault, Invalid, Refused
+from domain.jobs import JobSpec
+from domain.money import booking
+from domain.people import Caller
+from domain.records import Job
+from lifecycle.ports import Directory, UnitOfWork
+from lifecycle.snapshot import snapshot
+from quotas.admission import Application, FlavorTerms, admit
+from quotas.tariffs import rate_at
+from scheduler.cycle import plan
+from scheduler.fit import amount, ever_fits
+from scheduler.snapshot import NodeState, PendingJob, Policy, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would happen to a job: its hold, what the project has left now, and whether it would start at once."""
+
+    flavor: str
+    cost: int
+    available: int
+    starts_now: bool
+    reason: Reason | None
+
+
+def project_of(directory: Directory, name: str) -> Account:
+    """The project of that name. Raises Invalid on the field ``project``."""
+    account = directory.by_name.get(name)
+    if account is None or account.kind is not AccountKind.PROJECT:
+        raise Invalid(
+            f"there is no project {name[:80]!r}", "project", fix="see baray admin project list", code="unknown-project"
+        )
+    return account
+
+
+def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_ms: int) -> Job:
+    """Admit the job and put it in the queue. Raises Invalid or Refused with every reason at once."""
+    project = admitted(uow, spec, policy, now_ms)
+    return uow.jobs.add(spec, project.id, caller.user.id, now_ms)
+
+
+def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], policy: Policy, now_ms: int) -> list[int]:
+    """Admit all jobs or none; answers their ids in order."""
+    faults: list[Fault] = []
+    code = "refused"
+    placed: list[tuple[JobSpec, int]] = []
+    for position, spec in enumerate(specs):
+        try:
+            placed.append((spec, admitted(uow, spec, policy, now_ms).id))
+        except (Invalid, Refused) as error:
+            code = error.code
+            faults += [
+                Fault(f.message, f"jobs.{position}.{f.field}" if f.field else f"jobs.{position}", f.fix)
+                for f in error.faults
+            ]
+    if faults:
+        refusal = Refused(f"{len(faults)} of the jobs' requests cannot be admitted", code=code)
+        refusal.faults = tuple(faults)
+        raise refusal
+    return uow.jobs.add_many(placed, caller.user.id, now_ms)
+
+
+def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_ms: int) -> Forecast:
+    """Admit the job, then ask the planner what it would do with it; nothing is written."""
+    project = admitted(uow, spec, policy, now_ms)
+    directory = uow.directory()
+    state = snapshot(uow, policy, now_ms)
+    ghost = PendingJob(0, project.id, caller.user.id, spec.qos, spec.resources, now_ms, fresh=range(spec.tasks))
+    answer = plan(replace(state, pending=(*state.pending, ghost)), now_ms)
+    start = next((start for start in answer.starts if start.job_id == 0), None)
+    flavor = start.flavor if start else spec.resources.flavors[0]
+    known = directory.flavors[flavor]
+    rate = rate_at(directory.rates.get(flavor, ()), now_ms) or 0
+    cost = booking(amount(spec.resources, flavor, known.milli), spec.resources.walltime_ms, rate) * spec.tasks
+    available = uow.ledger.available(now_ms).get(project.id, 0)
+    return Forecast(flavor, cost, available, start is not None and not spec.held, answer.reasons.get(0))
+
+
+def admitted(uow: UnitOfWork, spec: JobSpec, policy: Policy, now_ms: int) -> Account:
+    """The project, if the job may enter; raises with every refusal otherwise."""
+    directory = uow.directory()
+    project = project_of(directory, spec.project)
+    _check_words(uow, directory, spec, policy)
+    path = directory.path_of(project)
+    limited = [account for account in path if directory.tree.accounts[account].limits.queued_jobs is not None]
+    application = Application(
+        spec=spec,
+        path=[directory.tree.accounts[account] for account in path],
+        quotas=directory.tree.quotas,
+        flavors={name: _terms(directory, spec, name, now_ms) for name in spec.resources.flavors},
+        remaining=uow.ledger.remaining(project.id, now_ms),
+        queued=uow.jobs.unfinished(limited) if limited else {},
+    )
+    refusals = admit(application)
+    if refusals:
+        error = Refused(refusals[0].fault.message, code=refusals[0].code)
+        error.faults = tuple(refusal.fault for refusal in refusals)
+        raise error
+    return project
+
+
+def _check_words(uow: UnitOfWork, directory: Directory, spec: JobSpec, policy: Policy) -> None:
+    """Names in the job file that must exist: flavors, the QoS, secrets, the source."""
+    faults = []
+    for name in spec.resources.flavors:
+        if name not in directory.flavors:
+            known = ", ".join(sorted(directory.flavors)) or "none"
+            faults.append(Fault(f"there is no flavor {name[:80]!r}", "resources.flavor", f"the flavors are: {known}"))
+    if spec.qos not in policy.tiers:
+        faults.append(Fault(f"there is no QoS {spec.qos[:80]!r}", "qos", f"use one of {', '.join(policy.tiers)}"))
+    if spec.secrets:
+        kept = uow.people.secrets(directory.by_name[spec.project].id)
+        faults += [
+            Fault(f"project {spec.project} has no secret {name!r}", "secrets", f"set it: baray secret set {name}")
+            for name in spec.secrets
+            if name not in kept
+        ]
+    if spec.source is not None and not uow.has_source(spec.source):
+        faults.append(Fault("the centre has no source with this checksum", "source", "upload it first: POST /sources"))
+    if faults:
+        raise Invalid.many(faults)
+
+
+def _terms(directory: Directory, spec: JobSpec, name: str, now_ms: int) -> FlavorTerms:
+    rate = rate_at(directory.rates.get(name, ()), now_ms)
+    fits = any(ever_fits(_empty(cluster, directory), spec.resources, name) for cluster in directory.nodes)
+    return FlavorTerms(directory.flavors[name].milli, rate, fits)
+
+
+def _empty(cluster: str, directory: Directory) -> tuple[NodeState, ...]:
+    """The cluster's nodes as if nothing ran."""
+    return tuple(
+        NodeState(cluster, n.name, n.devices, {}, n.cpus, n.cpus, n.memory_bytes, n.memory_bytes)
+        for n in directory.nodes[cluster]
+    )

@@ -1,0 +1,136 @@
+"""May this job enter the queue at all? Every rule that can refuse it for good, checked at once.
+
+What only has to wait (for capacity, quota or others' holds) is admitted and stays pending with a reason. A refusal
+names the rule and the smallest change that would pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.accounts import Account, AccountState, Quota
+from domain.errors import Fault
+from domain.fleet import CPU_FLAVOR
+from domain.jobs import JobSpec
+from domain.money import booking
+from domain.quantities import format_duration, format_su
+
+
+@dataclass(frozen=True, slots=True)
+class FlavorTerms:
+    """What admission has to know of a flavor the job names: None as rate means that none is in force."""
+
+    milli: int
+    micro_su_per_hour: int | None
+    ever_fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A job and all that bears on whether it may enter.
+
+    ``path`` is the project and all above it; ``quotas`` those of the path; ``remaining`` micro-SU the project could
+    still spend if nothing else ran (None: it has no allocation); ``queued`` the unfinished jobs of each account.
+    """
+
+    spec: JobSpec
+    path: Sequence[Account]
+    quotas: Mapping[tuple[int, str], Quota]
+    flavors: Mapping[str, FlavorTerms]
+    remaining: int | None
+    queued: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule that says no. ``code`` is stable; see docs/reasons.md."""
+
+    code: str
+    fault: Fault
+
+
+def admit(application: Application) -> tuple[Refusal, ...]:
+    """All refusals, most fundamental first; none means admitted."""
+    refusals = [*_accounts(application), *_limits(application)]
+    per_flavor = [_flavor(application, name) for name in application.spec.resources.flavors]
+    # A list of flavors is a choice: the job is refused only if every one of them is.
+    if all(per_flavor):
+        refusals += [refusal for refusal in per_flavor if refusal]
+    return tuple(refusals)
+
+
+def _accounts(application: Application) -> list[Refusal]:
+    return [
+        Refusal(
+            "account-inactive",
+            Fault(f"{account.kind} {account.name} is {account.state}", "project", "ask the centre to activate it"),
+        )
+        for account in application.path
+        if account.state is not AccountState.ACTIVE
+    ]
+
+
+def _limits(application: Application) -> list[Refusal]:
+    found = []
+    resources = application.spec.resources
+    gpus = resources.gpus * resources.nodes
+    for account in application.path:
+        who, limits = f"{account.kind} {account.name}", account.limits
+        if limits.walltime_ms is not None and resources.walltime_ms > limits.walltime_ms:
+            most = format_duration(limits.walltime_ms)
+            message = f"a walltime of {format_duration(resources.walltime_ms)} is above the limit of {who}, {most}"
+            found.append(Refusal("walltime-limit", Fault(message, "resources.walltime", f"ask for {most} or less")))
+        if limits.gpus_per_job is not None and gpus > limits.gpus_per_job:
+            message = f"{gpus} GPUs are above the limit of {who}, {limits.gpus_per_job} a job"
+            fix = f"ask for {limits.gpus_per_job} GPUs or fewer"
+            found.append(Refusal("size-limit", Fault(message, "resources.gpus", fix)))
+        queued = application.queued.get(account.id, 0)
+        if limits.queued_jobs is not None and queued >= limits.queued_jobs:
+            message = f"{who} has {queued} unfinished jobs, as many as it may"
+            found.append(Refusal("queued-limit", Fault(message, "project", "wait for a job to end, or cancel one")))
+    return found
+
+
+def _flavor(application: Application, name: str) -> Refusal | None:
+    """Why this flavor can never carry the job, or None."""
+    terms, resources = application.flavors[name], application.spec.resources
+    if terms.micro_su_per_hour is None:
+        fault = Fault(f"{name} has no rate in force", "resources.flavor", "ask the centre's allocator to set one")
+        return Refusal("no-rate", fault)
+    if not terms.ever_fits:
+        message = f"no cluster could hold {_asked(application.spec, name)}, even empty"
+        return Refusal("never-fits", Fault(message, "resources", "see baray admin cluster list for what nodes have"))
+    units = (resources.cpus if name == CPU_FLAVOR else resources.gpus) * resources.nodes
+    milli = units * terms.milli
+    for account in application.path:
+        quota = application.quotas.get((account.id, name))
+        if quota is not None and quota.ceiling is not None and milli > quota.ceiling:
+            most = quota.ceiling // terms.milli
+            message = f"{_asked(application.spec, name)} is above the quota of {account.kind} {account.name}, {most}"
+            fix = f"ask for {most} or fewer in all" if most else f"ask for another flavor than {name}"
+            return Refusal("quota-ceiling", Fault(message, "resources.gpus", fix))
+    return _budget(application, name, milli, terms.micro_su_per_hour)
+
+
+def _budget(application: Application, name: str, milli: int, rate: int) -> Refusal | None:
+    """A job that alone exceeds what is left is refused; one that only waits for others' holds is not."""
+    project = application.path[0].name
+    if application.remaining is None:
+        fault = Fault(f"project {project} has no allocation in force", "project", "ask the centre for an allocation")
+        return Refusal("no-allocation", fault)
+    walltime_ms = application.spec.resources.walltime_ms
+    needed = booking(milli, walltime_ms, rate)
+    if needed <= application.remaining:
+        return None
+    minutes = walltime_ms * application.remaining // needed // 60_000
+    message = (
+        f"{_asked(application.spec, name)} for {format_duration(walltime_ms)} needs {format_su(needed)} SU; "
+        f"project {project} has {format_su(application.remaining)} SU left"
+    )
+    fix = f"a walltime of {format_duration(minutes * 60_000)} or less would pass" if minutes else "ask for a top-up"
+    return Refusal("budget-exceeded", Fault(message, "resources.walltime", fix))
+
+
+def _asked(spec: JobSpec, flavor: str) -> str:
+    resources = spec.resources
+    what = f"{resources.cpus} cores" if flavor == CPU_FLAVOR else f"{resources.gpus} of {flavor}"
+    return what + (f" on each of {resources.nodes} nodes" if resources.nodes > 1 else "")

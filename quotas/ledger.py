@@ -1,0 +1,153 @@
+"""The double-entry ledger: builds the transactions of an attempt's life and of a grant's.
+
+``grant → allocation → held → consumed``, each arrow one transaction with a caller-made id; nothing is updated or
+deleted. An attempt's hold is split over the grants behind it, and its charge follows the split of the hold, by largest
+remainder, so that funders add up to the total exactly. Alongside the money, every charge moves the GPU-milliseconds it
+pays for from ``capacity`` to ``delivered``, in the same transaction: reports are sums over this ledger alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.money import MICRO_SU, Allocation, Book, BookKind, Entry, Grant, Transaction, time_unit
+from domain.records import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What one grant's part of one allocation still has to spend, in micro-SU. ``weight`` is its agreed share."""
+
+    allocation_id: int
+    grant_id: int
+    available: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How far an attempt is charged: cumulative, so that slices never change the total."""
+
+    micro_su: int = 0
+    gpu_ms: int = 0
+
+
+def largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
+    """Split ``amount`` in proportion to ``weights``, exactly (Hamilton's method; ties go to the earlier).
+
+    With all weights zero the first part takes all. No part is ever above its own weight when amount ≤ sum(weights).
+    """
+    total = sum(weights)
+    if total == 0:
+        return [amount] + [0] * (len(weights) - 1)
+    parts = [amount * weight // total for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(amount * weights[i] % total), i))
+    for i in by_remainder[: amount - sum(parts)]:
+        parts[i] += 1
+    return parts
+
+
+def split_hold(amount: int, purses: Sequence[Purse]) -> tuple[Part, ...] | None:
+    """Split a hold over purses by their agreed shares; what an empty purse cannot carry moves to the others.
+
+    None if together they cannot carry it. Purses of earlier allocations come first and are drained first.
+    """
+    parts: list[Part] = []
+    for allocation_id in dict.fromkeys(purse.allocation_id for purse in purses):
+        own = [purse for purse in purses if purse.allocation_id == allocation_id]
+        taken = _pour(min(amount, sum(purse.available for purse in own)), own)
+        parts += [Part(allocation_id, purse.grant_id, micro_su) for purse, micro_su in zip(own, taken, strict=True)]
+        amount -= sum(taken)
+    used = [part for part in parts if part.micro_su] or parts[:1]
+    return tuple(used) if amount == 0 and used else None
+
+
+def _pour(amount: int, purses: Sequence[Purse]) -> list[int]:
+    """Split ``amount`` (which fits) by weight, capped by what each purse has; the rest again among the others."""
+    taken = [0] * len(purses)
+    while amount:
+        room = [i for i, purse in enumerate(purses) if purse.available > taken[i]]
+        share = largest_remainder(amount, [purses[i].weight for i in room])
+        for i, wanted in zip(room, share, strict=True):
+            given = min(wanted, purses[i].available - taken[i])
+            taken[i] += given
+            amount -= given
+    return taken
+
+
+def fund(grant: Grant, at_ms: int) -> Transaction:
+    """A funder's money becomes a grant."""
+    return _move(
+        f"grant/{grant.id}", "grant", at_ms,
+        Book(BookKind.FUNDER, MICRO_SU, funder_id=grant.funder_id), Book(BookKind.GRANT, MICRO_SU, grant_id=grant.id),
+        grant.micro_su,
+    )  # fmt: skip
+
+
+def allocate(allocation: Allocation, at_ms: int) -> Transaction:
+    """Parts of grants become an allocation."""
+    entries: list[Entry] = []
+    for source in allocation.sources:
+        entries.append(Entry(Book(BookKind.GRANT, MICRO_SU, grant_id=source.grant_id), -source.micro_su))
+        entries.append(Entry(_book(BookKind.ALLOCATION, source.grant_id, allocation.id), source.micro_su))
+    return Transaction(f"allocation/{allocation.id}", "allocate", at_ms, tuple(entries))
+
+
+def hold(attempt: str, parts: Sequence[Part], at_ms: int) -> Transaction:
+    """Set SU aside when an attempt starts: allocation → held."""
+    entries: list[Entry] = []
+    for part in parts:
+        entries.append(Entry(_book(BookKind.ALLOCATION, part.grant_id, part.allocation_id), -part.micro_su))
+        entries.append(Entry(_book(BookKind.HELD, part.grant_id, part.allocation_id), part.micro_su))
+    return Transaction(f"hold/{attempt}", "hold", at_ms, tuple(entries), attempt)
+
+
+def charge(
+    attempt: str, slice_: int, parts: Sequence[Part], flavor: str, before: Settled, after: Settled, at_ms: int
+) -> Transaction:
+    """Charge what was used since ``before``: held → consumed, and capacity → delivered.
+
+    The split is of the cumulative totals, so it does not depend on the slices; a slice posts the difference. ``slice_``
+    counts an attempt's charges from 1.
+    """
+    weights = [part.micro_su for part in parts]
+    unit = time_unit(flavor)
+    money = _difference(before.micro_su, after.micro_su, weights)
+    time = _difference(before.gpu_ms, after.gpu_ms, weights)
+    entries: list[Entry] = []
+    for part, micro_su, used_ms in zip(parts, money, time, strict=True):
+        entries.append(Entry(_book(BookKind.HELD, part.grant_id, part.allocation_id), -micro_su))
+        entries.append(Entry(_book(BookKind.CONSUMED, part.grant_id, part.allocation_id), micro_su))
+        entries.append(Entry(Book(BookKind.CAPACITY, unit), -used_ms))
+        entries.append(Entry(Book(BookKind.DELIVERED, unit, 0, part.grant_id, part.allocation_id), used_ms))
+    return Transaction(f"charge/{attempt}/{slice_}", "charge", at_ms, tuple(entries), attempt)
+
+
+def release(attempt: str, parts: Sequence[Part], settled: Settled, at_ms: int) -> Transaction:
+    """Give back what was held and not charged: held → allocation. Ends the hold."""
+    weights = [part.micro_su for part in parts]
+    entries: list[Entry] = []
+    for part, charged in zip(parts, largest_remainder(settled.micro_su, weights), strict=True):
+        entries.append(Entry(_book(BookKind.HELD, part.grant_id, part.allocation_id), charged - part.micro_su))
+        entries.append(Entry(_book(BookKind.ALLOCATION, part.grant_id, part.allocation_id), part.micro_su - charged))
+    return Transaction(f"release/{attempt}", "release", at_ms, tuple(entries), attempt)
+
+
+def net(transaction: Transaction) -> Mapping[Book, int]:
+    """What the transaction does to each book, books that it leaves alone left out."""
+    sums: dict[Book, int] = {}
+    for entry in transaction.entries:
+        sums[entry.book] = sums.get(entry.book, 0) + entry.amount
+    return {book: amount for book, amount in sums.items() if amount}
+
+
+def _book(kind: BookKind, grant_id: int, allocation_id: int) -> Book:
+    return Book(kind, MICRO_SU, grant_id=grant_id, allocation_id=allocation_id)
+
+
+def _difference(before: int, after: int, weights: Sequence[int]) -> list[int]:
+    old, new = largest_remainder(before, weights), largest_remainder(after, weights)
+    return [b - a for a, b in zip(old, new, strict=True)]
+
+
+def _move(id_: str, kind: str, at_ms: int, source: Book, target: Book, amount: int) -> Transaction:
+    return Transaction(id_, kind, at_ms, (Entry(source, -amount), Entry(target, amount)))

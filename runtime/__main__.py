@@ -1,0 +1,64 @@
+"""``python -m runtime up|demo|settings``: the commands of one machine, which ``baray`` runs as its child."""
+
+import sys
+
+import click
+
+from domain.errors import BarayError
+
+
+def _fail(error: BarayError) -> None:
+    for fault in error.faults:
+        click.echo(f"error: {fault.message}", err=True)
+        if fault.fix:
+            click.echo(f"  {fault.fix}", err=True)
+    sys.exit(1)
+
+
+@click.group()
+def main() -> None:
+    """The running system of one machine."""
+
+
+@main.command()
+@click.option("--data-dir", type=click.Path(file_okay=False), help="Where the centre keeps everything.")
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@click.option("--nodes", "local_nodes", help="Virtual nodes, such as 'n1:h100-80gb=2,cpus=8,memory=64Gi;n2:…'.")
+def up(**given: str | int | None) -> None:
+    """Run the whole centre: API, controller, local cluster, embedded database."""
+    from runtime.up import run
+
+    try:
+        run({name: value for name, value in given.items() if value is not None})
+    except BarayError as error:
+        _fail(error)
+
+
+@main.command()
+@click.option("--trace", type=click.Path(dir_okay=False, exists=True), help="A trace to replay (CSV, may be gzipped).")
+@click.option("--jobs", type=click.IntRange(1, 100_000), default=300, help="How many jobs of the trace.")
+@click.option("--data-dir", type=click.Path(file_okay=False), help="Keep the centre here; else it is temporary.")
+@click.option("--stay", is_flag=True, help="Leave the centre running at the end.")
+def demo(trace: str | None, jobs: int, data_dir: str | None, stay: bool) -> None:
+    """An example centre with real jobs, run to the end, with its usage report."""
+    from runtime.demo import run
+
+    try:
+        sys.exit(run(trace, jobs, data_dir, stay=stay))
+    except BarayError as error:
+        _fail(error)
+
+
+@main.command()
+def settings() -> None:
+    """Every setting with its default and reason."""
+    from runtime.settings import Settings
+
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        click.echo(f"BARAY_{name.upper()}  (default: {default!s})\n    {field.description}")
+
+
+if __name__ == "__main__":
+    main(prog_name="baray")

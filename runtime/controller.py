@@ -1,0 +1,153 @@
+"""The controller: the steps of a job's life, in the order of the design, again and again in one thread.
+
+It leads while it holds the lease; each write carries its epoch. A step that fails is logged and tried again in the
+next cycle; since each step is one transaction and repeatable, nothing is half done.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from domain.errors import StaleLeader
+from lifecycle.dispatch import dispatch, stop
+from lifecycle.observe import observe
+from lifecycle.ports import Clock, Driver, Store, Vault
+from lifecycle.schedule import schedule
+from monitoring.metrics import Metrics
+from scheduler.snapshot import Policy
+
+log = structlog.get_logger(__name__)
+
+_TOKEN_FLUSH_MS = 10_000
+_ONCE_KEPT_MS = 7 * 24 * 3_600_000
+_SWEEP_EVERY_MS = 3_600_000
+_BACK_OFF_S = 1.0
+
+
+@dataclass(slots=True)
+class Controller:
+    """``wake`` asks for a cycle now; ``changed`` is called after a cycle that moved anything."""
+
+    store: Store
+    drivers: Mapping[str, Driver]
+    vault: Vault
+    clock: Clock
+    policy: Policy
+    metrics: Metrics
+    holder: str
+    beat_ms: int
+    lease_ms: int
+    used_tokens: dict[int, int]
+    changed: Callable[[], None] = lambda: None
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _told: set[int] = field(default_factory=set)
+    _epoch: int | None = None
+    _lease_until_ms: int = 0
+    _flushed_ms: int = 0
+    _swept_ms: int = 0
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def run(self) -> None:
+        """Until ``stop``: a cycle whenever woken, and on every beat."""
+        while not self._stop.is_set():
+            self._wake.clear()
+            if not self.cycle():
+                self._stop.wait(_BACK_OFF_S)
+                continue
+            self._wake.wait(self.beat_ms / 1000)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake.set()
+
+    def cycle(self) -> bool:
+        """One round of all steps. False if one failed: then wait a little before the next."""
+        if not self._step("lead", self._lead):
+            return False
+        if self._epoch is None:
+            return True
+        moved = 0
+
+        def count(number: int) -> None:
+            nonlocal moved
+            moved += number
+
+        steps: tuple[tuple[str, Callable[[], None]], ...] = (
+            ("observe", lambda: count(self._observe())),
+            ("schedule", lambda: count(self._schedule())),
+            ("dispatch", lambda: count(self._dispatch())),
+            ("stop", lambda: stop(self.store, self.drivers, self._told)),
+            ("housekeeping", self._housekeep),
+        )
+        fine = True
+        for name, step in steps:  # one that fails does not keep the others from their work
+            fine = self._step(name, step) and fine
+        if moved:
+            self.changed()
+        return fine
+
+    def _step(self, name: str, step: Callable[[], None]) -> bool:
+        begun = time.perf_counter()
+        try:
+            step()
+        except StaleLeader as error:
+            log.warning("another controller leads now", why=error.message)
+            self._epoch, self._lease_until_ms = None, 0
+            self.metrics.leading.set(0)
+            return False
+        except Exception:
+            log.exception("a step failed and will be tried again", step=name)
+            self.metrics.errors.labels(name).inc()
+            return False
+        finally:
+            self.metrics.cycles.labels(name).observe(time.perf_counter() - begun)
+        return True
+
+    def _lead(self) -> None:
+        """Take or keep the lease; renewed when a third of it has passed."""
+        now_ms = self.clock.now_ms()
+        if self._epoch is not None and now_ms < self._lease_until_ms - 2 * self.lease_ms // 3:
+            return
+        with self.store.write() as uow:
+            self._epoch = uow.leader.take(self.holder, now_ms, self.lease_ms)
+        self._lease_until_ms = now_ms + self.lease_ms
+        self.metrics.leading.set(0 if self._epoch is None else 1)
+
+    def _observe(self) -> int:
+        changed = observe(self.store, self.drivers, self._leading(), self.policy, self.clock.now_ms())
+        self.metrics.changed.inc(changed)
+        return changed
+
+    def _schedule(self) -> int:
+        started = schedule(self.store, self._leading(), self.policy, self.clock.now_ms())
+        self.metrics.started.inc(started)
+        return started
+
+    def _dispatch(self) -> int:
+        return dispatch(self.store, self.drivers, self.vault, self._leading())
+
+    def _leading(self) -> int:
+        if self._epoch is None:
+            raise StaleLeader("the lease was lost within the cycle")
+        return self._epoch
+
+    def _housekeep(self) -> None:
+        """Write down when tokens were last used, and forget old first answers."""
+        now_ms = self.clock.now_ms()
+        if self.used_tokens and now_ms - self._flushed_ms >= _TOKEN_FLUSH_MS:
+            self._flushed_ms = now_ms
+            used = dict(self.used_tokens)
+            self.used_tokens.clear()
+            with self.store.write() as uow:
+                for token_id, used_ms in used.items():
+                    uow.people.touch_token(token_id, used_ms)
+        if now_ms - self._swept_ms >= _SWEEP_EVERY_MS:
+            self._swept_ms = now_ms
+            with self.store.write() as uow:
+                uow.once.sweep(now_ms - _ONCE_KEPT_MS)

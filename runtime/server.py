@@ -1,0 +1,57 @@
+"""One process: the API in the main thread's event loop, the controller in a thread beside it."""
+
+import socket
+import threading
+from collections.abc import Callable
+
+import uvicorn
+
+from domain.errors import CannotStart
+from runtime.wiring import Centre
+
+_BACKLOG = 512
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CannotStart if the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotStart(
+            f"cannot listen on {host}, port {port}: {error.strerror}",
+            fix="choose another with --port, or 0 for a free one",
+        ) from error
+    return listener
+
+
+def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Run until a signal ends it; ``ready`` is called once requests are answered."""
+    config = uvicorn.Config(
+        centre.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3, server_header=False
+    )
+    server = _Server(config, ready)
+    controller = threading.Thread(target=centre.controller.run, name="controller", daemon=True)
+    controller.start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        centre.controller.stop()
+        controller.join(timeout=10)
+        centre.close()
+
+
+class _Server(uvicorn.Server):
+    """Tells when it has started."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()

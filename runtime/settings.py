@@ -1,0 +1,61 @@
+"""Every setting, with its unit, default and reason. Read from ``BARAY_…`` variables; ``baray settings`` prints them."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """The XDG data directory of whoever starts the centre."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "baray"
+
+
+class Settings(BaseSettings):
+    """Settings of one process."""
+
+    model_config = SettingsConfigDict(env_prefix="BARAY_", extra="ignore")
+
+    data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="directory that holds the database, keys, sources, logs and outputs of this centre",
+    )
+    database_url: str = Field(
+        "",
+        description="SQLAlchemy address of the database, such as postgresql+psycopg://user@host/baray; "
+        "empty: SQLite in the data directory, which is right for one machine",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="address to listen on; loopback unless the service runs as root, because without root all jobs "
+        "share the service's user",
+    )
+    port: int = Field(8470, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
+    local_nodes: str = Field(
+        "",
+        description="virtual nodes of the local cluster, such as 'n1:h100-80gb=2,cpus=8,memory=64Gi;n2:…'; "
+        "empty: this machine with the GPUs that NVML finds",
+    )
+    local_uid_base: int = Field(
+        200_000,
+        ge=1_000,
+        description="started as root, the jobs of project number n run as user id base + n; choose a free range",
+    )
+    log_limit_mib: int = Field(64, ge=1, le=10_240, description="MiB of output kept of each rank of an attempt")
+    output_limit_mib: int = Field(256, ge=1, le=102_400, description="MiB of outputs collected of an attempt")
+    beat_ms: int = Field(
+        500,
+        ge=10,
+        le=60_000,
+        description="ms between the controller's looks when nothing wakes it: events do, normally",
+    )
+    lease_ms: int = Field(
+        10_000, ge=1_000, le=600_000, description="ms after which a silent leading controller may be replaced"
+    )
+    log_level: str = Field("info", description="debug, info, warning or error; logs are JSON lines on stderr")
+
+    @property
+    def url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'baray.db'}"

@@ -1,0 +1,123 @@
+"""The composition root: the only place that builds adapters and hands them out."""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import IO
+
+from fastapi import FastAPI
+
+from api.http.app import create_app
+from api.http.services import Services
+from domain.errors import CannotStart
+from lifecycle.fleet import sync_cluster
+from lifecycle.founding import found
+from local.driver import LocalDriver
+from local.gpus import find_machine
+from monitoring.metrics import Metrics
+from runtime.clock import SystemClock
+from runtime.controller import Controller
+from runtime.datadir import open_data_dir
+from runtime.settings import Settings
+from scheduler.snapshot import Policy
+from store.engine import open_engine
+from store.schema import migrate
+from store.sources import FileSources
+from store.unit_of_work import Store
+from store.vault import FileVault
+
+LOCAL = "local"
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """The whole running system of one process. ``first_token`` is set at a centre's very first start only."""
+
+    settings: Settings
+    store: Store
+    driver: LocalDriver
+    controller: Controller
+    app: FastAPI
+    first_token: str | None
+    notes: tuple[str, ...]
+    _lock: IO[str]
+
+    def close(self) -> None:
+        """Let go of everything. Jobs run on and are adopted at the next start."""
+        self.controller.stop()
+        self.driver.close()
+        self.store.close()
+        self._lock.close()
+
+
+def build(settings: Settings) -> Centre:
+    """Open the data directory, bring the database up to date, found the centre if there is none, build all parts."""
+    _check_host(settings)
+    lock = open_data_dir(settings.data_dir)
+    data, clock, policy = settings.data_dir, SystemClock(), Policy()
+    engine = open_engine(settings.url)
+    migrate(engine)
+    store = Store(engine)
+    with store.write() as uow:
+        first_token = found(uow, clock.now_ms())
+    sources = FileSources(data / "sources")
+    wake = _Wake()
+    driver = LocalDriver(
+        root=data / "local",
+        machine=find_machine(settings.local_nodes),
+        clock=clock,
+        wake=wake,
+        sources=sources.path,
+        uid_base=settings.local_uid_base,
+        log_limit_bytes=settings.log_limit_mib * _MIB,
+        output_limit_bytes=settings.output_limit_mib * _MIB,
+    )
+    with store.write() as uow:
+        sync_cluster(uow, LOCAL, "local", driver, clock.now_ms())
+    metrics = Metrics(store)
+    vault = FileVault(data / "secret.key")
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    used_tokens: dict[int, int] = {}
+    drivers = {LOCAL: driver}
+    controller = Controller(
+        store, drivers, vault, clock, policy, metrics, holder, settings.beat_ms, settings.lease_ms, used_tokens
+    )
+    notes = driver.inventory().notes
+    services = Services(
+        store=store,
+        drivers=drivers,
+        vault=vault,
+        sources=sources,
+        clock=clock,
+        policy=policy,
+        wake=controller.wake,
+        metrics=metrics.page,
+        observe_request=metrics.observe_request,
+        version=version("baray"),
+        used_tokens=used_tokens,
+    )
+    controller.changed = services.bell.ring
+    wake.target = controller.wake
+    return Centre(settings, store, driver, controller, create_app(services), first_token, notes, lock)
+
+
+class _Wake:
+    """The driver is built before the controller that it wakes."""
+
+    target: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        if self.target is not None:
+            self.target()
+
+
+def _check_host(settings: Settings) -> None:
+    """Without root all jobs share the service's user, so only this machine may be served."""
+    if os.geteuid() != 0 and settings.host not in {"127.0.0.1", "::1", "localhost"}:
+        raise CannotStart(
+            f"without root the centre serves loopback only, not {settings.host}: all jobs would share this user",
+            fix="start it as root, which gives each project its own user id, or leave BARAY_HOST alone",
+        )

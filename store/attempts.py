@@ -1,0 +1,187 @@
+"""Attempts, their usage facts and outputs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from domain.ids import AttemptId
+from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
+from domain.money import UsageFact
+from domain.records import Attempt
+from lifecycle.ports import Page
+from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
+from store.tables.jobs import AttemptRow, OutputRow, UsageRow
+
+_LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        row=row.id,
+        id=AttemptId(row.job_id, row.task_index if row.of_array else None, row.number),
+        project_id=row.project_id,
+        cluster=row.cluster,
+        flavor=row.flavor,
+        placements=decode_placements(row.placements),
+        state=AttemptState(row.state),
+        epoch=row.epoch,
+        milli=row.milli,
+        cpus=row.cpus,
+        memory_bytes=row.memory_bytes,
+        micro_su_per_hour=row.micro_su_per_hour,
+        parts=decode_parts(row.parts),
+        hold=row.hold,
+        created_ms=row.created_ms,
+        intent=row.intent,
+        charged=row.charged,
+        gpu_ms=row.gpu_ms,
+        facts=row.facts,
+        metered_ms=row.metered_ms,
+        started_ms=row.started_ms,
+        ended_ms=row.ended_ms,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        detail=row.detail,
+        out_of_memory=row.out_of_memory,
+    )
+
+
+def _changing(attempt: Attempt) -> dict[str, Any]:
+    """The columns that change in an attempt's life."""
+    return {
+        "state": attempt.state.value,
+        "intent": attempt.intent,
+        "charged": attempt.charged,
+        "gpu_ms": attempt.gpu_ms,
+        "facts": attempt.facts,
+        "metered_ms": attempt.metered_ms,
+        "started_ms": attempt.started_ms,
+        "ended_ms": attempt.ended_ms,
+        "exit_code": attempt.exit_code,
+        "signal": attempt.signal,
+        "detail": attempt.detail,
+        "out_of_memory": attempt.out_of_memory,
+    }
+
+
+@dataclass(slots=True)
+class Attempts:
+    """See ``lifecycle.ports.Attempts``."""
+
+    connection: Connection
+
+    def add(self, attempt: Attempt) -> Attempt:
+        """Insert it. The live index refuses a second live attempt of a task."""
+        values = {
+            "job_id": attempt.id.job,
+            "task_index": attempt.id.index or 0,
+            "of_array": attempt.id.index is not None,
+            "number": attempt.id.number,
+            "project_id": attempt.project_id,
+            "cluster": attempt.cluster,
+            "flavor": attempt.flavor,
+            "placements": encode_placements(attempt.placements),
+            "epoch": attempt.epoch,
+            "milli": attempt.milli,
+            "cpus": attempt.cpus,
+            "memory_bytes": attempt.memory_bytes,
+            "micro_su_per_hour": attempt.micro_su_per_hour,
+            "parts": encode_parts(attempt.parts),
+            "hold": attempt.hold,
+            "created_ms": attempt.created_ms,
+            **_changing(attempt),
+        }
+        row = self.connection.execute(insert(AttemptRow).returning(AttemptRow.id), values).scalar_one()
+        return replace(attempt, row=row)
+
+    def get(self, attempt: AttemptId) -> Attempt | None:
+        where = (
+            AttemptRow.job_id == attempt.job,
+            AttemptRow.task_index == (attempt.index or 0),
+            AttemptRow.number == attempt.number,
+        )
+        row = self.connection.execute(select(AttemptRow.__table__).where(*where)).first()
+        return None if row is None or row.of_array != (attempt.index is not None) else _attempt(row)
+
+    def newest(self, job_id: int, index: int | None) -> Attempt | None:
+        """The attempt made last, of the job or of one task."""
+        where = [AttemptRow.job_id == job_id]
+        if index is not None:
+            where.append(AttemptRow.task_index == index)
+        found = self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id.desc()).limit(1))
+        return found[0] if found else None
+
+    def of_job(self, job_id: int, page: Page, index: int | None = None) -> list[Attempt]:
+        """A job's attempts (one task's, with ``index``) in the order they were made."""
+        where = [AttemptRow.job_id == job_id, AttemptRow.id > (page.cursor or 0)]
+        if index is not None:
+            where.append(AttemptRow.task_index == index)
+        return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).limit(page.limit))
+
+    def live(self, states: frozenset[AttemptState]) -> list[Attempt]:
+        values = sorted(state.value for state in states)
+        return self._all(select(AttemptRow.__table__).where(AttemptRow.state.in_(values)).order_by(AttemptRow.id))
+
+    def live_of_job(self, job_id: int, index: int | None) -> list[Attempt]:
+        where = [AttemptRow.job_id == job_id, AttemptRow.state.in_(_LIVE)]
+        if index is not None:
+            where.append(AttemptRow.task_index == index)
+        return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).with_for_update())
+
+    def save(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            self.connection.execute(update(AttemptRow).where(AttemptRow.id == attempt.row).values(_changing(attempt)))
+
+    def add_facts(self, facts: Sequence[tuple[Attempt, UsageFact]]) -> None:
+        """Record use. A fact that is there already raises Conflict: it would count twice."""
+        self.connection.execute(
+            insert(UsageRow),
+            [
+                {
+                    "attempt_id": attempt.row, "seq": fact.seq, "project_id": attempt.project_id,
+                    "flavor": fact.flavor, "from_ms": fact.from_ms, "until_ms": fact.until_ms,
+                    "gpu_ms": fact.gpu_ms, "cpu_ms": fact.cpu_ms, "memory_mib_ms": fact.memory_mib_ms,
+                }
+                for attempt, fact in facts
+            ],
+        )  # fmt: skip
+
+    def add_outputs(self, attempt_row: int, outputs: Sequence[Output]) -> None:
+        self.connection.execute(
+            insert(OutputRow),
+            [{"attempt_id": attempt_row, "path": o.path, "size": o.size, "sha256": o.sha256} for o in outputs],
+        )
+
+    def outputs(self, attempt_row: int) -> list[Output]:
+        statement = select(OutputRow.__table__).where(OutputRow.attempt_id == attempt_row).order_by(OutputRow.path)
+        return [Output(row.path, row.size, row.sha256) for row in self.connection.execute(statement)]
+
+    def metered(self, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None) -> dict[str, int]:
+        """GPU-milliseconds that the meters measured in the period, by flavor."""
+        statement = select(UsageRow.flavor, func.sum(UsageRow.gpu_ms).label("gpu_ms")).group_by(UsageRow.flavor)
+        if from_ms is not None:
+            statement = statement.where(UsageRow.until_ms >= from_ms)
+        if until_ms is not None:
+            statement = statement.where(UsageRow.until_ms < until_ms)
+        if projects is not None:
+            statement = statement.where(UsageRow.project_id.in_(projects))
+        return {row.flavor: int(row.gpu_ms) for row in self.connection.execute(statement)}
+
+    def costs(self, job_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Job → (micro-SU held now, micro-SU charged so far)."""
+        held = func.sum(AttemptRow.hold - AttemptRow.charged).filter(AttemptRow.state.in_(_LIVE))
+        rows = self.connection.execute(
+            select(
+                AttemptRow.job_id,
+                func.coalesce(held, 0).label("held"),
+                func.sum(AttemptRow.charged).label("charged"),
+            )
+            .where(AttemptRow.job_id.in_(job_ids))
+            .group_by(AttemptRow.job_id)
+        )
+        return {row.job_id: (int(row.held), int(row.charged)) for row in rows}
+
+    def _all(self, statement: Select[Any]) -> list[Attempt]:
+        return [_attempt(row) for row in self.connection.execute(statement)]

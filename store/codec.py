@@ -1,0 +1,64 @@
+"""A job's spec as the text of its column, and back. Specs never change, so decoded ones are kept."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from domain.jobs import Array, JobSpec, Placement, Resources
+from domain.records import Part
+
+
+def encode_spec(spec: JobSpec) -> str:
+    """Compact JSON; what has its default value is left out."""
+    r, array = spec.resources, spec.array
+    data: dict[str, Any] = {
+        "project": spec.project,
+        "name": spec.name,
+        "resources": [list(r.flavors), r.gpus, r.nodes, r.cpus, r.memory_bytes, r.walltime_ms],
+        "run": spec.run,
+        "command": list(spec.command),
+        "array": None if array is None else [array.first, array.last, array.step, array.parallel],
+        "qos": spec.qos,
+        "image": spec.image,
+        "env": spec.env,
+        "secrets": list(spec.secrets),
+        "source": spec.source,
+        "outputs": list(spec.outputs),
+        "restartable": spec.restartable,
+        "stop_signal": spec.stop_signal,
+        "grace_ms": spec.grace_ms,
+        "held": spec.held,
+    }
+    return json.dumps({key: value for key, value in data.items() if value}, separators=(",", ":"))
+
+
+@lru_cache(maxsize=20_000)
+def decode_spec(text: str) -> JobSpec:
+    data = json.loads(text)
+    flavors, gpus, nodes, cpus, memory_bytes, walltime_ms = data.pop("resources")
+    array = data.pop("array", None)
+    return JobSpec(
+        resources=Resources(tuple(flavors), gpus, nodes, cpus, memory_bytes, walltime_ms),
+        array=Array(*array) if array else None,
+        command=tuple(data.pop("command", ())),
+        secrets=tuple(data.pop("secrets", ())),
+        outputs=tuple(data.pop("outputs", ())),
+        grace_ms=data.pop("grace_ms", 0),
+        **data,
+    )
+
+
+def encode_placements(placements: tuple[Placement, ...]) -> list[Any]:
+    return [[placement.node, list(placement.devices)] for placement in placements]
+
+
+def decode_placements(data: list[Any]) -> tuple[Placement, ...]:
+    return tuple(Placement(node, tuple(devices)) for node, devices in data)
+
+
+def encode_parts(parts: tuple[Part, ...]) -> list[Any]:
+    return [[part.allocation_id, part.grant_id, part.micro_su] for part in parts]
+
+
+def decode_parts(data: list[Any]) -> tuple[Part, ...]:
+    return tuple(Part(*numbers) for numbers in data)

@@ -1,0 +1,63 @@
+"""The slow-moving part of the centre, read whole and kept until the stamp says that it changed."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from domain.accounts import Quota, Tree
+from domain.fleet import Flavor, Node
+from lifecycle.ports import ClusterRecord, Directory
+from store.accounts import to_account
+from store.tables.accounts import AccountRow, QuotaRow
+from store.tables.fleet import ClusterRow, FlavorRow, NodeRow, RateRow
+from store.tables.service import StampRow
+
+STAMP = "directory"  # see store.stamps
+
+
+@dataclass(slots=True)
+class DirectoryCache:
+    """Shared by all threads of a process; replaced whole, so no lock is needed."""
+
+    _kept: tuple[int, Directory] | None = field(default=None)
+
+    def get(self, connection: Connection) -> Directory:
+        stamp = connection.scalar(select(StampRow.value).where(StampRow.name == STAMP)) or 0
+        kept = self._kept
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        directory = _load(connection)
+        self._kept = (stamp, directory)
+        return directory
+
+
+def _load(connection: Connection) -> Directory:
+    accounts = [to_account(row) for row in connection.execute(select(AccountRow.__table__).order_by(AccountRow.id))]
+    quotas = {
+        (row.account_id, row.flavor): Quota(row.guaranteed, row.borrow_limit, row.lend_limit)
+        for row in connection.execute(select(QuotaRow.__table__))
+    }
+    rates: dict[str, tuple[tuple[int, int], ...]] = {}
+    for row in connection.execute(select(RateRow.__table__).order_by(RateRow.flavor, RateRow.from_ms)):
+        rates[row.flavor] = (*rates.get(row.flavor, ()), (row.from_ms, row.micro_su_per_hour))
+    clusters: dict[str, ClusterRecord] = {}
+    nodes: dict[str, tuple[Node, ...]] = {}
+    for cluster in connection.execute(select(ClusterRow.__table__).order_by(ClusterRow.id)):
+        clusters[cluster.name] = ClusterRecord(
+            cluster.name, cluster.driver, cluster.state, tuple(cluster.notes), cluster.version
+        )
+        rows = connection.execute(
+            select(NodeRow.__table__).where(NodeRow.cluster_id == cluster.id, NodeRow.present).order_by(NodeRow.name)
+        )
+        nodes[cluster.name] = tuple(Node(row.name, dict(row.devices), row.cpus, row.memory_bytes) for row in rows)
+    return Directory(
+        tree=Tree.of(accounts, quotas),
+        by_name={account.name: account for account in accounts},
+        flavors={
+            row.name: Flavor(row.name, row.title, row.milli)
+            for row in connection.execute(select(FlavorRow.__table__).order_by(FlavorRow.name))
+        },
+        rates=rates,
+        clusters=clusters,
+        nodes=nodes,
+    )

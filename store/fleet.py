@@ -1,0 +1,151 @@
+"""Flavors, rates, clusters, nodes and devices. What is given out is counted here; the database's checks refuse more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from domain.errors import Conflict
+from domain.fleet import CPU_FLAVOR, Flavor, Inventory, Node
+from domain.records import Attempt
+from scheduler.snapshot import NodeState
+from store.stamps import directory_changed
+from store.tables.fleet import ClusterRow, DeviceRow, FlavorRow, NodeRow, RateRow
+from store.upsert import upsert
+
+
+@dataclass(slots=True)
+class Fleet:
+    """See ``lifecycle.ports.Fleet``."""
+
+    connection: Connection
+
+    def add_flavor(self, flavor: Flavor) -> None:
+        self.connection.execute(insert(FlavorRow).values(name=flavor.name, title=flavor.title, milli=flavor.milli))
+        directory_changed(self.connection)
+
+    def add_rate(self, flavor: str, from_ms: int, micro_su_per_hour: int) -> None:
+        self.connection.execute(
+            insert(RateRow).values(flavor=flavor, from_ms=from_ms, micro_su_per_hour=micro_su_per_hour)
+        )
+        directory_changed(self.connection)
+
+    def put_cluster(self, name: str, driver: str, inventory: Inventory) -> None:
+        """Take in a cluster's inventory. Nodes and devices that are gone stay known, as not present."""
+        cluster_id = self.connection.scalar(select(ClusterRow.id).where(ClusterRow.name == name))
+        notes = list(inventory.notes)
+        if cluster_id is None:
+            values = {"name": name, "driver": driver, "state": "active", "notes": notes, "version": 1}
+            cluster_id = self.connection.execute(
+                insert(ClusterRow).values(values).returning(ClusterRow.id)
+            ).scalar_one()
+        else:
+            self.connection.execute(update(ClusterRow).where(ClusterRow.id == cluster_id).values(notes=notes))
+        self.connection.execute(update(NodeRow).where(NodeRow.cluster_id == cluster_id).values(present=False))
+        for node in inventory.nodes:
+            self._put_node(cluster_id, node)
+        directory_changed(self.connection)
+
+    def _put_node(self, cluster_id: int, node: Node) -> None:
+        values = {"devices": node.devices, "cpus": node.cpus, "memory_bytes": node.memory_bytes, "present": True}
+        node_id = self.connection.scalar(
+            select(NodeRow.id).where(NodeRow.name == node.name, NodeRow.cluster_id == cluster_id)
+        )
+        if node_id is None:
+            node_id = self.connection.execute(
+                insert(NodeRow)
+                .values(cluster_id=cluster_id, name=node.name, cpus_used=0, memory_used=0, **values)
+                .returning(NodeRow.id)
+            ).scalar_one()
+        else:
+            # What runs on it may use more than it now has; then it offers nothing until that ends.
+            row = self.connection.execute(
+                select(NodeRow.cpus_used, NodeRow.memory_used).where(NodeRow.id == node_id)
+            ).one()
+            values["cpus"] = max(node.cpus, row.cpus_used)
+            values["memory_bytes"] = max(node.memory_bytes, row.memory_used)
+            self.connection.execute(update(NodeRow).where(NodeRow.id == node_id).values(values))
+        self.connection.execute(update(DeviceRow).where(DeviceRow.node_id == node_id).values(present=False))
+        upsert(
+            self.connection,
+            DeviceRow,
+            [
+                {"node_id": node_id, "flavor": flavor, "ordinal": ordinal, "present": True}
+                for flavor, count in node.devices.items()
+                for ordinal in range(count)
+            ],
+        )
+
+    def set_cluster_state(self, name: str, state: str) -> None:
+        self.connection.execute(
+            update(ClusterRow).where(ClusterRow.name == name).values(state=state, version=ClusterRow.version + 1)
+        )
+        directory_changed(self.connection)
+
+    def nodes(self, clusters: Sequence[str]) -> tuple[NodeState, ...]:
+        """The nodes of these clusters with what is free of them, in order of cluster and name."""
+        free: dict[int, dict[str, tuple[int, ...]]] = {}
+        for row in self.connection.execute(
+            select(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
+            .where(DeviceRow.attempt_id.is_(None), DeviceRow.present)
+            .order_by(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
+        ):
+            of_node = free.setdefault(row.node_id, {})
+            of_node[row.flavor] = (*of_node.get(row.flavor, ()), row.ordinal)
+        rows = self.connection.execute(
+            select(NodeRow.__table__, ClusterRow.name.label("cluster"))
+            .join(ClusterRow, ClusterRow.id == NodeRow.cluster_id)
+            .where(ClusterRow.name.in_(clusters), NodeRow.present)
+            .order_by(NodeRow.cluster_id, NodeRow.name)
+        )
+        return tuple(
+            NodeState(
+                row.cluster, row.name, dict(row.devices), free.get(row.id, {}),
+                row.cpus, row.cpus - row.cpus_used, row.memory_bytes, row.memory_bytes - row.memory_used,
+            )
+            for row in rows
+        )  # fmt: skip
+
+    def take(self, attempt: Attempt) -> None:
+        """Give the attempt its devices, cores and memory. Raises Conflict if any of it is not free."""
+        for placement in attempt.placements:
+            node_id = self._change_node(attempt, placement.node, 1)
+            if attempt.flavor == CPU_FLAVOR:
+                continue
+            taken = self.connection.execute(
+                update(DeviceRow)
+                .where(
+                    DeviceRow.node_id == node_id,
+                    DeviceRow.flavor == attempt.flavor,
+                    DeviceRow.ordinal.in_(placement.devices),
+                    DeviceRow.attempt_id.is_(None),
+                    DeviceRow.present,
+                )
+                .values(attempt_id=attempt.row)
+            ).rowcount
+            if taken != len(placement.devices):
+                raise Conflict(f"devices {placement.devices} of {placement.node} are not all free")
+
+    def give_back(self, attempt: Attempt) -> None:
+        for placement in attempt.placements:
+            self._change_node(attempt, placement.node, -1)
+        if attempt.flavor != CPU_FLAVOR:
+            self.connection.execute(
+                update(DeviceRow).where(DeviceRow.attempt_id == attempt.row).values(attempt_id=None)
+            )
+
+    def _change_node(self, attempt: Attempt, node: str, sign: int) -> int:
+        changed = self.connection.execute(
+            update(NodeRow)
+            .where(
+                NodeRow.name == node,
+                NodeRow.cluster_id == select(ClusterRow.id).where(ClusterRow.name == attempt.cluster).scalar_subquery(),
+            )
+            .values(
+                cpus_used=NodeRow.cpus_used + sign * attempt.cpus,
+                memory_used=NodeRow.memory_used + sign * attempt.memory_bytes,
+            )
+            .returning(NodeRow.id)
+        )
+        node_id: int = changed.scalar_one()
+        return node_id

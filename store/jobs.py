@@ -1,0 +1,223 @@
+"""Jobs and tasks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from domain.jobs import LIVE_JOBS, JobSpec, JobState
+from domain.records import Job, Task
+from lifecycle.ports import JobFilter, Page
+from scheduler.snapshot import PendingJob
+from store.codec import decode_spec, encode_spec
+from store.tables.accounts import UserRow
+from store.tables.jobs import JobRow, TaskRow
+from store.upsert import upsert
+
+_LIVE = sorted(state.value for state in LIVE_JOBS)
+
+
+def _job(row: Any) -> Job:
+    return Job(
+        row.id, row.project_id, row.user_id, decode_spec(row.spec), JobState(row.state), row.next_index, row.held,
+        row.cancelled, row.submitted_ms, row.started_ms, row.ended_ms, row.reason, row.version,
+    )  # fmt: skip
+
+
+def _task(row: Any) -> Task:
+    return Task(row.job_id, row.task_index, JobState(row.state), row.attempts, row.started_ms, row.ended_ms, row.reason)
+
+
+def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str, Any]:
+    return {
+        "project_id": project_id,
+        "user_id": user_id,
+        "name": spec.name,
+        "state": (JobState.HELD if spec.held else JobState.PENDING).value,
+        "spec": encode_spec(spec),
+        "tasks": spec.tasks,
+        "next_index": 0 if spec.array is None else spec.array.first,
+        "startable": 0 if spec.held else spec.tasks,
+        "active": 0,
+        "held": spec.held,
+        "cancelled": False,
+        "submitted_ms": now_ms,
+        "version": 1,
+    }
+
+
+@dataclass(slots=True)
+class Jobs:
+    """See ``lifecycle.ports.Jobs``."""
+
+    connection: Connection
+
+    def add(self, spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> Job:
+        values = _new(spec, project_id, user_id, now_ms)
+        job_id = self.connection.execute(insert(JobRow).returning(JobRow.id), values).scalar_one()
+        return Job(
+            job_id, project_id, user_id, spec, JobState(values["state"]), values["next_index"], spec.held, False, now_ms
+        )
+
+    def add_many(self, specs: Sequence[tuple[JobSpec, int]], user_id: int, now_ms: int) -> list[int]:
+        """Insert all, and answer their ids in order."""
+        rows = [_new(spec, project_id, user_id, now_ms) for spec, project_id in specs]
+        if not rows:
+            return []
+        statement = insert(JobRow).returning(JobRow.id, sort_by_parameter_order=True)
+        return list(self.connection.execute(statement, rows).scalars())
+
+    def get(self, job_id: int) -> Job | None:
+        row = self.connection.execute(select(JobRow.__table__).where(JobRow.id == job_id)).first()
+        return None if row is None else _job(row)
+
+    def locked(self, job_id: int) -> Job | None:
+        """The job, kept from others until the transaction ends."""
+        row = self.connection.execute(select(JobRow.__table__).where(JobRow.id == job_id).with_for_update()).first()
+        return None if row is None else _job(row)
+
+    def many(self, job_ids: Sequence[int]) -> dict[int, Job]:
+        """Jobs by id, kept from others until the transaction ends, locked in order of id."""
+        statement = select(JobRow.__table__).where(JobRow.id.in_(set(job_ids))).order_by(JobRow.id).with_for_update()
+        return {row.id: _job(row) for row in self.connection.execute(statement)}
+
+    def page(self, where: JobFilter, page: Page) -> list[Job]:
+        """Newest first."""
+        statement: Select[Any] = select(JobRow.__table__).order_by(JobRow.id.desc()).limit(page.limit)
+        if page.cursor is not None:
+            statement = statement.where(JobRow.id < page.cursor)
+        if where.projects is not None:
+            statement = statement.where(JobRow.project_id.in_(where.projects))
+        if where.states:
+            statement = statement.where(JobRow.state.in_([state.value for state in where.states]))
+        if where.name is not None:
+            statement = statement.where(JobRow.name == where.name)
+        if where.user is not None:
+            user_id = select(UserRow.id).where(UserRow.name == where.user).scalar_subquery()
+            statement = statement.where(JobRow.user_id == user_id)
+        return [_job(row) for row in self.connection.execute(statement)]
+
+    def save(self, job: Job, startable: int, active: int) -> None:
+        self.connection.execute(
+            update(JobRow)
+            .where(JobRow.id == job.id)
+            .values(
+                state=job.state.value, next_index=job.next_index, startable=startable, active=active, held=job.held,
+                cancelled=job.cancelled, started_ms=job.started_ms, ended_ms=job.ended_ms, reason=job.reason,
+                version=job.version,
+            )
+        )  # fmt: skip
+
+    def tallies(self, job_ids: Sequence[int]) -> dict[int, dict[JobState, int]]:
+        """How many touched tasks of each job are in each state."""
+        found: dict[int, dict[JobState, int]] = {}
+        for row in self.connection.execute(
+            select(TaskRow.job_id, TaskRow.state, func.count().label("tasks"))
+            .where(TaskRow.job_id.in_(job_ids))
+            .group_by(TaskRow.job_id, TaskRow.state)
+        ):
+            found.setdefault(row.job_id, {})[JobState(row.state)] = row.tasks
+        return found
+
+    def task(self, job_id: int, index: int) -> Task | None:
+        where = (TaskRow.job_id == job_id, TaskRow.task_index == index)
+        row = self.connection.execute(select(TaskRow.__table__).where(*where)).first()
+        return None if row is None else _task(row)
+
+    def tasks(self, job_id: int, page: Page) -> list[Task]:
+        statement = select(TaskRow.__table__).where(TaskRow.job_id == job_id).order_by(TaskRow.task_index)
+        if page.cursor is not None:
+            statement = statement.where(TaskRow.task_index > page.cursor)
+        return [_task(row) for row in self.connection.execute(statement.limit(page.limit))]
+
+    def live_tasks(self, job_id: int) -> list[Task]:
+        where = (TaskRow.job_id == job_id, TaskRow.state.in_(_LIVE))
+        return [_task(row) for row in self.connection.execute(select(TaskRow.__table__).where(*where))]
+
+    def put_tasks(self, tasks: Sequence[Task]) -> None:
+        rows = [
+            {
+                "job_id": task.job_id, "task_index": task.index, "state": task.state.value, "attempts": task.attempts,
+                "started_ms": task.started_ms, "ended_ms": task.ended_ms, "reason": task.reason,
+            }
+            for task in tasks
+        ]  # fmt: skip
+        upsert(self.connection, TaskRow, rows)
+
+    def pending(self, limit: int) -> tuple[PendingJob, ...]:
+        """The oldest jobs with tasks that wait to start."""
+        rows = self.connection.execute(
+            select(
+                JobRow.id, JobRow.project_id, JobRow.user_id, JobRow.spec, JobRow.next_index, JobRow.startable,
+                JobRow.active, JobRow.submitted_ms,
+            )
+            .where(JobRow.startable > 0)
+            .order_by(JobRow.id)
+            .limit(limit)
+        ).all()  # fmt: skip
+        retries = self._retries([row for row in rows if row.startable > _fresh(row)])
+        return tuple(_pending(row, retries.get(row.id, ())) for row in rows)
+
+    def _retries(self, rows: Sequence[Any]) -> dict[int, tuple[int, ...]]:
+        """Touched tasks that are pending again, by job."""
+        found: dict[int, tuple[int, ...]] = {}
+        if not rows:
+            return found
+        for row in self.connection.execute(
+            select(TaskRow.job_id, TaskRow.task_index)
+            .where(TaskRow.job_id.in_([row.id for row in rows]), TaskRow.state == JobState.PENDING.value)
+            .order_by(TaskRow.job_id, TaskRow.task_index)
+        ):
+            found[row.job_id] = (*found.get(row.job_id, ()), row.task_index)
+        return found
+
+    def running(self) -> dict[int, int]:
+        """Tasks that start, run or stop now, by project."""
+        rows = self.connection.execute(
+            select(JobRow.project_id, func.sum(JobRow.active).label("active"))
+            .where(JobRow.ended_ms.is_(None), JobRow.active > 0)
+            .group_by(JobRow.project_id)
+        )
+        return {row.project_id: int(row.active) for row in rows}
+
+    def states(self) -> dict[JobState, int]:
+        """How many unfinished jobs are in each state."""
+        rows = self.connection.execute(
+            select(JobRow.state, func.count().label("jobs")).where(JobRow.ended_ms.is_(None)).group_by(JobRow.state)
+        )
+        return {JobState(row.state): row.jobs for row in rows}
+
+    def names(self, job_ids: Sequence[int]) -> dict[int, str]:
+        rows = self.connection.execute(select(JobRow.id, JobRow.name).where(JobRow.id.in_(job_ids)))
+        return {row.id: row.name for row in rows}
+
+    def unfinished(self, account_ids: Sequence[int]) -> dict[int, int]:
+        """Unfinished jobs of each of these accounts that is a project."""
+        rows = self.connection.execute(
+            select(JobRow.project_id, func.count().label("jobs"))
+            .where(JobRow.ended_ms.is_(None), JobRow.project_id.in_(account_ids))
+            .group_by(JobRow.project_id)
+        )
+        return {row.project_id: row.jobs for row in rows}
+
+
+def _fresh(row: Any) -> int:
+    """Untouched tasks of a row; all of them wait, since the row is neither held nor cancelled."""
+    array = decode_spec(row.spec).array
+    if array is None:
+        return 1 if row.next_index == 0 else 0
+    return len(range(row.next_index, array.last + 1, array.step))
+
+
+def _pending(row: Any, retries: tuple[int, ...]) -> PendingJob:
+    spec = decode_spec(row.spec)
+    if spec.array is None:
+        fresh = range(row.next_index, 1)
+    else:
+        fresh = range(row.next_index, spec.array.last + 1, spec.array.step)
+    parallel = None if spec.array is None or spec.array.parallel is None else spec.array.parallel - row.active
+    return PendingJob(
+        row.id, row.project_id, row.user_id, spec.qos, spec.resources, row.submitted_ms, retries, fresh, parallel,
+        spec.array is not None,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""The leader's epoch: fencing for every write of a controller."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from domain.errors import StaleLeader
+from store.tables.service import LeaderRow
+
+_NAME = "controller"
+
+
+@dataclass(slots=True)
+class Leader:
+    """See ``lifecycle.ports.Leader``."""
+
+    connection: Connection
+
+    def take(self, holder: str, now_ms: int, lease_ms: int) -> int | None:
+        """Become or stay leader until the lease ends. Answers the epoch, or None while another holds the lease."""
+        row = self.connection.execute(
+            select(LeaderRow.__table__).where(LeaderRow.name == _NAME).with_for_update()
+        ).first()
+        if row is None:
+            self.connection.execute(
+                insert(LeaderRow).values(name=_NAME, epoch=1, holder=holder, expires_ms=now_ms + lease_ms)
+            )
+            return 1
+        if row.holder != holder and row.expires_ms > now_ms:
+            return None
+        epoch: int = row.epoch + (row.holder != holder)
+        self.connection.execute(
+            update(LeaderRow)
+            .where(LeaderRow.name == _NAME)
+            .values(epoch=epoch, holder=holder, expires_ms=now_ms + lease_ms)
+        )
+        return epoch
+
+    def check(self, epoch: int) -> None:
+        """Raise StaleLeader if a newer leader exists; keeps the row locked until the transaction ends."""
+        newest = self.connection.scalar(select(LeaderRow.epoch).where(LeaderRow.name == _NAME).with_for_update())
+        if newest != epoch:
+            raise StaleLeader(f"epoch {epoch} has been followed by {newest}")

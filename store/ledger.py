@@ -1,0 +1,196 @@
+"""The append-only ledger: posts transactions, keeps each book's balance beside its entries, and sums."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
+
+from domain.money import MICRO_SU, AllocationState, Book, BookKind, Transaction
+from lifecycle.ports import UsageRow
+from quotas.ledger import Purse, net
+from store.tables.accounts import AccountRow, UserRow
+from store.tables.jobs import AttemptRow, JobRow
+from store.tables.ledger import (
+    AllocationRow,
+    BookRow,
+    EntryRow,
+    FunderRow,
+    GrantRow,
+    SourceOfFundsRow,
+    TransactionRow,
+)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """See ``lifecycle.ports.Ledger``."""
+
+    connection: Connection
+    _books: dict[Book, int] = field(default_factory=dict)
+
+    def post(self, transactions: Sequence[Transaction], attempt_rows: Mapping[str, int]) -> None:
+        """Append transactions and move balances. One that was posted before raises Conflict, as an overdraft does."""
+        if not transactions:
+            return
+        self._find_books(transactions)
+        moved: dict[int, int] = {}
+        entries = []
+        for transaction in transactions:
+            row = self.connection.execute(
+                insert(TransactionRow)
+                .values(
+                    name=transaction.id, kind=transaction.kind, at_ms=transaction.at_ms,
+                    attempt_id=attempt_rows.get(transaction.attempt or ""),
+                )
+                .returning(TransactionRow.id)
+            ).scalar_one()  # fmt: skip
+            for book, amount in net(transaction).items():
+                book_id = self._books[book]
+                entries.append({"transaction_id": row, "book_id": book_id, "amount": amount})
+                moved[book_id] = moved.get(book_id, 0) + amount
+        if entries:
+            self.connection.execute(insert(EntryRow), entries)
+        # Books are moved in one order everywhere, so that two posting transactions cannot lock each other out.
+        for book_id, amount in sorted(moved.items()):
+            self.connection.execute(
+                update(BookRow).where(BookRow.id == book_id).values(balance=BookRow.balance + amount)
+            )
+
+    def _find_books(self, transactions: Sequence[Transaction]) -> None:
+        wanted = {entry.book for transaction in transactions for entry in transaction.entries} - self._books.keys()
+        by_key = {book.key: book for book in wanted}
+        rows = self.connection.execute(select(BookRow.id, BookRow.key).where(BookRow.key.in_(by_key)))
+        self._books.update({by_key[row.key]: row.id for row in rows})
+        for book in sorted(wanted - self._books.keys()):
+            values = {
+                "key": book.key, "kind": book.kind.value, "unit": book.unit, "funder_id": book.funder_id,
+                "grant_id": book.grant_id, "allocation_id": book.allocation_id, "balance": 0,
+            }  # fmt: skip
+            self._books[book] = self.connection.execute(
+                insert(BookRow).values(values).returning(BookRow.id)
+            ).scalar_one()
+
+    def purses(self, project_id: int, now_ms: int) -> list[Purse]:
+        """What the project's open allocations have left, by grant; the allocation that ends first comes first."""
+        rows = self.connection.execute(
+            select(BookRow.allocation_id, BookRow.grant_id, BookRow.balance, SourceOfFundsRow.micro_su)
+            .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
+            .join(
+                SourceOfFundsRow,
+                (SourceOfFundsRow.allocation_id == BookRow.allocation_id)
+                & (SourceOfFundsRow.grant_id == BookRow.grant_id),
+            )
+            .where(BookRow.kind == BookKind.ALLOCATION.value, AllocationRow.project_id == project_id, *_open(now_ms))
+            .order_by(AllocationRow.ends_ms, AllocationRow.id, BookRow.grant_id)
+            .with_for_update(of=BookRow)
+        )
+        return [Purse(row.allocation_id, row.grant_id, row.balance, row.micro_su) for row in rows]
+
+    def available(self, now_ms: int) -> dict[int, int]:
+        """What each project could set aside now, from its open allocations."""
+        rows = self.connection.execute(
+            select(AllocationRow.project_id, func.sum(BookRow.balance).label("left"))
+            .join(BookRow, BookRow.allocation_id == AllocationRow.id)
+            .where(BookRow.kind == BookKind.ALLOCATION.value, *_open(now_ms))
+            .group_by(AllocationRow.project_id)
+        )
+        return {row.project_id: int(row.left) for row in rows}
+
+    def remaining(self, project_id: int, now_ms: int) -> int | None:
+        """What the project could still spend if nothing ran: available and held. None without an open allocation."""
+        left = self.connection.scalar(
+            select(func.sum(BookRow.balance))
+            .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
+            .where(
+                BookRow.kind.in_([BookKind.ALLOCATION.value, BookKind.HELD.value]),
+                AllocationRow.project_id == project_id,
+                *_open(now_ms),
+            )
+        )
+        return None if left is None else int(left)
+
+    def balances(self, allocation_ids: Sequence[int]) -> dict[tuple[int, str], int]:
+        """(allocation, kind of book) → micro-SU in it, over all grants."""
+        rows = self.connection.execute(
+            select(BookRow.allocation_id, BookRow.kind, func.sum(BookRow.balance).label("left"))
+            .where(BookRow.allocation_id.in_(allocation_ids), BookRow.unit == MICRO_SU)
+            .group_by(BookRow.allocation_id, BookRow.kind)
+        )
+        return {(row.allocation_id, row.kind): int(row.left) for row in rows}
+
+    def grant_balances(self, grant_ids: Sequence[int]) -> dict[int, int]:
+        """What each grant has left to allocate."""
+        rows = self.connection.execute(
+            select(BookRow.grant_id, BookRow.balance)
+            .where(BookRow.kind == BookKind.GRANT.value, BookRow.grant_id.in_(grant_ids))
+            .with_for_update()
+        )
+        return {row.grant_id: row.balance for row in rows}
+
+    def unbalanced(self) -> list[str]:
+        """What does not add up, in words; an empty list is a ledger that balances."""
+        wrong = [
+            f"transaction {row.name} leaves {row.left} {row.unit}"
+            for row in self.connection.execute(
+                select(TransactionRow.name, BookRow.unit, func.sum(EntryRow.amount).label("left"))
+                .join(EntryRow, EntryRow.transaction_id == TransactionRow.id)
+                .join(BookRow, BookRow.id == EntryRow.book_id)
+                .group_by(TransactionRow.name, BookRow.unit)
+                .having(func.sum(EntryRow.amount) != 0)
+            )
+        ]
+        sums = select(EntryRow.book_id, func.sum(EntryRow.amount).label("total")).group_by(EntryRow.book_id).subquery()
+        rows = self.connection.execute(
+            select(BookRow.key, BookRow.balance, func.coalesce(sums.c.total, 0).label("total"))
+            .outerjoin(sums, sums.c.book_id == BookRow.id)
+            .where(BookRow.balance != func.coalesce(sums.c.total, 0))
+        )
+        return wrong + [f"book {row.key} says {row.balance}, its entries {row.total}" for row in rows]
+
+    def usage(
+        self, by: str, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None
+    ) -> list[UsageRow]:
+        """GPU-milliseconds delivered and micro-SU consumed in the period, by project, funder or user, and by flavor."""
+        delivered = BookRow.kind == BookKind.DELIVERED.value
+        flavor = case((delivered, func.substr(BookRow.unit, 4)), else_="").label("flavor")
+        key = {"project": AccountRow.name, "funder": FunderRow.name, "user": UserRow.name}[by]
+        statement = (
+            select(
+                key.label("key"),
+                flavor,
+                func.sum(case((delivered, EntryRow.amount), else_=0)).label("gpu_ms"),
+                func.sum(case((delivered, 0), else_=EntryRow.amount)).label("charged"),
+            )
+            .select_from(EntryRow)
+            .join(TransactionRow, TransactionRow.id == EntryRow.transaction_id)
+            .join(BookRow, BookRow.id == EntryRow.book_id)
+            .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
+            .join(AccountRow, AccountRow.id == AllocationRow.project_id)
+            .where(BookRow.kind.in_([BookKind.DELIVERED.value, BookKind.CONSUMED.value]))
+            .where(TransactionRow.kind == "charge")
+        )
+        if by == "funder":
+            statement = statement.join(GrantRow, GrantRow.id == BookRow.grant_id)
+            statement = statement.join(FunderRow, FunderRow.id == GrantRow.funder_id)
+        if by == "user":
+            statement = statement.join(AttemptRow, AttemptRow.id == TransactionRow.attempt_id)
+            statement = statement.join(JobRow, JobRow.id == AttemptRow.job_id).join(
+                UserRow, UserRow.id == JobRow.user_id
+            )
+        if from_ms is not None:
+            statement = statement.where(TransactionRow.at_ms >= from_ms)
+        if until_ms is not None:
+            statement = statement.where(TransactionRow.at_ms < until_ms)
+        if projects is not None:
+            statement = statement.where(AllocationRow.project_id.in_(projects))
+        rows = self.connection.execute(statement.group_by(key, flavor))
+        return [UsageRow(row.key, row.flavor, int(row.gpu_ms), int(row.charged)) for row in rows]
+
+
+def _open(now_ms: int) -> tuple[ColumnElement[bool], ...]:
+    """The allocation is in force."""
+    return (
+        AllocationRow.state == AllocationState.ACTIVE.value,
+        AllocationRow.starts_ms <= now_ms,
+        AllocationRow.ends_ms > now_ms,
+    )

@@ -1,0 +1,73 @@
+"""Clusters, nodes and their devices, flavors and rates."""
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from store.tables.base import Base, big, pk
+
+
+class FlavorRow(Base):
+    __tablename__ = "flavor"
+
+    id: Mapped[pk]
+    name: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    milli: Mapped[big]
+
+
+class RateRow(Base):
+    """The SU rate of a flavor from a date on. Rows are added, never changed."""
+
+    __tablename__ = "rate"
+
+    flavor: Mapped[str] = mapped_column(ForeignKey("flavor.name"), primary_key=True)
+    from_ms: Mapped[big] = mapped_column(primary_key=True)
+    micro_su_per_hour: Mapped[big]
+
+
+class ClusterRow(Base):
+    __tablename__ = "cluster"
+
+    id: Mapped[pk]
+    name: Mapped[str] = mapped_column(unique=True)
+    driver: Mapped[str]
+    state: Mapped[str]
+    notes: Mapped[list[Any]]
+    version: Mapped[big]
+
+
+class NodeRow(Base):
+    """A node and what our own attempts take of it. The database refuses to give more than there is."""
+
+    __tablename__ = "node"
+    __table_args__ = (
+        CheckConstraint("cpus_used >= 0 AND memory_used >= 0", name="not_negative"),
+        CheckConstraint("cpus_used <= cpus AND memory_used <= memory_bytes OR NOT present", name="capacity"),
+    )
+
+    id: Mapped[pk]
+    cluster_id: Mapped[int] = mapped_column(ForeignKey("cluster.id"), index=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    devices: Mapped[dict[str, int]]
+    cpus: Mapped[big]
+    memory_bytes: Mapped[big]
+    cpus_used: Mapped[big]
+    memory_used: Mapped[big]
+    present: Mapped[bool]
+
+
+class DeviceRow(Base):
+    """One device of a node. ``attempt_id`` says who has it; null is free."""
+
+    __tablename__ = "device"
+
+    node_id: Mapped[int] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    flavor: Mapped[str] = mapped_column(primary_key=True)
+    ordinal: Mapped[int] = mapped_column(primary_key=True)
+    attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempt.id"))
+    present: Mapped[bool]
+
+
+Index("ix_device_attempt", DeviceRow.attempt_id)

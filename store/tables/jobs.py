@@ -1,0 +1,147 @@
+"""Jobs, tasks, attempts, what they used and what they left behind."""
+
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from domain.jobs import LIVE_ATTEMPTS
+from store.tables.base import Base, big, optional_big, pk
+
+_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_ATTEMPTS))
+
+
+class JobRow(Base):
+    """A job. A task has no row of its own before it is first touched: those from ``next_index`` on are untouched.
+
+    ``startable`` is the number of tasks that wait to start, 0 while held: the planner reads the rows where it is not.
+    """
+
+    __tablename__ = "job"
+
+    id: Mapped[pk]
+    project_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    name: Mapped[str]
+    state: Mapped[str]
+    spec: Mapped[str] = mapped_column(Text)
+    tasks: Mapped[big]
+    next_index: Mapped[big]
+    startable: Mapped[big]
+    active: Mapped[big]
+    held: Mapped[bool]
+    cancelled: Mapped[bool]
+    submitted_ms: Mapped[big]
+    started_ms: Mapped[optional_big]
+    ended_ms: Mapped[optional_big]
+    reason: Mapped[str | None]
+    version: Mapped[big]
+
+    __table_args__ = (
+        Index("ix_job_startable", "id", sqlite_where=text("startable > 0"), postgresql_where=text("startable > 0")),
+        Index(
+            "ix_job_unfinished", "project_id", sqlite_where=text("ended_ms IS NULL"),
+            postgresql_where=text("ended_ms IS NULL"),
+        ),
+        Index("ix_job_project", "project_id", "id"),
+        Index("ix_job_user", "user_id", "id"),
+    )  # fmt: skip
+
+
+class TaskRow(Base):
+    """A task that was touched. ``task_index`` is the array index, or 0 for a job that is no array."""
+
+    __tablename__ = "task"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    task_index: Mapped[big] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    attempts: Mapped[big]
+    started_ms: Mapped[optional_big]
+    ended_ms: Mapped[optional_big]
+    reason: Mapped[str | None]
+
+
+class AttemptRow(Base):
+    """One try, from its commitment to its settlement. The partial index holds promise 2: one live attempt a task."""
+
+    __tablename__ = "attempt"
+
+    id: Mapped[pk]
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
+    task_index: Mapped[big]
+    of_array: Mapped[bool]
+    number: Mapped[big]
+    project_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    cluster: Mapped[str]
+    flavor: Mapped[str]
+    placements: Mapped[list[Any]]
+    state: Mapped[str]
+    intent: Mapped[str | None]
+    epoch: Mapped[big]
+    milli: Mapped[big]
+    cpus: Mapped[big]
+    memory_bytes: Mapped[big]
+    micro_su_per_hour: Mapped[big]
+    parts: Mapped[list[Any]]
+    hold: Mapped[big]
+    charged: Mapped[big]
+    gpu_ms: Mapped[big]
+    facts: Mapped[big]
+    metered_ms: Mapped[optional_big]
+    created_ms: Mapped[big]
+    started_ms: Mapped[optional_big]
+    ended_ms: Mapped[optional_big]
+    exit_code: Mapped[int | None]
+    signal: Mapped[int | None]
+    detail: Mapped[str]
+    out_of_memory: Mapped[bool]
+
+    __table_args__ = (
+        UniqueConstraint("job_id", "task_index", "number"),
+        Index(
+            "uq_attempt_live", "job_id", "task_index", unique=True,
+            sqlite_where=text(f"state IN ({_LIVE})"), postgresql_where=text(f"state IN ({_LIVE})"),
+        ),
+        Index(
+            "ix_attempt_live_state", "state",
+            sqlite_where=text(f"state IN ({_LIVE})"), postgresql_where=text(f"state IN ({_LIVE})"),
+        ),
+        Index("ix_attempt_project", "project_id"),
+    )  # fmt: skip
+
+
+class UsageRow(Base):
+    """What an attempt used between two times. Written once per (attempt, seq): a repeat changes nothing."""
+
+    __tablename__ = "usage"
+
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempt.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    flavor: Mapped[str]
+    from_ms: Mapped[big]
+    until_ms: Mapped[big] = mapped_column(index=True)
+    gpu_ms: Mapped[big]
+    cpu_ms: Mapped[big]
+    memory_mib_ms: Mapped[big]
+
+
+class OutputRow(Base):
+    __tablename__ = "output"
+
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempt.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[big]
+    sha256: Mapped[str]
+
+
+class SourceRow(Base):
+    """A packed source directory, kept in the data directory under its checksum."""
+
+    __tablename__ = "source"
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
+    size: Mapped[big]
+    created_ms: Mapped[big]

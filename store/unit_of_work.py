@@ -1,0 +1,91 @@
+"""Transactions: ``Store.read`` and ``Store.write`` open one each, with every repository on its connection."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, select
+
+from lifecycle import ports
+from store.accounts import Accounts
+from store.attempts import Attempts
+from store.directory import DirectoryCache
+from store.engine import WRITES
+from store.errors import translated
+from store.fleet import Fleet
+from store.jobs import Jobs
+from store.leases import Leader
+from store.ledger import Ledger
+from store.money import Money
+from store.once import Once
+from store.people import People
+from store.tables.jobs import SourceRow
+from store.upsert import insert_ignoring
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """One transaction; see ``lifecycle.ports.UnitOfWork``."""
+
+    accounts: ports.Accounts
+    people: ports.People
+    fleet: ports.Fleet
+    money: ports.Money
+    ledger: ports.Ledger
+    jobs: ports.Jobs
+    attempts: ports.Attempts
+    once: ports.Once
+    leader: ports.Leader
+    _connection: Connection
+    _cache: DirectoryCache
+
+    def directory(self) -> ports.Directory:
+        return self._cache.get(self._connection)
+
+    def keep_source(self, sha256: str, size: int, now_ms: int) -> None:
+        insert_ignoring(self._connection, SourceRow, {"sha256": sha256, "size": size, "created_ms": now_ms})
+
+    def has_source(self, sha256: str) -> bool:
+        return self._connection.scalar(select(SourceRow.size).where(SourceRow.sha256 == sha256)) is not None
+
+
+class Store:
+    """Opens transactions on one database.
+
+    SQLite has one writer at a time; here they queue up for it in the process, since its own waiting is by polling.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(**WRITES)
+        self._cache = DirectoryCache()
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+
+    @contextmanager
+    def read(self) -> Iterator[UnitOfWork]:
+        with translated(), self._engine.connect() as connection, connection.begin():
+            yield self._unit(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[UnitOfWork]:
+        with translated(), self._turn, self._writer.connect() as connection, connection.begin():
+            yield self._unit(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _unit(self, connection: Connection) -> UnitOfWork:
+        return UnitOfWork(
+            Accounts(connection),
+            People(connection),
+            Fleet(connection),
+            Money(connection),
+            Ledger(connection),
+            Jobs(connection),
+            Attempts(connection),
+            Once(connection),
+            Leader(connection),
+            connection,
+            self._cache,
+        )
