@@ -1,8 +1,12 @@
-"""Step 7, charge: settle an attempt's hold against its metered use, in slices and at its end, each exactly once."""
+"""Step 7, charge: settle an attempt's hold against its metered use, in slices and at its end, each exactly once.
 
-from dataclasses import replace
+``Settling`` gathers what one transaction owes to the ledger, the meters, the quotas and the fleet, and writes it at
+once, so that the number of statements does not grow with the number of attempts.
+"""
 
-from domain.money import Transaction
+from dataclasses import dataclass, field, replace
+
+from domain.money import Transaction, UsageFact
 from domain.records import Attempt
 from lifecycle import meter
 from lifecycle.ports import UnitOfWork
@@ -11,24 +15,53 @@ from quotas.charging import settled_until
 from quotas.ledger import Settled
 
 
-def settle(uow: UnitOfWork, attempt: Attempt, until_ms: int) -> tuple[Attempt, list[Transaction]]:
-    """Meter and charge what was used up to ``until_ms``. Answers the attempt after it and the postings to make."""
-    if attempt.started_ms is None:
-        return attempt, []
-    before, after = Settled(attempt.charged, attempt.gpu_ms), settled_until(attempt, until_ms)
-    fact = meter.fact(attempt, after, until_ms)
-    uow.attempts.add_facts([(attempt, fact)])
-    charged = replace(attempt, charged=after.micro_su, gpu_ms=after.gpu_ms, facts=fact.seq, metered_ms=fact.until_ms)
-    posting = ledger.charge(str(attempt.id), fact.seq, attempt.parts, attempt.flavor, before, after, fact.until_ms)
-    return charged, [posting]
+@dataclass(slots=True)
+class Settling:
+    """Slices and ends of attempts, gathered for one transaction."""
 
+    uow: UnitOfWork
+    half_life_ms: int
+    postings: list[Transaction] = field(default_factory=list)
+    facts: list[tuple[Attempt, UsageFact]] = field(default_factory=list)
+    ended: list[Attempt] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
 
-def close(uow: UnitOfWork, attempt: Attempt, ended_ms: int, half_life_ms: int) -> tuple[Attempt, list[Transaction]]:
-    """The last slice, then the release of what was held and not used; quota and devices are given back."""
-    attempt, postings = settle(uow, attempt, ended_ms)
-    postings.append(ledger.release(str(attempt.id), attempt.parts, Settled(attempt.charged, attempt.gpu_ms), ended_ms))
-    path = uow.directory().tree.path(attempt.project_id)
-    uow.accounts.hold(path, attempt.flavor, -attempt.milli)
-    uow.accounts.spend(path, attempt.charged - attempt.hold, ended_ms, half_life_ms)
-    uow.fleet.give_back(attempt)
-    return attempt, postings
+    def slice(self, attempt: Attempt, until_ms: int) -> Attempt:
+        """Meter and charge what was used up to ``until_ms``."""
+        if attempt.started_ms is None:
+            return attempt
+        before, after = Settled(attempt.charged, attempt.gpu_ms), settled_until(attempt, until_ms)
+        fact = meter.fact(attempt, after, until_ms)
+        self.facts.append((attempt, fact))
+        name = str(attempt.id)
+        self.rows[name] = attempt.row
+        self.postings.append(ledger.charge(name, fact.seq, attempt.parts, attempt.flavor, before, after, fact.until_ms))
+        return replace(attempt, charged=after.micro_su, gpu_ms=after.gpu_ms, facts=fact.seq, metered_ms=fact.until_ms)
+
+    def close(self, attempt: Attempt, ended_ms: int) -> Attempt:
+        """The last slice, then the release of what was held and not used; quota and devices are given back."""
+        attempt = self.slice(attempt, ended_ms)
+        name = str(attempt.id)
+        self.rows[name] = attempt.row
+        settled = Settled(attempt.charged, attempt.gpu_ms)
+        self.postings.append(ledger.release(name, attempt.parts, settled, ended_ms))
+        self.ended.append(attempt)
+        return attempt
+
+    def write(self, now_ms: int) -> None:
+        """Write all that was gathered."""
+        self.uow.attempts.add_facts(self.facts)
+        self.uow.ledger.post(self.postings, self.rows)
+        if not self.ended:
+            return
+        held: dict[tuple[int, str], int] = {}
+        unspent: dict[int, int] = {}
+        tree = self.uow.directory().tree
+        for attempt in self.ended:
+            for account in tree.path(attempt.project_id):
+                key = (account, attempt.flavor)
+                held[key] = held.get(key, 0) - attempt.milli
+                unspent[account] = unspent.get(account, 0) + attempt.charged - attempt.hold
+        self.uow.accounts.hold(held)
+        self.uow.accounts.spend(unspent, now_ms, self.half_life_ms)
+        self.uow.fleet.give_back(self.ended)

@@ -21,7 +21,7 @@ def cancel(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
     if task_id.index is None:
         if job.state.final or job.cancelled:
             raise Conflict(f"job {job.id} is {job.state} already", "job", code="already-over")
-        tasks = uow.jobs.live_tasks(job.id)
+        tasks = uow.jobs.live_tasks([job.id])
         job = replace(job, cancelled=True)
     else:
         job, task = _touched(uow, job, task_id.index)
@@ -35,7 +35,7 @@ def cancel(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
     ]
     uow.jobs.put_tasks(ended)
     _tell(uow, job, task_id.index, "cancel")
-    return refresh(uow, job, now_ms)
+    return refresh(uow, [job], now_ms)[0]
 
 
 def hold(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
@@ -63,7 +63,7 @@ def requeue(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
         raise Conflict(
             f"nothing of {task_id} runs, it is {job.state}", "job", fix="submit it again instead", code="not-running"
         )
-    return refresh(uow, job, now_ms)
+    return refresh(uow, [job], now_ms)[0]
 
 
 def _job(uow: UnitOfWork, task_id: TaskId) -> Job:
@@ -94,9 +94,9 @@ def _touched(uow: UnitOfWork, job: Job, index: int) -> tuple[Job, Task]:
 
 
 def _set_held(uow: UnitOfWork, job: Job, old: JobState, new: JobState, now_ms: int) -> Job:
-    tasks = [task for task in uow.jobs.live_tasks(job.id) if task.state is old]
+    tasks = [task for task in uow.jobs.live_tasks([job.id]) if task.state is old]
     uow.jobs.put_tasks([replace(task, state=move(task.state, new)) for task in tasks])
-    return refresh(uow, replace(job, held=new is JobState.HELD), now_ms)
+    return refresh(uow, [replace(job, held=new is JobState.HELD)], now_ms)[0]
 
 
 def _tell(uow: UnitOfWork, job: Job, index: int | None, intent: str) -> list[Attempt]:

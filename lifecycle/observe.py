@@ -17,12 +17,13 @@ from domain.jobs import (
     AttemptState,
     JobState,
     Observation,
+    Output,
     move,
     move_attempt,
 )
-from domain.money import Transaction
 from domain.records import Attempt, Job, Task
-from lifecycle import charge, meter
+from lifecycle import meter
+from lifecycle.charge import Settling
 from lifecycle.ports import Driver, Store, UnitOfWork
 from lifecycle.refresh import refresh
 from scheduler.snapshot import Policy
@@ -47,11 +48,7 @@ def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, policy: Pol
     if news:
         with store.write() as uow:
             uow.leader.check(epoch)
-            batch = _Batch(uow, policy, now_ms)
-            for attempt in uow.attempts.live(LIVE_ATTEMPTS):
-                if attempt.row in news:
-                    batch.take_in(attempt, seen.get(attempt.id))
-            batch.finish()
+            take_in([a for a in uow.attempts.live(LIVE_ATTEMPTS) if a.row in news], seen, uow, policy, now_ms)
     _forget(store, drivers, seen)
     return len(news)
 
@@ -75,17 +72,33 @@ def _forget(store: Store, drivers: Mapping[str, Driver], seen: Mapping[AttemptId
         drivers[attempt.cluster].forget(attempt.id)
 
 
+def take_in(
+    attempts: list[Attempt], seen: Mapping[AttemptId, Observation], uow: UnitOfWork, policy: Policy, now_ms: int
+) -> None:
+    """Record what is new of these attempts, in the transaction at hand."""
+    ids = sorted({attempt.id.job for attempt in attempts})
+    tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(ids)}
+    batch = _Batch(Settling(uow, policy.half_life_ms), now_ms, uow.jobs.many(ids), tasks)
+    for attempt in attempts:
+        batch.take_in(attempt, seen.get(attempt.id))
+    uow.attempts.save(batch.saved)
+    uow.attempts.add_outputs(batch.outputs)
+    uow.jobs.put_tasks(batch.moved)
+    batch.settling.write(now_ms)
+    refresh(uow, list(batch.jobs.values()), now_ms)
+
+
 @dataclass(slots=True)
 class _Batch:
-    """One transaction's worth of news."""
+    """One transaction's worth of news, gathered to be written at once."""
 
-    uow: UnitOfWork
-    policy: Policy
+    settling: Settling
     now_ms: int
-    postings: list[Transaction] = field(default_factory=list)
-    rows: dict[str, int] = field(default_factory=dict)
+    jobs: dict[int, Job]
+    tasks: dict[tuple[int, int], Task]
     saved: list[Attempt] = field(default_factory=list)
-    jobs: dict[int, Job] = field(default_factory=dict)
+    moved: list[Task] = field(default_factory=list)
+    outputs: list[tuple[Attempt, Output]] = field(default_factory=list)
 
     def take_in(self, attempt: Attempt, observation: Observation | None) -> None:
         state = _state(attempt, observation)
@@ -105,8 +118,7 @@ class _Batch:
             attempt = replace(attempt, state=move_attempt(attempt.state, state))
             self._move_task(attempt, _TASK_STATE[state])
         if meter.due(attempt, self.now_ms):
-            attempt, postings = charge.settle(self.uow, attempt, self.now_ms)
-            self._post(attempt, postings)
+            attempt = self.settling.slice(attempt, self.now_ms)
         self.saved.append(attempt)
 
     def _end(self, attempt: Attempt, state: AttemptState, observation: Observation | None) -> None:
@@ -114,67 +126,38 @@ class _Batch:
         if ended_ms is None:
             # It vanished: nobody saw it end. It is charged up to when it was last known to run.
             ended_ms = attempt.metered_ms or attempt.started_ms or self.now_ms
-        if observation is None and not attempt.detail:
-            attempt = replace(attempt, detail="the cluster knows nothing of it any more")
+        if observation is None:
+            attempt = replace(attempt, detail=attempt.detail or "the cluster knows nothing of it any more")
         attempt = replace(attempt, state=move_attempt(attempt.state, state), ended_ms=ended_ms)
-        attempt, postings = charge.close(self.uow, attempt, ended_ms, self.policy.half_life_ms)
-        self._post(attempt, postings)
+        attempt = self.settling.close(attempt, ended_ms)
         self.saved.append(attempt)
-        if observation is not None and observation.outputs:
-            self.uow.attempts.add_outputs(attempt.row, observation.outputs)
+        self.outputs += [(attempt, output) for output in (observation.outputs if observation is not None else ())]
         self._move_task(attempt, self._task_after(attempt))
         log.info("attempt ended", attempt=str(attempt.id), state=state.value, gpu_ms=attempt.gpu_ms)
 
     def _task_after(self, attempt: Attempt) -> JobState:
-        """What the task becomes: its attempt's end, or pending again if the job may be run again."""
-        if attempt.intent == "requeue":
-            return JobState.PENDING
+        """What the task becomes: its attempt's end, or waiting again if the job may be run again."""
+        job = self.jobs[attempt.id.job]
         after = TASK_AFTER[attempt.state]
-        if after is not None:
-            return after
-        return JobState.PENDING if self._job(attempt).spec.restartable else JobState.FAILED
+        if after is None:
+            after = JobState.PENDING if job.spec.restartable or attempt.intent == "requeue" else JobState.FAILED
+        if after is JobState.PENDING and job.cancelled:
+            return JobState.CANCELLED
+        return after
 
     def _move_task(self, attempt: Attempt, state: JobState) -> None:
-        job = self._job(attempt)
-        task = self.uow.jobs.task(job.id, attempt.id.index or 0)
-        assert task is not None, f"attempt {attempt.id} has no task"
-        if state is JobState.PENDING and job.cancelled:
-            state = JobState.CANCELLED
-        elif state is JobState.PENDING and job.held:
-            task = replace(task, state=move(task.state, JobState.PENDING))
-            state = JobState.HELD
+        key = (attempt.id.job, attempt.id.index or 0)
+        task = self.tasks[key]
         if state is task.state:
             return
-        self.uow.jobs.put_tasks(
-            [
-                Task(
-                    job.id,
-                    task.index,
-                    move(task.state, state),
-                    task.attempts,
-                    task.started_ms or attempt.started_ms,
-                    attempt.ended_ms if state.final else None,
-                    attempt.state.value
-                    if state is JobState.FAILED and attempt.state is not AttemptState.FAILED
-                    else None,
-                )
-            ]
-        )
-
-    def _job(self, attempt: Attempt) -> Job:
-        if attempt.id.job not in self.jobs:
-            self.jobs.update(self.uow.jobs.many([attempt.id.job]))
-        return self.jobs[attempt.id.job]
-
-    def _post(self, attempt: Attempt, postings: list[Transaction]) -> None:
-        self.postings += postings
-        self.rows[str(attempt.id)] = attempt.row
-
-    def finish(self) -> None:
-        self.uow.attempts.save(self.saved)
-        self.uow.ledger.post(self.postings, self.rows)
-        for job in self.jobs.values():
-            refresh(self.uow, job, self.now_ms)
+        moved = replace(task, state=move(task.state, state), started_ms=task.started_ms or attempt.started_ms)
+        if state is JobState.PENDING and self.jobs[key[0]].held:
+            moved = replace(moved, state=move(moved.state, JobState.HELD))
+        if state.final:
+            plain = attempt.state.value == state.value
+            moved = replace(moved, ended_ms=attempt.ended_ms, reason=None if plain else attempt.state.value)
+        self.tasks[key] = moved
+        self.moved.append(moved)
 
 
 def _state(attempt: Attempt, observation: Observation | None) -> AttemptState:

@@ -1,14 +1,19 @@
 """A job's own state follows its tasks: recomputed in the transaction that moved a task."""
 
+from collections.abc import Sequence
+
 from domain.jobs import JobState
 from domain.records import Job, refreshed, startable, tally
 from lifecycle.ports import UnitOfWork
 
 
-def refresh(uow: UnitOfWork, job: Job, now_ms: int) -> Job:
-    """Save the job with its state, times and counters as its tasks have them now."""
-    counts = tally(job, uow.jobs.tallies([job.id]).get(job.id, {}))
-    job = refreshed(job, counts, now_ms)
-    active = counts.of(JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
-    uow.jobs.save(job, startable(job, counts), active)
-    return job
+def refresh(uow: UnitOfWork, jobs: Sequence[Job], now_ms: int) -> list[Job]:
+    """Save the jobs with their states, times and counters as their tasks have them now."""
+    touched = uow.jobs.tallies([job.id for job in jobs])
+    rows = []
+    for job in jobs:
+        counts = tally(job, touched.get(job.id, {}))
+        active = counts.of(JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
+        rows.append((refreshed(job, counts, now_ms), startable(job, counts), active))
+    uow.jobs.save(rows)
+    return [job for job, _, _ in rows]

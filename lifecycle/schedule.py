@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobState, move
-from domain.money import Transaction
 from domain.records import Attempt, Job, Task
 from lifecycle.ports import Directory, Store, UnitOfWork
 from lifecycle.refresh import refresh
@@ -35,96 +34,106 @@ def schedule(store: Store, epoch: int, policy: Policy, now_ms: int) -> int:
 
 def commit(uow: UnitOfWork, answer: Plan, epoch: int, policy: Policy, now_ms: int) -> int:
     """Turn starts into attempts, job by job, in the plan's order."""
-    batch = _Batch(uow, epoch, policy, now_ms, uow.directory(), uow.accounts.held())
+    batch = _Batch(uow, epoch, now_ms, uow.directory(), uow.accounts.held())
     by_job: dict[int, list[Start]] = {}
     for start in answer.starts:
         by_job.setdefault(start.job_id, []).append(start)
     jobs = uow.jobs.many(list(by_job))
+    batch.tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(by_job))}
     for job_id, starts in by_job.items():
         if job_id in jobs:
             batch.commit_job(jobs[job_id], starts)
-    uow.ledger.post(batch.transactions, batch.rows)
-    return len(batch.rows)
+    return batch.write(policy.half_life_ms)
 
 
 @dataclass(slots=True)
 class _Batch:
-    """One committing transaction: what it has read afresh, and the postings it gathers."""
+    """One committing transaction: what it has read afresh, and what it gathers to write at once."""
 
     uow: UnitOfWork
     epoch: int
-    policy: Policy
     now_ms: int
     directory: Directory
     held: dict[tuple[int, str], int]
-    transactions: list[Transaction] = field(default_factory=list)
-    rows: dict[str, int] = field(default_factory=dict)
+    tasks: dict[tuple[int, int], Task] = field(default_factory=dict)
     purses: dict[int, list[Purse]] = field(default_factory=dict)
     spent: dict[tuple[int, int], int] = field(default_factory=dict)  # (allocation, grant) -> held in this batch
+    attempts: list[Attempt] = field(default_factory=list)
+    moved: list[Task] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
 
     def commit_job(self, job: Job, starts: list[Start]) -> None:
+        """Commit as many of the job's starts as still hold. Fresh tasks are touched in order, without a gap."""
         if job.held or job.cancelled or job.state.final:
             return
-        tasks: list[Task] = []
-        next_index = job.next_index
+        next_index, moved = job.next_index, len(self.moved)
         for start in starts:
             fresh = start.index >= next_index
-            task = None if fresh else self.uow.jobs.task(job.id, start.index)
-            if not fresh and (task is None or task.state is not JobState.PENDING):
+            task = Task(job.id, start.index, JobState.PENDING) if fresh else self.tasks.get((job.id, start.index))
+            if task is None or task.state is not JobState.PENDING:
                 continue
-            if (fresh and start.index != next_index) or not self._start(job, start, task):
+            attempt = None if fresh and start.index != next_index else self._attempt(job, start, task)
+            if attempt is None:
                 break
-            old = task or Task(job.id, start.index, JobState.PENDING)
-            tasks.append(
-                Task(job.id, start.index, move(old.state, JobState.STARTING), old.attempts + 1, old.started_ms)
-            )
+            self.attempts.append(attempt)
+            self.moved.append(replace(task, state=move(task.state, JobState.STARTING), attempts=task.attempts + 1))
             if fresh:
                 next_index = start.index + job.indices().step
-        if tasks:
-            self.uow.jobs.put_tasks(tasks)
-            refresh(self.uow, replace(job, next_index=next_index), self.now_ms)
+        if len(self.moved) > moved:
+            self.jobs.append(replace(job, next_index=next_index))
 
-    def _start(self, job: Job, start: Start, task: Task | None) -> bool:
-        """Commit one attempt if quota and budget still allow it; node and device rows refuse on their own."""
-        path = self.directory.tree.path(job.project_id)
-        if self.directory.tree.shortfall(self.held, job.project_id, start.flavor, start.milli):
-            return False
-        parts = split_hold(start.hold, self._purses(job.project_id))
+    def write(self, half_life_ms: int) -> int:
+        """Write the batch. Node and device rows refuse on their own what is not free."""
+        if not self.attempts:
+            return 0
+        attempts = self.uow.attempts.add(self.attempts)
+        self.uow.fleet.take(attempts)
+        holding: dict[tuple[int, str], int] = {}
+        spending: dict[int, int] = {}
+        for attempt in attempts:
+            for account in self.directory.tree.path(attempt.project_id):
+                key = (account, attempt.flavor)
+                holding[key] = holding.get(key, 0) + attempt.milli
+                spending[account] = spending.get(account, 0) + attempt.hold
+        self.uow.accounts.hold(holding)
+        self.uow.accounts.spend(spending, self.now_ms, half_life_ms)
+        postings = [hold(str(attempt.id), attempt.parts, self.now_ms) for attempt in attempts]
+        self.uow.ledger.post(postings, {str(attempt.id): attempt.row for attempt in attempts})
+        self.uow.jobs.put_tasks(self.moved)
+        refresh(self.uow, self.jobs, self.now_ms)
+        return len(attempts)
+
+    def _attempt(self, job: Job, start: Start, task: Task) -> Attempt | None:
+        """The attempt to be, if quota and budget still allow it."""
         rate = rate_at(self.directory.rates.get(start.flavor, ()), self.now_ms)
-        if parts is None or rate is None:
-            return False
-        resources = job.spec.resources
-        number = 1 if task is None else task.attempts + 1
-        attempt = self.uow.attempts.add(
-            Attempt(
-                row=0,
-                id=AttemptId(job.id, start.index if job.is_array else None, number),
-                project_id=job.project_id,
-                cluster=start.cluster,
-                flavor=start.flavor,
-                placements=start.placements,
-                state=AttemptState.DISPATCHING,
-                epoch=self.epoch,
-                milli=start.milli,
-                cpus=resources.cpus,
-                memory_bytes=resources.memory_bytes,
-                micro_su_per_hour=rate,
-                parts=parts,
-                hold=start.hold,
-                created_ms=self.now_ms,
-            )
-        )
-        self.uow.fleet.take(attempt)
-        self.uow.accounts.hold(path, start.flavor, start.milli)
-        self.uow.accounts.spend(path, start.hold, self.now_ms, self.policy.half_life_ms)
-        for account in path:
+        if rate is None or self.directory.tree.shortfall(self.held, job.project_id, start.flavor, start.milli):
+            return None
+        parts = split_hold(start.hold, self._purses(job.project_id))
+        if parts is None:
+            return None
+        for account in self.directory.tree.path(job.project_id):
             self.held[account, start.flavor] = self.held.get((account, start.flavor), 0) + start.milli
         for part in parts:
             purse = (part.allocation_id, part.grant_id)
             self.spent[purse] = self.spent.get(purse, 0) + part.micro_su
-        self.transactions.append(hold(str(attempt.id), parts, self.now_ms))
-        self.rows[str(attempt.id)] = attempt.row
-        return True
+        resources = job.spec.resources
+        return Attempt(
+            row=0,
+            id=AttemptId(job.id, start.index if job.is_array else None, task.attempts + 1),
+            project_id=job.project_id,
+            cluster=start.cluster,
+            flavor=start.flavor,
+            placements=start.placements,
+            state=AttemptState.DISPATCHING,
+            epoch=self.epoch,
+            milli=start.milli,
+            cpus=resources.cpus,
+            memory_bytes=resources.memory_bytes,
+            micro_su_per_hour=rate,
+            parts=parts,
+            hold=start.hold,
+            created_ms=self.now_ms,
+        )
 
     def _purses(self, project_id: int) -> list[Purse]:
         """The project's purses less what this batch, not posted yet, already holds of them."""

@@ -1,16 +1,16 @@
 """The account tree, quotas, holdings and fair-share usage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
 from quotas.charging import decayed
 from store.stamps import directory_changed
 from store.tables.accounts import AccountRow, FairShareRow, HoldingRow, QuotaRow
-from store.upsert import add_to, upsert
+from store.upsert import add_to, table_of, upsert
 
 
 def to_account(row: Any) -> Account:
@@ -43,6 +43,17 @@ def _values(account: Account) -> dict[str, Any]:
         "province": account.province,
         "version": account.version,
     }
+
+
+# Statements of the busy steps are built once.
+_HELD = select(HoldingRow.account_id, HoldingRow.flavor, HoldingRow.milli).where(HoldingRow.milli > 0)
+_TAKE_HOLDING = (
+    update(table_of(HoldingRow))
+    .where(HoldingRow.account_id == bindparam("of"), HoldingRow.flavor == bindparam("at"))
+    .values(milli=HoldingRow.milli + bindparam("more"))
+)
+_USAGE = select(FairShareRow.account_id, FairShareRow.micro_su, FairShareRow.at_ms)
+_USAGE_OF = _USAGE.where(FairShareRow.account_id.in_(bindparam("ids", expanding=True)))
 
 
 @dataclass(slots=True)
@@ -98,34 +109,27 @@ class Accounts:
         directory_changed(self.connection)
 
     def held(self) -> dict[tuple[int, str], int]:
-        rows = self.connection.execute(select(HoldingRow.__table__).where(HoldingRow.milli > 0))
+        rows = self.connection.execute(_HELD)
         return {(row.account_id, row.flavor): row.milli for row in rows}
 
-    def hold(self, path: Sequence[int], flavor: str, milli: int) -> None:
-        """Add to (or, negative, take from) what every account of the path holds."""
-        rows = [{"account_id": account_id, "flavor": flavor, "milli": milli} for account_id in path]
-        if milli >= 0:
-            add_to(self.connection, HoldingRow, rows, "milli")
-            return
-        self.connection.execute(
-            update(HoldingRow)
-            .where(HoldingRow.account_id.in_(path), HoldingRow.flavor == flavor)
-            .values(milli=HoldingRow.milli + milli)
-        )
+    def hold(self, changes: Mapping[tuple[int, str], int]) -> None:
+        """Add to (or, negative, take from) what accounts hold of flavors: (account, flavor) → thousandths."""
+        more = {key: milli for key, milli in sorted(changes.items()) if milli > 0}
+        less = {key: milli for key, milli in sorted(changes.items()) if milli < 0}
+        rows = [{"account_id": a, "flavor": f, "milli": milli} for (a, f), milli in more.items()]
+        add_to(self.connection, HoldingRow, rows, "milli")
+        if less:
+            self.connection.execute(_TAKE_HOLDING, [{"of": a, "at": f, "more": m} for (a, f), m in less.items()])
 
     def usage(self, now_ms: int, half_life_ms: int) -> dict[int, int]:
-        rows = self.connection.execute(select(FairShareRow.__table__))
+        rows = self.connection.execute(_USAGE)
         return {row.account_id: decayed(row.micro_su, now_ms - row.at_ms, half_life_ms) for row in rows}
 
-    def spend(self, path: Sequence[int], micro_su: int, now_ms: int, half_life_ms: int) -> None:
-        """Add to the decayed usage of every account of the path; never below zero."""
-        table = FairShareRow.__table__
-        old = {
-            row.account_id: row
-            for row in self.connection.execute(select(table).where(FairShareRow.account_id.in_(path)))
-        }
+    def spend(self, changes: Mapping[int, int], now_ms: int, half_life_ms: int) -> None:
+        """Add to the decayed usage of accounts: account → micro-SU. Never below zero."""
+        old = {row.account_id: row for row in self.connection.execute(_USAGE_OF, {"ids": list(changes)})}
         rows = []
-        for account_id in path:
+        for account_id, micro_su in sorted(changes.items()):
             row = old.get(account_id)
             before = 0 if row is None else decayed(row.micro_su, now_ms - row.at_ms, half_life_ms)
             at_ms = now_ms if row is None else max(now_ms, row.at_ms)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
@@ -13,6 +13,7 @@ from domain.records import Attempt
 from lifecycle.ports import Page
 from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
 from store.tables.jobs import AttemptRow, OutputRow, UsageRow
+from store.upsert import table_of
 
 _LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
 
@@ -66,35 +67,62 @@ def _changing(attempt: Attempt) -> dict[str, Any]:
     }
 
 
+def _new(attempt: Attempt) -> dict[str, Any]:
+    """The columns that are written once, with those that change."""
+    return {
+        "job_id": attempt.id.job,
+        "task_index": attempt.id.index or 0,
+        "of_array": attempt.id.index is not None,
+        "number": attempt.id.number,
+        "project_id": attempt.project_id,
+        "cluster": attempt.cluster,
+        "flavor": attempt.flavor,
+        "placements": encode_placements(attempt.placements),
+        "epoch": attempt.epoch,
+        "milli": attempt.milli,
+        "cpus": attempt.cpus,
+        "memory_bytes": attempt.memory_bytes,
+        "micro_su_per_hour": attempt.micro_su_per_hour,
+        "parts": encode_parts(attempt.parts),
+        "hold": attempt.hold,
+        "created_ms": attempt.created_ms,
+        **_changing(attempt),
+    }
+
+
+# Statements of the busy steps are built once.
+_ADD = insert(table_of(AttemptRow)).returning(AttemptRow.id, sort_by_parameter_order=True)
+_ADD_FACTS = insert(table_of(UsageRow))
+_IN_STATES = (
+    select(AttemptRow.__table__)
+    .where(AttemptRow.state.in_(bindparam("states", expanding=True)))
+    .order_by(AttemptRow.id)
+)
+_SAVE = (
+    update(table_of(AttemptRow))
+    .where(AttemptRow.id == bindparam("row"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state", "intent", "charged", "gpu_ms", "facts", "metered_ms", "started_ms", "ended_ms", "exit_code",
+                "signal", "detail", "out_of_memory",
+            )
+        }
+    )
+)  # fmt: skip
+
+
 @dataclass(slots=True)
 class Attempts:
     """See ``lifecycle.ports.Attempts``."""
 
     connection: Connection
 
-    def add(self, attempt: Attempt) -> Attempt:
-        """Insert it. The live index refuses a second live attempt of a task."""
-        values = {
-            "job_id": attempt.id.job,
-            "task_index": attempt.id.index or 0,
-            "of_array": attempt.id.index is not None,
-            "number": attempt.id.number,
-            "project_id": attempt.project_id,
-            "cluster": attempt.cluster,
-            "flavor": attempt.flavor,
-            "placements": encode_placements(attempt.placements),
-            "epoch": attempt.epoch,
-            "milli": attempt.milli,
-            "cpus": attempt.cpus,
-            "memory_bytes": attempt.memory_bytes,
-            "micro_su_per_hour": attempt.micro_su_per_hour,
-            "parts": encode_parts(attempt.parts),
-            "hold": attempt.hold,
-            "created_ms": attempt.created_ms,
-            **_changing(attempt),
-        }
-        row = self.connection.execute(insert(AttemptRow).returning(AttemptRow.id), values).scalar_one()
-        return replace(attempt, row=row)
+    def add(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Insert them. The live index refuses a second live attempt of a task."""
+        rows = self.connection.execute(_ADD, [_new(attempt) for attempt in attempts]).scalars()
+        return [replace(attempt, row=row) for attempt, row in zip(attempts, rows, strict=True)]
 
     def get(self, attempt: AttemptId) -> Attempt | None:
         where = (
@@ -121,8 +149,8 @@ class Attempts:
         return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).limit(page.limit))
 
     def live(self, states: frozenset[AttemptState]) -> list[Attempt]:
-        values = sorted(state.value for state in states)
-        return self._all(select(AttemptRow.__table__).where(AttemptRow.state.in_(values)).order_by(AttemptRow.id))
+        rows = self.connection.execute(_IN_STATES, {"states": sorted(state.value for state in states)})
+        return [_attempt(row) for row in rows]
 
     def live_of_job(self, job_id: int, index: int | None) -> list[Attempt]:
         where = [AttemptRow.job_id == job_id, AttemptRow.state.in_(_LIVE)]
@@ -131,13 +159,15 @@ class Attempts:
         return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).with_for_update())
 
     def save(self, attempts: Sequence[Attempt]) -> None:
-        for attempt in attempts:
-            self.connection.execute(update(AttemptRow).where(AttemptRow.id == attempt.row).values(_changing(attempt)))
+        if attempts:
+            self.connection.execute(_SAVE, [{"row": attempt.row, **_changing(attempt)} for attempt in attempts])
 
     def add_facts(self, facts: Sequence[tuple[Attempt, UsageFact]]) -> None:
         """Record use. A fact that is there already raises Conflict: it would count twice."""
+        if not facts:
+            return
         self.connection.execute(
-            insert(UsageRow),
+            _ADD_FACTS,
             [
                 {
                     "attempt_id": attempt.row, "seq": fact.seq, "project_id": attempt.project_id,
@@ -148,11 +178,10 @@ class Attempts:
             ],
         )  # fmt: skip
 
-    def add_outputs(self, attempt_row: int, outputs: Sequence[Output]) -> None:
-        self.connection.execute(
-            insert(OutputRow),
-            [{"attempt_id": attempt_row, "path": o.path, "size": o.size, "sha256": o.sha256} for o in outputs],
-        )
+    def add_outputs(self, outputs: Sequence[tuple[Attempt, Output]]) -> None:
+        rows = [{"attempt_id": a.row, "path": o.path, "size": o.size, "sha256": o.sha256} for a, o in outputs]
+        if rows:
+            self.connection.execute(insert(OutputRow), rows)
 
     def outputs(self, attempt_row: int) -> list[Output]:
         statement = select(OutputRow.__table__).where(OutputRow.attempt_id == attempt_row).order_by(OutputRow.path)

@@ -8,11 +8,12 @@ from domain.accounts import Quota, Tree
 from domain.fleet import Flavor, Node
 from lifecycle.ports import ClusterRecord, Directory
 from store.accounts import to_account
+from store.stamps import DIRECTORY
 from store.tables.accounts import AccountRow, QuotaRow
 from store.tables.fleet import ClusterRow, FlavorRow, NodeRow, RateRow
 from store.tables.service import StampRow
 
-STAMP = "directory"  # see store.stamps
+_STAMP = select(StampRow.value).where(StampRow.name == DIRECTORY)
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class DirectoryCache:
     _kept: tuple[int, Directory] | None = field(default=None)
 
     def get(self, connection: Connection) -> Directory:
-        stamp = connection.scalar(select(StampRow.value).where(StampRow.name == STAMP)) or 0
+        stamp = connection.scalar(_STAMP) or 0
         kept = self._kept
         if kept is not None and kept[0] == stamp:
             return kept[1]

@@ -3,15 +3,53 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
 
 from domain.errors import Conflict
-from domain.fleet import CPU_FLAVOR, Flavor, Inventory, Node
+from domain.fleet import Flavor, Inventory, Node
+from domain.jobs import Placement
 from domain.records import Attempt
 from scheduler.snapshot import NodeState
 from store.stamps import directory_changed
 from store.tables.fleet import ClusterRow, DeviceRow, FlavorRow, NodeRow, RateRow
-from store.upsert import upsert
+from store.upsert import table_of, upsert
+
+# Statements of the busy steps are built once.
+_ids: BindParameter[int] = bindparam("ids", expanding=True)
+_NODE_IDS = (
+    select(NodeRow.id, NodeRow.name, ClusterRow.name.label("cluster"))
+    .join(ClusterRow, ClusterRow.id == NodeRow.cluster_id)
+    .where(NodeRow.name.in_(bindparam("names", expanding=True)))
+)
+_CHANGE_NODE = (
+    update(table_of(NodeRow))
+    .where(NodeRow.id == bindparam("node"))
+    .values(cpus_used=NodeRow.cpus_used + bindparam("cores"), memory_used=NodeRow.memory_used + bindparam("bytes"))
+)
+_TAKE_DEVICE = (
+    update(table_of(DeviceRow))
+    .where(
+        DeviceRow.node_id == bindparam("node"),
+        DeviceRow.flavor == bindparam("kind"),
+        DeviceRow.ordinal == bindparam("nth"),
+        DeviceRow.attempt_id.is_(None),
+        DeviceRow.present,
+    )
+    .values(attempt_id=bindparam("attempt"))
+)
+_COUNT_DEVICES = select(func.count()).select_from(DeviceRow).where(DeviceRow.attempt_id.in_(_ids))
+_FREE_DEVICES = update(table_of(DeviceRow)).where(DeviceRow.attempt_id.in_(_ids)).values(attempt_id=None)
+_FREE = (
+    select(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
+    .where(DeviceRow.attempt_id.is_(None), DeviceRow.present)
+    .order_by(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
+)
+_NODES = (
+    select(NodeRow.__table__, ClusterRow.name.label("cluster"))
+    .join(ClusterRow, ClusterRow.id == NodeRow.cluster_id)
+    .where(ClusterRow.name.in_(bindparam("clusters", expanding=True)), NodeRow.present)
+    .order_by(NodeRow.cluster_id, NodeRow.name)
+)
 
 
 @dataclass(slots=True)
@@ -85,19 +123,10 @@ class Fleet:
     def nodes(self, clusters: Sequence[str]) -> tuple[NodeState, ...]:
         """The nodes of these clusters with what is free of them, in order of cluster and name."""
         free: dict[int, dict[str, tuple[int, ...]]] = {}
-        for row in self.connection.execute(
-            select(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
-            .where(DeviceRow.attempt_id.is_(None), DeviceRow.present)
-            .order_by(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
-        ):
+        for row in self.connection.execute(_FREE):
             of_node = free.setdefault(row.node_id, {})
             of_node[row.flavor] = (*of_node.get(row.flavor, ()), row.ordinal)
-        rows = self.connection.execute(
-            select(NodeRow.__table__, ClusterRow.name.label("cluster"))
-            .join(ClusterRow, ClusterRow.id == NodeRow.cluster_id)
-            .where(ClusterRow.name.in_(clusters), NodeRow.present)
-            .order_by(NodeRow.cluster_id, NodeRow.name)
-        )
+        rows = self.connection.execute(_NODES, {"clusters": clusters})
         return tuple(
             NodeState(
                 row.cluster, row.name, dict(row.devices), free.get(row.id, {}),
@@ -106,46 +135,39 @@ class Fleet:
             for row in rows
         )  # fmt: skip
 
-    def take(self, attempt: Attempt) -> None:
-        """Give the attempt its devices, cores and memory. Raises Conflict if any of it is not free."""
-        for placement in attempt.placements:
-            node_id = self._change_node(attempt, placement.node, 1)
-            if attempt.flavor == CPU_FLAVOR:
-                continue
-            taken = self.connection.execute(
-                update(DeviceRow)
-                .where(
-                    DeviceRow.node_id == node_id,
-                    DeviceRow.flavor == attempt.flavor,
-                    DeviceRow.ordinal.in_(placement.devices),
-                    DeviceRow.attempt_id.is_(None),
-                    DeviceRow.present,
-                )
-                .values(attempt_id=attempt.row)
-            ).rowcount
-            if taken != len(placement.devices):
-                raise Conflict(f"devices {placement.devices} of {placement.node} are not all free")
+    def take(self, attempts: Sequence[Attempt]) -> None:
+        """Give attempts their devices, cores and memory. Raises Conflict if any of it is not free."""
+        wanted = self._change_nodes(attempts, 1)
+        devices = [
+            {"node": node_id, "kind": attempt.flavor, "nth": ordinal, "attempt": attempt.row}
+            for attempt, placement, node_id in wanted
+            for ordinal in placement.devices
+        ]
+        if not devices:
+            return
+        self.connection.execute(_TAKE_DEVICE, devices)
+        taken = self.connection.scalar(_COUNT_DEVICES, {"ids": [attempt.row for attempt in attempts]})
+        if taken != len(devices):
+            raise Conflict("a device that was to be given out is not free")
 
-    def give_back(self, attempt: Attempt) -> None:
-        for placement in attempt.placements:
-            self._change_node(attempt, placement.node, -1)
-        if attempt.flavor != CPU_FLAVOR:
-            self.connection.execute(
-                update(DeviceRow).where(DeviceRow.attempt_id == attempt.row).values(attempt_id=None)
-            )
+    def give_back(self, attempts: Sequence[Attempt]) -> None:
+        """Take back what attempts had."""
+        self._change_nodes(attempts, -1)
+        self.connection.execute(_FREE_DEVICES, {"ids": [attempt.row for attempt in attempts]})
 
-    def _change_node(self, attempt: Attempt, node: str, sign: int) -> int:
-        changed = self.connection.execute(
-            update(NodeRow)
-            .where(
-                NodeRow.name == node,
-                NodeRow.cluster_id == select(ClusterRow.id).where(ClusterRow.name == attempt.cluster).scalar_subquery(),
-            )
-            .values(
-                cpus_used=NodeRow.cpus_used + sign * attempt.cpus,
-                memory_used=NodeRow.memory_used + sign * attempt.memory_bytes,
-            )
-            .returning(NodeRow.id)
-        )
-        node_id: int = changed.scalar_one()
-        return node_id
+    def _change_nodes(self, attempts: Sequence[Attempt], sign: int) -> list[tuple[Attempt, Placement, int]]:
+        """Move the nodes' counters; answers every placement with the number of its node."""
+        names = sorted({placement.node for attempt in attempts for placement in attempt.placements})
+        rows = self.connection.execute(_NODE_IDS, {"names": names})
+        ids = {(row.cluster, row.name): row.id for row in rows}
+        placed = [(a, placement, ids[a.cluster, placement.node]) for a in attempts for placement in a.placements]
+        sums: dict[int, tuple[int, int]] = {}
+        for attempt, _, node_id in placed:
+            cpus, memory = sums.get(node_id, (0, 0))
+            sums[node_id] = (cpus + sign * attempt.cpus, memory + sign * attempt.memory_bytes)
+        changes = [
+            {"node": node_id, "cores": cpus, "bytes": memory} for node_id, (cpus, memory) in sorted(sums.items())
+        ]
+        if changes:
+            self.connection.execute(_CHANGE_NODE, changes)
+        return placed

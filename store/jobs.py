@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Integer, Select, bindparam, func, insert, select, update
 
 from domain.jobs import LIVE_JOBS, JobSpec, JobState
 from domain.records import Job, Task
@@ -13,7 +13,7 @@ from scheduler.snapshot import PendingJob
 from store.codec import decode_spec, encode_spec
 from store.tables.accounts import UserRow
 from store.tables.jobs import JobRow, TaskRow
-from store.upsert import upsert
+from store.upsert import table_of, upsert
 
 _LIVE = sorted(state.value for state in LIVE_JOBS)
 
@@ -47,6 +47,45 @@ def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str,
     }
 
 
+# Statements of the busy steps are built once.
+_ids: BindParameter[int] = bindparam("ids", expanding=True)
+_ADD = insert(table_of(JobRow)).returning(JobRow.id, sort_by_parameter_order=True)
+_MANY = select(JobRow.__table__).where(JobRow.id.in_(_ids)).order_by(JobRow.id).with_for_update()
+_SAVE = (
+    update(table_of(JobRow))
+    .where(JobRow.id == bindparam("job"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state", "next_index", "startable", "active", "held", "cancelled", "started_ms", "ended_ms", "reason",
+                "version",
+            )
+        }
+    )
+)  # fmt: skip
+_TALLIES = (
+    select(TaskRow.job_id, TaskRow.state, func.count().label("tasks"))
+    .where(TaskRow.job_id.in_(_ids))
+    .group_by(TaskRow.job_id, TaskRow.state)
+)
+_LIVE_TASKS = select(TaskRow.__table__).where(TaskRow.job_id.in_(_ids), TaskRow.state.in_(_LIVE))
+_PENDING = (
+    select(
+        JobRow.id, JobRow.project_id, JobRow.user_id, JobRow.spec, JobRow.next_index, JobRow.startable, JobRow.active,
+        JobRow.submitted_ms,
+    )
+    .where(JobRow.startable > 0)
+    .order_by(JobRow.id)
+    .limit(bindparam("most", type_=Integer))
+)  # fmt: skip
+_RUNNING = (
+    select(JobRow.project_id, func.sum(JobRow.active).label("active"))
+    .where(JobRow.ended_ms.is_(None), JobRow.active > 0)
+    .group_by(JobRow.project_id)
+)
+
+
 @dataclass(slots=True)
 class Jobs:
     """See ``lifecycle.ports.Jobs``."""
@@ -55,7 +94,7 @@ class Jobs:
 
     def add(self, spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> Job:
         values = _new(spec, project_id, user_id, now_ms)
-        job_id = self.connection.execute(insert(JobRow).returning(JobRow.id), values).scalar_one()
+        job_id = self.connection.execute(_ADD, values).scalar_one()
         return Job(
             job_id, project_id, user_id, spec, JobState(values["state"]), values["next_index"], spec.held, False, now_ms
         )
@@ -65,8 +104,7 @@ class Jobs:
         rows = [_new(spec, project_id, user_id, now_ms) for spec, project_id in specs]
         if not rows:
             return []
-        statement = insert(JobRow).returning(JobRow.id, sort_by_parameter_order=True)
-        return list(self.connection.execute(statement, rows).scalars())
+        return list(self.connection.execute(_ADD, rows).scalars())
 
     def get(self, job_id: int) -> Job | None:
         row = self.connection.execute(select(JobRow.__table__).where(JobRow.id == job_id)).first()
@@ -79,8 +117,8 @@ class Jobs:
 
     def many(self, job_ids: Sequence[int]) -> dict[int, Job]:
         """Jobs by id, kept from others until the transaction ends, locked in order of id."""
-        statement = select(JobRow.__table__).where(JobRow.id.in_(set(job_ids))).order_by(JobRow.id).with_for_update()
-        return {row.id: _job(row) for row in self.connection.execute(statement)}
+        rows = self.connection.execute(_MANY, {"ids": sorted(set(job_ids))})
+        return {row.id: _job(row) for row in rows}
 
     def page(self, where: JobFilter, page: Page) -> list[Job]:
         """Newest first."""
@@ -98,25 +136,23 @@ class Jobs:
             statement = statement.where(JobRow.user_id == user_id)
         return [_job(row) for row in self.connection.execute(statement)]
 
-    def save(self, job: Job, startable: int, active: int) -> None:
-        self.connection.execute(
-            update(JobRow)
-            .where(JobRow.id == job.id)
-            .values(
-                state=job.state.value, next_index=job.next_index, startable=startable, active=active, held=job.held,
-                cancelled=job.cancelled, started_ms=job.started_ms, ended_ms=job.ended_ms, reason=job.reason,
-                version=job.version,
-            )
-        )  # fmt: skip
+    def save(self, jobs: Sequence[tuple[Job, int, int]]) -> None:
+        """Write jobs back, each with how many of its tasks may start and how many are active."""
+        rows = [
+            {
+                "job": job.id, "state": job.state.value, "next_index": job.next_index, "startable": startable,
+                "active": active, "held": job.held, "cancelled": job.cancelled, "started_ms": job.started_ms,
+                "ended_ms": job.ended_ms, "reason": job.reason, "version": job.version,
+            }
+            for job, startable, active in jobs
+        ]  # fmt: skip
+        if rows:
+            self.connection.execute(_SAVE, rows)
 
     def tallies(self, job_ids: Sequence[int]) -> dict[int, dict[JobState, int]]:
         """How many touched tasks of each job are in each state."""
         found: dict[int, dict[JobState, int]] = {}
-        for row in self.connection.execute(
-            select(TaskRow.job_id, TaskRow.state, func.count().label("tasks"))
-            .where(TaskRow.job_id.in_(job_ids))
-            .group_by(TaskRow.job_id, TaskRow.state)
-        ):
+        for row in self.connection.execute(_TALLIES, {"ids": job_ids}):
             found.setdefault(row.job_id, {})[JobState(row.state)] = row.tasks
         return found
 
@@ -131,9 +167,8 @@ class Jobs:
             statement = statement.where(TaskRow.task_index > page.cursor)
         return [_task(row) for row in self.connection.execute(statement.limit(page.limit))]
 
-    def live_tasks(self, job_id: int) -> list[Task]:
-        where = (TaskRow.job_id == job_id, TaskRow.state.in_(_LIVE))
-        return [_task(row) for row in self.connection.execute(select(TaskRow.__table__).where(*where))]
+    def live_tasks(self, job_ids: Sequence[int]) -> list[Task]:
+        return [_task(row) for row in self.connection.execute(_LIVE_TASKS, {"ids": job_ids})]
 
     def put_tasks(self, tasks: Sequence[Task]) -> None:
         rows = [
@@ -147,15 +182,7 @@ class Jobs:
 
     def pending(self, limit: int) -> tuple[PendingJob, ...]:
         """The oldest jobs with tasks that wait to start."""
-        rows = self.connection.execute(
-            select(
-                JobRow.id, JobRow.project_id, JobRow.user_id, JobRow.spec, JobRow.next_index, JobRow.startable,
-                JobRow.active, JobRow.submitted_ms,
-            )
-            .where(JobRow.startable > 0)
-            .order_by(JobRow.id)
-            .limit(limit)
-        ).all()  # fmt: skip
+        rows = self.connection.execute(_PENDING, {"most": limit}).all()
         retries = self._retries([row for row in rows if row.startable > _fresh(row)])
         return tuple(_pending(row, retries.get(row.id, ())) for row in rows)
 
@@ -174,11 +201,7 @@ class Jobs:
 
     def running(self) -> dict[int, int]:
         """Tasks that start, run or stop now, by project."""
-        rows = self.connection.execute(
-            select(JobRow.project_id, func.sum(JobRow.active).label("active"))
-            .where(JobRow.ended_ms.is_(None), JobRow.active > 0)
-            .group_by(JobRow.project_id)
-        )
+        rows = self.connection.execute(_RUNNING)
         return {row.project_id: int(row.active) for row in rows}
 
     def states(self) -> dict[JobState, int]:

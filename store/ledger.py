@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select, update
 
 from domain.money import MICRO_SU, AllocationState, Book, BookKind, Transaction
 from lifecycle.ports import UsageRow
@@ -19,6 +19,45 @@ from store.tables.ledger import (
     SourceOfFundsRow,
     TransactionRow,
 )
+from store.upsert import table_of
+
+# Statements of the busy steps are built once.
+_ADD_TRANSACTION = insert(table_of(TransactionRow)).returning(TransactionRow.id, sort_by_parameter_order=True)
+_ADD_ENTRIES = insert(table_of(EntryRow))
+_BOOKS = select(BookRow.id, BookRow.key).where(BookRow.key.in_(bindparam("keys", expanding=True)))
+_MOVE_BOOK = (
+    update(table_of(BookRow)).where(BookRow.id == bindparam("book")).values(balance=BookRow.balance + bindparam("more"))
+)
+_now: BindParameter[int] = bindparam("now", type_=BigInteger)
+_OPEN = and_(
+    AllocationRow.state == AllocationState.ACTIVE.value, AllocationRow.starts_ms <= _now, AllocationRow.ends_ms > _now
+)
+_AVAILABLE = (
+    select(AllocationRow.project_id, func.sum(BookRow.balance).label("left"))
+    .join(BookRow, BookRow.allocation_id == AllocationRow.id)
+    .where(BookRow.kind == BookKind.ALLOCATION.value, _OPEN)
+    .group_by(AllocationRow.project_id)
+)
+_REMAINING = (
+    select(func.sum(BookRow.balance))
+    .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
+    .where(
+        BookRow.kind.in_([BookKind.ALLOCATION.value, BookKind.HELD.value]),
+        AllocationRow.project_id == bindparam("project"),
+        _OPEN,
+    )
+)
+_PURSES = (
+    select(BookRow.allocation_id, BookRow.grant_id, BookRow.balance, SourceOfFundsRow.micro_su)
+    .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
+    .join(
+        SourceOfFundsRow,
+        (SourceOfFundsRow.allocation_id == BookRow.allocation_id) & (SourceOfFundsRow.grant_id == BookRow.grant_id),
+    )
+    .where(BookRow.kind == BookKind.ALLOCATION.value, AllocationRow.project_id == bindparam("project"), _OPEN)
+    .order_by(AllocationRow.ends_ms, AllocationRow.id, BookRow.grant_id)
+    .with_for_update(of=BookRow)
+)
 
 
 @dataclass(slots=True)
@@ -33,33 +72,31 @@ class Ledger:
         if not transactions:
             return
         self._find_books(transactions)
+        rows = self.connection.execute(
+            _ADD_TRANSACTION,
+            [
+                {"name": t.id, "kind": t.kind, "at_ms": t.at_ms, "attempt_id": attempt_rows.get(t.attempt or "")}
+                for t in transactions
+            ],
+        ).scalars()
         moved: dict[int, int] = {}
         entries = []
-        for transaction in transactions:
-            row = self.connection.execute(
-                insert(TransactionRow)
-                .values(
-                    name=transaction.id, kind=transaction.kind, at_ms=transaction.at_ms,
-                    attempt_id=attempt_rows.get(transaction.attempt or ""),
-                )
-                .returning(TransactionRow.id)
-            ).scalar_one()  # fmt: skip
+        for row, transaction in zip(rows, transactions, strict=True):
             for book, amount in net(transaction).items():
                 book_id = self._books[book]
                 entries.append({"transaction_id": row, "book_id": book_id, "amount": amount})
                 moved[book_id] = moved.get(book_id, 0) + amount
         if entries:
-            self.connection.execute(insert(EntryRow), entries)
+            self.connection.execute(_ADD_ENTRIES, entries)
         # Books are moved in one order everywhere, so that two posting transactions cannot lock each other out.
-        for book_id, amount in sorted(moved.items()):
-            self.connection.execute(
-                update(BookRow).where(BookRow.id == book_id).values(balance=BookRow.balance + amount)
-            )
+        changes = [{"book": book_id, "more": amount} for book_id, amount in sorted(moved.items()) if amount]
+        if changes:
+            self.connection.execute(_MOVE_BOOK, changes)
 
     def _find_books(self, transactions: Sequence[Transaction]) -> None:
         wanted = {entry.book for transaction in transactions for entry in transaction.entries} - self._books.keys()
         by_key = {book.key: book for book in wanted}
-        rows = self.connection.execute(select(BookRow.id, BookRow.key).where(BookRow.key.in_(by_key)))
+        rows = self.connection.execute(_BOOKS, {"keys": sorted(by_key)})
         self._books.update({by_key[row.key]: row.id for row in rows})
         for book in sorted(wanted - self._books.keys()):
             values = {
@@ -72,41 +109,17 @@ class Ledger:
 
     def purses(self, project_id: int, now_ms: int) -> list[Purse]:
         """What the project's open allocations have left, by grant; the allocation that ends first comes first."""
-        rows = self.connection.execute(
-            select(BookRow.allocation_id, BookRow.grant_id, BookRow.balance, SourceOfFundsRow.micro_su)
-            .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
-            .join(
-                SourceOfFundsRow,
-                (SourceOfFundsRow.allocation_id == BookRow.allocation_id)
-                & (SourceOfFundsRow.grant_id == BookRow.grant_id),
-            )
-            .where(BookRow.kind == BookKind.ALLOCATION.value, AllocationRow.project_id == project_id, *_open(now_ms))
-            .order_by(AllocationRow.ends_ms, AllocationRow.id, BookRow.grant_id)
-            .with_for_update(of=BookRow)
-        )
+        rows = self.connection.execute(_PURSES, {"now": now_ms, "project": project_id})
         return [Purse(row.allocation_id, row.grant_id, row.balance, row.micro_su) for row in rows]
 
     def available(self, now_ms: int) -> dict[int, int]:
         """What each project could set aside now, from its open allocations."""
-        rows = self.connection.execute(
-            select(AllocationRow.project_id, func.sum(BookRow.balance).label("left"))
-            .join(BookRow, BookRow.allocation_id == AllocationRow.id)
-            .where(BookRow.kind == BookKind.ALLOCATION.value, *_open(now_ms))
-            .group_by(AllocationRow.project_id)
-        )
+        rows = self.connection.execute(_AVAILABLE, {"now": now_ms})
         return {row.project_id: int(row.left) for row in rows}
 
     def remaining(self, project_id: int, now_ms: int) -> int | None:
         """What the project could still spend if nothing ran: available and held. None without an open allocation."""
-        left = self.connection.scalar(
-            select(func.sum(BookRow.balance))
-            .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
-            .where(
-                BookRow.kind.in_([BookKind.ALLOCATION.value, BookKind.HELD.value]),
-                AllocationRow.project_id == project_id,
-                *_open(now_ms),
-            )
-        )
+        left = self.connection.scalar(_REMAINING, {"now": now_ms, "project": project_id})
         return None if left is None else int(left)
 
     def balances(self, allocation_ids: Sequence[int]) -> dict[tuple[int, str], int]:
@@ -185,12 +198,3 @@ class Ledger:
             statement = statement.where(AllocationRow.project_id.in_(projects))
         rows = self.connection.execute(statement.group_by(key, flavor))
         return [UsageRow(row.key, row.flavor, int(row.gpu_ms), int(row.charged)) for row in rows]
-
-
-def _open(now_ms: int) -> tuple[ColumnElement[bool], ...]:
-    """The allocation is in force."""
-    return (
-        AllocationRow.state == AllocationState.ACTIVE.value,
-        AllocationRow.starts_ms <= now_ms,
-        AllocationRow.ends_ms > now_ms,
-    )

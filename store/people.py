@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from domain.access import Role
 from domain.people import Caller, Token, User
 from lifecycle.ports import Page
 from store.tables.accounts import RoleRow, SecretRow, TokenRow, UserRow
-from store.upsert import insert_ignoring, upsert
+from store.upsert import insert_ignoring, table_of, upsert
 
 
 def _user(row: Any) -> User:
@@ -19,6 +19,20 @@ def _user(row: Any) -> User:
 
 def _token(row: Any) -> Token:
     return Token(row.id, row.user_id, row.name, row.created_ms, row.expires_ms, row.revoked_ms, row.last_used_ms)
+
+
+# Built once: every request asks it.
+_CALLER = (
+    select(
+        *(column.label(f"token_{column.name}") for column in table_of(TokenRow).c if column.name != "digest"),
+        UserRow.__table__,
+        RoleRow.account_id,
+        RoleRow.role,
+    )
+    .join(UserRow, UserRow.id == TokenRow.user_id)
+    .outerjoin(RoleRow, RoleRow.user_id == UserRow.id)
+    .where(TokenRow.digest == bindparam("of"), TokenRow.revoked_ms.is_(None))
+)
 
 
 @dataclass(slots=True)
@@ -91,18 +105,7 @@ class People:
 
     def caller(self, digest: bytes, now_ms: int) -> Caller | None:
         """The user behind a token that is neither expired nor revoked, with all roles."""
-        token = TokenRow.__table__.c
-        rows = self.connection.execute(
-            select(
-                *(column.label(f"token_{column.name}") for column in token if column.name != "digest"),
-                UserRow.__table__,
-                RoleRow.account_id,
-                RoleRow.role,
-            )
-            .join(UserRow, UserRow.id == TokenRow.user_id)
-            .outerjoin(RoleRow, RoleRow.user_id == UserRow.id)
-            .where(TokenRow.digest == digest, TokenRow.revoked_ms.is_(None))
-        ).all()
+        rows = self.connection.execute(_CALLER, {"of": digest}).all()
         if not rows or (rows[0].token_expires_ms is not None and rows[0].token_expires_ms <= now_ms):
             return None
         roles: dict[int, frozenset[Role]] = {}

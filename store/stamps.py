@@ -5,6 +5,10 @@ from sqlalchemy import Connection
 from store.tables.service import StampRow
 from store.upsert import add_to
 
+DIRECTORY = "directory"  # the stamp's name, and the key under which a connection remembers what it read
+
 
 def directory_changed(connection: Connection) -> None:
-    add_to(connection, StampRow, [{"name": "directory", "value": 1}], "value")
+    """What was read of the slow-moving tables is no longer true, here and everywhere."""
+    connection.info.pop(DIRECTORY, None)
+    add_to(connection, StampRow, [{"name": DIRECTORY, "value": 1}], "value")

@@ -20,6 +20,7 @@ from store.ledger import Ledger
 from store.money import Money
 from store.once import Once
 from store.people import People
+from store.stamps import DIRECTORY
 from store.tables.jobs import SourceRow
 from store.upsert import insert_ignoring
 
@@ -41,7 +42,12 @@ class UnitOfWork:
     _cache: DirectoryCache
 
     def directory(self) -> ports.Directory:
-        return self._cache.get(self._connection)
+        """Read once a transaction, unless the transaction itself changes it (``store.stamps``)."""
+        known = self._connection.info.get(DIRECTORY)
+        if known is None:
+            known = self._connection.info[DIRECTORY] = self._cache.get(self._connection)
+        assert isinstance(known, ports.Directory)
+        return known
 
     def keep_source(self, sha256: str, size: int, now_ms: int) -> None:
         insert_ignoring(self._connection, SourceRow, {"sha256": sha256, "size": size, "created_ms": now_ms})
@@ -76,6 +82,7 @@ class Store:
         self._engine.dispose()
 
     def _unit(self, connection: Connection) -> UnitOfWork:
+        connection.info.pop(DIRECTORY, None)
         return UnitOfWork(
             Accounts(connection),
             People(connection),

@@ -1,5 +1,6 @@
-"""Inserts that meet an existing row, the same on both databases."""
+"""Inserts that meet an existing row, the same on both databases. Statements are built once per table and dialect."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -8,11 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store.tables.base import Base
 
 
-def _insert(connection: Connection, table: Table) -> Any:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
 def table_of(row: type[Base]) -> Table:
+    """The table behind a row class."""
     table = row.__table__
     assert isinstance(table, Table)
     return table
@@ -20,27 +18,40 @@ def table_of(row: type[Base]) -> Table:
 
 def insert_ignoring(connection: Connection, row: type[Base], values: dict[str, Any]) -> bool:
     """Insert unless the key is there. True if it was inserted."""
-    table = table_of(row)
-    return bool(connection.execute(_insert(connection, table).on_conflict_do_nothing(), values).rowcount)
+    statement = _insert(connection.dialect.name, table_of(row)).on_conflict_do_nothing()
+    return bool(connection.execute(statement, values).rowcount)
 
 
 def upsert(connection: Connection, row: type[Base], values: list[dict[str, Any]]) -> None:
-    """Insert, or set every column but the key."""
-    if not values:
-        return
-    table = table_of(row)
-    statement = _insert(connection, table)
-    keys = [column.name for column in table.primary_key]
-    news = {name: statement.excluded[name] for name in values[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=news), values)
+    """Insert, or set every given column but the key."""
+    if values:
+        connection.execute(_upsert(connection.dialect.name, row, tuple(values[0])), values)
 
 
 def add_to(connection: Connection, row: type[Base], values: list[dict[str, Any]], column: str) -> None:
-    """Insert, or add ``column`` to what is there; the row's checks see the sum."""
-    if not values:
-        return
+    """Insert, or add ``column`` to what is there. The row to insert is checked too, so it may not be negative."""
+    if values:
+        connection.execute(_add_to(connection.dialect.name, row, column), values)
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@cache
+def _upsert(dialect: str, row: type[Base], columns: tuple[str, ...]) -> Any:
     table = table_of(row)
-    statement = _insert(connection, table)
+    statement = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key]
+    news = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=news)
+
+
+@cache
+def _add_to(dialect: str, row: type[Base], column: str) -> Any:
+    table = table_of(row)
+    statement = _insert(dialect, table)
     keys = [key.name for key in table.primary_key]
-    grown = {column: table.c[column] + statement.excluded[column]}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=grown), values)
+    return statement.on_conflict_do_update(
+        index_elements=keys, set_={column: table.c[column] + statement.excluded[column]}
+    )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.tables.base import Base, big, pk
@@ -43,13 +43,14 @@ class NodeRow(Base):
 
     __tablename__ = "node"
     __table_args__ = (
+        UniqueConstraint("cluster_id", "name"),
         CheckConstraint("cpus_used >= 0 AND memory_used >= 0", name="not_negative"),
         CheckConstraint("cpus_used <= cpus AND memory_used <= memory_bytes OR NOT present", name="capacity"),
     )
 
     id: Mapped[pk]
-    cluster_id: Mapped[int] = mapped_column(ForeignKey("cluster.id"), index=True)
-    name: Mapped[str] = mapped_column(unique=True)
+    cluster_id: Mapped[int] = mapped_column(ForeignKey("cluster.id"))
+    name: Mapped[str]
     devices: Mapped[dict[str, int]]
     cpus: Mapped[big]
     memory_bytes: Mapped[big]

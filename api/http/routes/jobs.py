@@ -46,7 +46,7 @@ def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, An
     if dry_run:
         return _forecast(call, body)
     job = submit(call.uow, call.caller, spec, call.services.policy, call.now_ms)
-    call.wakes = True
+    call.wakes = not spec.held
     call.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return show_new_job(call, job)
 

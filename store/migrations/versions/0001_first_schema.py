@@ -184,11 +184,8 @@ def upgrade() -> None:
     sa.CheckConstraint('cpus_used >= 0 AND memory_used >= 0', name=op.f('ck_node_not_negative')),
     sa.ForeignKeyConstraint(['cluster_id'], ['cluster.id'], name=op.f('fk_node_cluster_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_node')),
-    sa.UniqueConstraint('name', name=op.f('uq_node_name'))
+    sa.UniqueConstraint('cluster_id', 'name', name=op.f('uq_node_cluster_id_name'))
     )
-    with op.batch_alter_table('node', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_node_cluster_id'), ['cluster_id'], unique=False)
-
     op.create_table('once',
     sa.Column('user_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('key', sa.String(), nullable=False),
@@ -431,9 +428,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_once_created_ms'))
 
     op.drop_table('once')
-    with op.batch_alter_table('node', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_node_cluster_id'))
-
     op.drop_table('node')
     with op.batch_alter_table('job', schema=None) as batch_op:
         batch_op.drop_index('ix_job_user')
