@@ -1,0 +1,136 @@
+"""What is measured. Each figure answers its values, one a run; ``__main__`` takes the median."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.rig import Rig, running
+
+_SINGLES = 1_000
+_BATCH = 1_000
+_BATCHES = 5
+_LATENCIES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A line of the design's table. ``peer`` names Slurm's figure to measure beside it (see ``bench.slurm``)."""
+
+    name: str
+    unit: str
+    target: str
+    measure: Callable[[int], Sequence[float]]
+    peer: str | None = None
+
+
+def submit(runs: int) -> list[float]:
+    """Durable single submissions per second, one client, one by one; held jobs, as the peer's are."""
+    with running() as rig:
+        return [_rate(_SINGLES, lambda: rig.call("POST", "/jobs", rig.job(held=True))) for _ in range(runs)]
+
+
+def submit_batch(runs: int) -> list[float]:
+    """Jobs per second when a request carries a thousand."""
+    with running() as rig:
+        jobs = {"jobs": [rig.job(held=True) for _ in range(_BATCH)]}
+        return [_rate(_BATCHES, lambda: rig.call("POST", "/jobs/batch", jobs)) * _BATCH for _ in range(runs)]
+
+
+def submit_array(runs: int) -> list[float]:
+    """Milliseconds to submit one array of 10,000 tasks."""
+    with running() as rig:
+        body = rig.job(array="0-9999", held=True)
+        rig.call("POST", "/jobs", body)
+        return [1000 / _rate(1, lambda: rig.call("POST", "/jobs", body)) for _ in range(runs * 3)]
+
+
+def noop_1000(runs: int) -> list[float]:
+    """Jobs per second, a thousand no-ops from the first submission to the last one metered and charged."""
+    with running() as rig:
+        return [_noops(rig) for _ in range(runs)]
+
+
+def _noops(rig: Rig) -> float:
+    begun = time.perf_counter()
+    for _ in range(_SINGLES):
+        rig.call("POST", "/jobs", rig.job())
+    rig.drain()
+    rate = _SINGLES / (time.perf_counter() - begun)
+    usage = rig.call("GET", "/usage?by=project")
+    if not usage["agrees"]:
+        raise RuntimeError("the ledger and the meters disagree")
+    return rate
+
+
+def start_latency(runs: int) -> list[float]:
+    """Milliseconds from just before a job's submission to its first process, idle centre; thirty jobs a run.
+
+    Both ends are this machine's clock: the client's before it sends, and the driver's when the process is started.
+    """
+    found = []
+    with running() as rig:
+        for _ in range(runs * _LATENCIES):
+            sent_ms = time.time_ns() / 1e6
+            job = rig.call("POST", "/jobs", rig.job())["id"]
+            rig.call("GET", f"/jobs/{job}/wait?timeout_s=30")
+            attempt = rig.call("GET", f"/jobs/{job}/attempts")["items"][0]
+            found.append(attempt["started_ms"] + 1 - sent_ms)  # started_ms is cut to whole ms: count it as later
+            time.sleep(0.05)
+    return found
+
+
+def memory_idle(runs: int) -> list[float]:
+    """Resident MiB of a centre that has served its set-up and does nothing."""
+    found = []
+    for _ in range(runs):
+        with running() as rig:
+            time.sleep(2)
+            found.append(rig.resident_mib())
+    return found
+
+
+def cli_help(runs: int) -> list[float]:
+    """Milliseconds of CPU for ``baray --help``."""
+    baray = Path(sys.executable).with_name("baray")
+    found = []
+    for _ in range(max(runs, 3) * 3 + 1):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([str(baray), "--help"], check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found.append((after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) * 1000)
+    return found[1:]  # the first run warms the file cache
+
+
+def demo(runs: int) -> list[float]:
+    """Seconds of the whole demo, packages installed."""
+    baray = Path(sys.executable).with_name("baray")
+    found = []
+    for _ in range(runs):
+        begun = time.perf_counter()
+        subprocess.run([str(baray), "demo"], check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
+        found.append(time.perf_counter() - begun)
+    return found
+
+
+def _rate(count: int, act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    for _ in range(count):
+        act()
+    return count / (time.perf_counter() - begun)
+
+
+FIGURES = (
+    Figure("submit", "jobs/s", ">= 1.2 x peer", submit, "submit"),
+    Figure("submit-batch", "jobs/s", ">= 5000", submit_batch),
+    Figure("submit-array", "ms", "<= 10", submit_array, "submit-array"),
+    Figure("noop-1000", "jobs/s", ">= 100", noop_1000, "noop-1000"),
+    Figure("start-latency", "ms", "<= 30", start_latency, "start-latency"),
+    Figure("cli-help", "ms", "<= 150", cli_help),
+    Figure("memory-idle", "MiB", "<= 120", memory_idle),
+    Figure("demo", "s", "<= 30", demo),
+)
