@@ -34,8 +34,8 @@ up: install ## the whole centre on this machine, left running
 test: dev ## the tests (under 10 minutes on 2 cores)
 	$(BIN)/pytest -q -m "not slow"
 
-test-all: dev ## the slow proofs too
-	$(BIN)/pytest -q
+test-all: test ## the slow proofs too
+	$(BIN)/pytest -q -m slow
 
 promises: dev ## a line per promise of the design (ONLY=3 for one)
 	$(BIN)/python -m tests.promises $(if $(ONLY),--only $(ONLY))

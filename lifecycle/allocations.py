@@ -63,7 +63,7 @@ def _source(uow: UnitOfWork, position: int, name: str, micro_su: int, starts_ms:
         raise Invalid("a grant's part is more than 0 SU", f"{field}.su")
     if starts_ms < grant.starts_ms or ends_ms > grant.ends_ms:
         raise Invalid(f"grant {name} does not cover all of the allocation's time", f"{field}.grant")
-    left = uow.ledger.grant_balances([grant.id]).get(grant.id, 0)
+    left = uow.ledger.grant_balances([grant.id], lock=True).get(grant.id, 0)
     if micro_su > left:
         raise Refused(
             f"grant {name} has {format_su(left)} SU left, not {format_su(micro_su)}",

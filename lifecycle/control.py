@@ -67,7 +67,7 @@ def requeue(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
 
 
 def _job(uow: UnitOfWork, task_id: TaskId) -> Job:
-    job = uow.jobs.locked(task_id.job)
+    job = uow.jobs.get(task_id.job, lock=True)
     if job is None or (task_id.index is not None and (not job.is_array or task_id.index not in job.indices())):
         raise NotFound(f"there is no job {task_id}", "job")
     return job

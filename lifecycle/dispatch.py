@@ -25,7 +25,7 @@ def dispatch(store: Store, drivers: Mapping[str, Driver], vault: Vault, epoch: i
     with store.read() as uow:
         waiting = uow.attempts.live(_DISPATCHING)
         launches = _launches(uow, [attempt for attempt in waiting if attempt.cluster in drivers], vault)
-    told = []
+    told: dict[int, int] = {}  # attempt row -> job
     for attempt, launch in launches:
         try:
             drivers[attempt.cluster].start(launch)
@@ -34,11 +34,12 @@ def dispatch(store: Store, drivers: Mapping[str, Driver], vault: Vault, epoch: i
                 "cluster takes no attempt now", cluster=attempt.cluster, attempt=str(attempt.id), why=error.message
             )
             continue
-        told.append(attempt.row)
+        told[attempt.row] = attempt.id.job
     if told:
         with store.write() as uow:
             uow.leader.check(epoch)
-            handed = [attempt for attempt in uow.attempts.live(_DISPATCHING) if attempt.row in set(told)]
+            uow.jobs.many(list(told.values()), lock=True)  # so that no cancellation is overwritten
+            handed = [attempt for attempt in uow.attempts.live(_DISPATCHING) if attempt.row in told]
             uow.attempts.save([replace(a, state=move_attempt(a.state, AttemptState.STARTING)) for a in handed])
     return len(told)
 

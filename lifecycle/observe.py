@@ -44,11 +44,13 @@ def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, policy: Pol
     seen: dict[AttemptId, Observation] = {}
     for driver in drivers.values():
         seen.update({observation.attempt: observation for observation in driver.observe()})
-    news = {attempt.row for attempt in live if _is_news(attempt, seen.get(attempt.id), now_ms)}
+    news = {attempt.row: attempt.id.job for attempt in live if _is_news(attempt, seen.get(attempt.id), now_ms)}
     if news:
         with store.write() as uow:
             uow.leader.check(epoch)
-            take_in([a for a in uow.attempts.live(LIVE_ATTEMPTS) if a.row in news], seen, uow, policy, now_ms)
+            jobs = uow.jobs.many(list(news.values()), lock=True)
+            fresh = [attempt for attempt in uow.attempts.live(LIVE_ATTEMPTS) if attempt.row in news]
+            take_in(uow, jobs, fresh, seen, policy, now_ms)
     _forget(store, drivers, seen)
     return len(news)
 
@@ -73,12 +75,16 @@ def _forget(store: Store, drivers: Mapping[str, Driver], seen: Mapping[AttemptId
 
 
 def take_in(
-    attempts: list[Attempt], seen: Mapping[AttemptId, Observation], uow: UnitOfWork, policy: Policy, now_ms: int
+    uow: UnitOfWork,
+    jobs: dict[int, Job],
+    attempts: list[Attempt],
+    seen: Mapping[AttemptId, Observation],
+    policy: Policy,
+    now_ms: int,
 ) -> None:
-    """Record what is new of these attempts, in the transaction at hand."""
-    ids = sorted({attempt.id.job for attempt in attempts})
-    tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(ids)}
-    batch = _Batch(Settling(uow, policy.half_life_ms), now_ms, uow.jobs.many(ids), tasks)
+    """Record what is new of these attempts of these locked jobs, in the transaction at hand."""
+    tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(jobs))}
+    batch = _Batch(Settling(uow, policy.half_life_ms), now_ms, jobs, tasks)
     for attempt in attempts:
         batch.take_in(attempt, seen.get(attempt.id))
     uow.attempts.save(batch.saved)

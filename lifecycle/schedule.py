@@ -38,7 +38,7 @@ def commit(uow: UnitOfWork, answer: Plan, epoch: int, policy: Policy, now_ms: in
     by_job: dict[int, list[Start]] = {}
     for start in answer.starts:
         by_job.setdefault(start.job_id, []).append(start)
-    jobs = uow.jobs.many(list(by_job))
+    jobs = uow.jobs.many(list(by_job), lock=True)
     batch.tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(by_job))}
     for job_id, starts in by_job.items():
         if job_id in jobs:

@@ -4,11 +4,11 @@ A refusal leaves nothing behind. ``dry_run`` is the same admission followed by t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from domain.accounts import Account, AccountKind
 from domain.errors import Fault, Invalid, Refused
-from domain.jobs import JobSpec
+from domain.jobs import JobSpec, Resources
 from domain.money import booking
 from domain.people import Caller
 from domain.records import Job
@@ -44,24 +44,22 @@ def project_of(directory: Directory, name: str) -> Account:
 
 def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_ms: int) -> Job:
     """Admit the job and put it in the queue. Raises Invalid or Refused with every reason at once."""
-    project = admitted(uow, spec, policy, now_ms)
+    project = _Desk(uow, policy, now_ms).admit(spec)
     return uow.jobs.add(spec, project.id, caller.user.id, now_ms)
 
 
 def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], policy: Policy, now_ms: int) -> list[int]:
     """Admit all jobs or none; answers their ids in order."""
+    desk = _Desk(uow, policy, now_ms)
     faults: list[Fault] = []
     code = "refused"
     placed: list[tuple[JobSpec, int]] = []
     for position, spec in enumerate(specs):
         try:
-            placed.append((spec, admitted(uow, spec, policy, now_ms).id))
+            placed.append((spec, desk.admit(spec).id))
         except (Invalid, Refused) as error:
-            code = error.code
-            faults += [
-                Fault(f.message, f"jobs.{position}.{f.field}" if f.field else f"jobs.{position}", f.fix)
-                for f in error.faults
-            ]
+            code, place = error.code, f"jobs.{position}"
+            faults += [Fault(f.message, f"{place}.{f.field}" if f.field else place, f.fix) for f in error.faults]
     if faults:
         refusal = Refused(f"{len(faults)} of the jobs' requests cannot be admitted", code=code)
         refusal.faults = tuple(faults)
@@ -71,41 +69,78 @@ def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], polic
 
 def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_ms: int) -> Forecast:
     """Admit the job, then ask the planner what it would do with it; nothing is written."""
-    project = admitted(uow, spec, policy, now_ms)
+    project = _Desk(uow, policy, now_ms).admit(spec)
     directory = uow.directory()
     state = snapshot(uow, policy, now_ms)
     ghost = PendingJob(0, project.id, caller.user.id, spec.qos, spec.resources, now_ms, fresh=range(spec.tasks))
     answer = plan(replace(state, pending=(*state.pending, ghost)), now_ms)
     start = next((start for start in answer.starts if start.job_id == 0), None)
     flavor = start.flavor if start else spec.resources.flavors[0]
-    known = directory.flavors[flavor]
     rate = rate_at(directory.rates.get(flavor, ()), now_ms) or 0
-    cost = booking(amount(spec.resources, flavor, known.milli), spec.resources.walltime_ms, rate) * spec.tasks
-    available = uow.ledger.available(now_ms).get(project.id, 0)
-    return Forecast(flavor, cost, available, start is not None and not spec.held, answer.reasons.get(0))
-
-
-def admitted(uow: UnitOfWork, spec: JobSpec, policy: Policy, now_ms: int) -> Account:
-    """The project, if the job may enter; raises with every refusal otherwise."""
-    directory = uow.directory()
-    project = project_of(directory, spec.project)
-    _check_words(uow, directory, spec, policy)
-    path = directory.path_of(project)
-    limited = [account for account in path if directory.tree.accounts[account].limits.queued_jobs is not None]
-    application = Application(
-        spec=spec,
-        path=[directory.tree.accounts[account] for account in path],
-        quotas=directory.tree.quotas,
-        flavors={name: _terms(directory, spec, name, now_ms) for name in spec.resources.flavors},
-        remaining=uow.ledger.remaining(project.id, now_ms),
-        queued=uow.jobs.unfinished(limited) if limited else {},
+    milli = amount(spec.resources, flavor, directory.flavors[flavor].milli)
+    return Forecast(
+        flavor,
+        booking(milli, spec.resources.walltime_ms, rate) * spec.tasks,
+        state.available.get(project.id, 0),
+        start is not None and not spec.held,
+        answer.reasons.get(0),
     )
-    refusals = admit(application)
-    if refusals:
-        error = Refused(refusals[0].fault.message, code=refusals[0].code)
-        error.faults = tuple(refusal.fault for refusal in refusals)
-        raise error
-    return project
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Admission within one transaction. What many jobs of a batch share is looked up once."""
+
+    uow: UnitOfWork
+    policy: Policy
+    now_ms: int
+    remaining: dict[int, int | None] = field(default_factory=dict)
+    terms: dict[tuple[Resources, str], FlavorTerms] = field(default_factory=dict)
+    queued: dict[int, int] = field(default_factory=dict)  # unfinished jobs of accounts that limit them
+
+    def admit(self, spec: JobSpec) -> Account:
+        """The project, if the job may enter; raises with every refusal otherwise."""
+        directory = self.uow.directory()
+        project = project_of(directory, spec.project)
+        _check_words(self.uow, directory, spec, self.policy)
+        path = directory.path_of(project)
+        self._count_queued(directory, path)
+        if project.id not in self.remaining:
+            self.remaining[project.id] = self.uow.ledger.remaining(project.id, self.now_ms)
+        application = Application(
+            spec=spec,
+            path=[directory.tree.accounts[account] for account in path],
+            quotas=directory.tree.quotas,
+            flavors={name: self._terms_of(directory, spec.resources, name) for name in spec.resources.flavors},
+            remaining=self.remaining[project.id],
+            queued=self.queued,
+        )
+        refusals = admit(application)
+        if refusals:
+            error = Refused(refusals[0].fault.message, code=refusals[0].code)
+            error.faults = tuple(refusal.fault for refusal in refusals)
+            raise error
+        for account in path:
+            if account in self.queued:
+                self.queued[account] += 1
+        return project
+
+    def _count_queued(self, directory: Directory, path: tuple[int, ...]) -> None:
+        """Count the unfinished jobs below each account of the path that limits them, and keep others from adding."""
+        accounts = directory.tree.accounts
+        limited = [a for a in path if accounts[a].limits.queued_jobs is not None and a not in self.queued]
+        if not limited:
+            return
+        self.uow.accounts.lock(limited)
+        for account in limited:
+            below = [project for project, above in directory.tree.paths.items() if account in above]
+            self.queued[account] = self.uow.jobs.unfinished(below)
+
+    def _terms_of(self, directory: Directory, resources: Resources, name: str) -> FlavorTerms:
+        known = self.terms.get((resources, name))
+        if known is None:
+            known = self.terms[resources, name] = _terms(directory, resources, name, self.now_ms)
+        return known
 
 
 def _check_words(uow: UnitOfWork, directory: Directory, spec: JobSpec, policy: Policy) -> None:
@@ -130,9 +165,9 @@ def _check_words(uow: UnitOfWork, directory: Directory, spec: JobSpec, policy: P
         raise Invalid.many(faults)
 
 
-def _terms(directory: Directory, spec: JobSpec, name: str, now_ms: int) -> FlavorTerms:
+def _terms(directory: Directory, resources: Resources, name: str, now_ms: int) -> FlavorTerms:
     rate = rate_at(directory.rates.get(name, ()), now_ms)
-    fits = any(ever_fits(_empty(cluster, directory), spec.resources, name) for cluster in directory.nodes)
+    fits = any(ever_fits(_empty(cluster, directory), resources, name) for cluster in directory.nodes)
     return FlavorTerms(directory.flavors[name].milli, rate, fits)
 
 

@@ -40,6 +40,7 @@ class Controller:
     holder: str
     beat_ms: int
     lease_ms: int
+    alone: bool
     used_tokens: dict[int, int]
     changed: Callable[[], None] = lambda: None
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -119,7 +120,7 @@ class Controller:
         if self._epoch is not None and now_ms < self._lease_until_ms - 2 * self.lease_ms // 3:
             return
         with self.store.write() as uow:
-            self._epoch = uow.leader.take(self.holder, now_ms, self.lease_ms)
+            self._epoch = uow.leader.take(self.holder, now_ms, self.lease_ms, alone=self.alone)
         self._lease_until_ms = now_ms + self.lease_ms
         self.metrics.leading.set(0 if self._epoch is None else 1)
 

@@ -79,11 +79,20 @@ def build(settings: Settings) -> Centre:
         sync_cluster(uow, LOCAL, "local", driver, clock.now_ms())
     metrics = Metrics(store)
     vault = FileVault(data / "secret.key")
-    holder = f"{socket.gethostname()}:{os.getpid()}"
     used_tokens: dict[int, int] = {}
     drivers = {LOCAL: driver}
     controller = Controller(
-        store, drivers, vault, clock, policy, metrics, holder, settings.beat_ms, settings.lease_ms, used_tokens
+        store=store,
+        drivers=drivers,
+        vault=vault,
+        clock=clock,
+        policy=policy,
+        metrics=metrics,
+        holder=f"{socket.gethostname()}:{os.getpid()}:{clock.now_ms()}",
+        beat_ms=settings.beat_ms,
+        lease_ms=settings.lease_ms,
+        alone=not settings.database_url,  # then the data directory's lock keeps all others out
+        used_tokens=used_tokens,
     )
     notes = driver.inventory().notes
     services = Services(

@@ -1,6 +1,6 @@
 """The account tree, quotas, holdings and fair-share usage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,6 +72,11 @@ class Accounts:
         self.connection.execute(update(AccountRow).where(AccountRow.id == account.id).values(_values(account)))
         directory_changed(self.connection)
         return account
+
+    def lock(self, account_ids: Sequence[int]) -> None:
+        """Keep others who lock any of these accounts waiting until the transaction ends."""
+        where = AccountRow.id.in_(account_ids)
+        self.connection.execute(select(AccountRow.id).where(where).order_by(AccountRow.id).with_for_update()).all()
 
     def set_limits(self, account_id: int, limits: Limits) -> None:
         self.connection.execute(

@@ -8,6 +8,9 @@ from sqlalchemy.engine import make_url
 # Opened with this execution option, a transaction is one that writes.
 WRITES = {"baray_writes": True}
 
+# Opened with these, a PostgreSQL transaction reads one snapshot and cannot write.
+ONE_MOMENT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
 
 def open_engine(url: str) -> Engine:
     """An engine for ``sqlite:///path`` or ``postgresql+psycopg://…``."""

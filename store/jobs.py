@@ -50,7 +50,8 @@ def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str,
 # Statements of the busy steps are built once.
 _ids: BindParameter[int] = bindparam("ids", expanding=True)
 _ADD = insert(table_of(JobRow)).returning(JobRow.id, sort_by_parameter_order=True)
-_MANY = select(JobRow.__table__).where(JobRow.id.in_(_ids)).order_by(JobRow.id).with_for_update()
+_MANY = select(JobRow.__table__).where(JobRow.id.in_(_ids)).order_by(JobRow.id)
+_LOCKED = _MANY.with_for_update()
 _SAVE = (
     update(table_of(JobRow))
     .where(JobRow.id == bindparam("job"))
@@ -106,18 +107,15 @@ class Jobs:
             return []
         return list(self.connection.execute(_ADD, rows).scalars())
 
-    def get(self, job_id: int) -> Job | None:
-        row = self.connection.execute(select(JobRow.__table__).where(JobRow.id == job_id)).first()
-        return None if row is None else _job(row)
+    def get(self, job_id: int, *, lock: bool = False) -> Job | None:
+        return self.many([job_id], lock=lock).get(job_id)
 
-    def locked(self, job_id: int) -> Job | None:
-        """The job, kept from others until the transaction ends."""
-        row = self.connection.execute(select(JobRow.__table__).where(JobRow.id == job_id).with_for_update()).first()
-        return None if row is None else _job(row)
+    def many(self, job_ids: Sequence[int], *, lock: bool = False) -> dict[int, Job]:
+        """Jobs by id. With ``lock``, kept from others until the transaction ends; always locked in order of id.
 
-    def many(self, job_ids: Sequence[int]) -> dict[int, Job]:
-        """Jobs by id, kept from others until the transaction ends, locked in order of id."""
-        rows = self.connection.execute(_MANY, {"ids": sorted(set(job_ids))})
+        Whoever changes a job's tasks or attempts locks the job first: that is the one lock order of the centre.
+        """
+        rows = self.connection.execute(_LOCKED if lock else _MANY, {"ids": sorted(set(job_ids))})
         return {row.id: _job(row) for row in rows}
 
     def page(self, where: JobFilter, page: Page) -> list[Job]:
@@ -215,14 +213,10 @@ class Jobs:
         rows = self.connection.execute(select(JobRow.id, JobRow.name).where(JobRow.id.in_(job_ids)))
         return {row.id: row.name for row in rows}
 
-    def unfinished(self, account_ids: Sequence[int]) -> dict[int, int]:
-        """Unfinished jobs of each of these accounts that is a project."""
-        rows = self.connection.execute(
-            select(JobRow.project_id, func.count().label("jobs"))
-            .where(JobRow.ended_ms.is_(None), JobRow.project_id.in_(account_ids))
-            .group_by(JobRow.project_id)
-        )
-        return {row.project_id: row.jobs for row in rows}
+    def unfinished(self, project_ids: Sequence[int]) -> int:
+        """How many jobs of these projects are not over."""
+        where = (JobRow.ended_ms.is_(None), JobRow.project_id.in_(project_ids))
+        return self.connection.scalar(select(func.count()).select_from(JobRow).where(*where)) or 0
 
 
 def _fresh(row: Any) -> int:

@@ -16,8 +16,11 @@ class Leader:
 
     connection: Connection
 
-    def take(self, holder: str, now_ms: int, lease_ms: int) -> int | None:
-        """Become or stay leader until the lease ends. Answers the epoch, or None while another holds the lease."""
+    def take(self, holder: str, now_ms: int, lease_ms: int, *, alone: bool) -> int | None:
+        """Become or stay leader until the lease ends. Answers the epoch, or None while another holds the lease.
+
+        Who is ``alone`` by other means (the lock on an embedded database) need not wait for a dead leader's lease.
+        """
         row = self.connection.execute(
             select(LeaderRow.__table__).where(LeaderRow.name == _NAME).with_for_update()
         ).first()
@@ -26,7 +29,7 @@ class Leader:
                 insert(LeaderRow).values(name=_NAME, epoch=1, holder=holder, expires_ms=now_ms + lease_ms)
             )
             return 1
-        if row.holder != holder and row.expires_ms > now_ms:
+        if row.holder != holder and row.expires_ms > now_ms and not alone:
             return None
         epoch: int = row.epoch + (row.holder != holder)
         self.connection.execute(

@@ -108,7 +108,7 @@ class Ledger:
             ).scalar_one()
 
     def purses(self, project_id: int, now_ms: int) -> list[Purse]:
-        """What the project's open allocations have left, by grant; the allocation that ends first comes first."""
+        """What the project's open allocations have left, by grant; the one that ends first comes first. Locks them."""
         rows = self.connection.execute(_PURSES, {"now": now_ms, "project": project_id})
         return [Purse(row.allocation_id, row.grant_id, row.balance, row.micro_su) for row in rows]
 
@@ -131,13 +131,12 @@ class Ledger:
         )
         return {(row.allocation_id, row.kind): int(row.left) for row in rows}
 
-    def grant_balances(self, grant_ids: Sequence[int]) -> dict[int, int]:
-        """What each grant has left to allocate."""
-        rows = self.connection.execute(
-            select(BookRow.grant_id, BookRow.balance)
-            .where(BookRow.kind == BookKind.GRANT.value, BookRow.grant_id.in_(grant_ids))
-            .with_for_update()
+    def grant_balances(self, grant_ids: Sequence[int], *, lock: bool = False) -> dict[int, int]:
+        """What each grant has left to allocate. With ``lock``, nobody else takes of it until the transaction ends."""
+        statement = select(BookRow.grant_id, BookRow.balance).where(
+            BookRow.kind == BookKind.GRANT.value, BookRow.grant_id.in_(grant_ids)
         )
+        rows = self.connection.execute(statement.with_for_update() if lock else statement)
         return {row.grant_id: row.balance for row in rows}
 
     def unbalanced(self) -> list[str]:

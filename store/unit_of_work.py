@@ -11,7 +11,7 @@ from lifecycle import ports
 from store.accounts import Accounts
 from store.attempts import Attempts
 from store.directory import DirectoryCache
-from store.engine import WRITES
+from store.engine import ONE_MOMENT, WRITES
 from store.errors import translated
 from store.fleet import Fleet
 from store.jobs import Jobs
@@ -63,6 +63,8 @@ class Store:
     """
 
     def __init__(self, engine: Engine) -> None:
+        # A reader sees one moment throughout, as it does on SQLite anyway.
+        self._reader = engine if engine.dialect.name == "sqlite" else engine.execution_options(**ONE_MOMENT)
         self._engine = engine
         self._writer = engine.execution_options(**WRITES)
         self._cache = DirectoryCache()
@@ -70,7 +72,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[UnitOfWork]:
-        with translated(), self._engine.connect() as connection, connection.begin():
+        with translated(), self._reader.connect() as connection, connection.begin():
             yield self._unit(connection)
 
     @contextmanager

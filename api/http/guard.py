@@ -123,6 +123,7 @@ class Routes:
         status: int = 200,
         writes: bool | None = None,
         also: Mapping[int, Any] | None = None,
+        max_body_size: int | None = None,
     ) -> Callable[[Handler], Handler]:
         changes = method != "GET" if writes is None else writes
         return self._declare(
@@ -132,6 +133,7 @@ class Routes:
             lambda handler: _endpoint(handler, method, permission, status, changes),
             status_code=status,
             response_model=answer,
+            max_body_size=max_body_size,
             responses={code: {"model": model} for code, model in (also or {}).items()},
         )
 

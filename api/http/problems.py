@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from domain import errors
-from domain.errors import BarayError, Fault
+from domain.errors import BarayError, Fault, TooLarge
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,8 @@ async def _on_baray_error(_request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return problem(TooLarge("the request's body is larger than this route takes", "body", fix="send less at once"))
     code = {404: "no-such-route", 405: "method-not-allowed"}.get(error.status_code, "http-error")
     fault = Fault(str(error.detail), None, "see /api/v1/openapi.json for what there is")
     return _response(error.status_code, code, str(error.detail), [fault], error.headers)

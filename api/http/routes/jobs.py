@@ -35,6 +35,8 @@ from lifecycle.submit import dry_run, submit, submit_many
 
 routes = Routes("jobs")
 
+BATCH_BYTES = 16 * 2**20
+
 States = Annotated[list[str] | None, Query(description="only jobs in these states")]
 
 
@@ -51,7 +53,7 @@ def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, An
     return show_new_job(call, job)
 
 
-@routes.post("/jobs/batch", Permission.JOB_SUBMIT, IdsOut)
+@routes.post("/jobs/batch", Permission.JOB_SUBMIT, IdsOut, max_body_size=BATCH_BYTES)
 def submit_batch(call: Call, body: BatchFile) -> dict[str, Any]:
     """Submit many jobs at once: all are taken, or none."""
     faults: list[Fault] = []

@@ -10,7 +10,6 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.http.guard import Call, Routes, look
-from api.http.limits import SOURCE_BYTES
 from api.http.routes.jobs import find_job
 from api.http.schemas.base import Listing
 from api.http.schemas.centre import StoredOut
@@ -26,6 +25,7 @@ from domain.records import Attempt
 routes = Routes("logs")
 
 CHUNK = 256 * 1024
+SOURCE_BYTES = 64 * 2**20
 _POLL_S = 0.25  # a log grows without a bell; this often a follower looks
 _KEEPALIVE_S = 15.0
 _WAIT_LIMIT_S = 120
@@ -184,7 +184,9 @@ def _pieces(services: Services, attempt: Attempt, path: str, size: int) -> Itera
         yield piece
 
 
-@routes.flow("POST", "/sources", Permission.JOB_SUBMIT, status_code=201, response_model=StoredOut)
+@routes.flow(
+    "POST", "/sources", Permission.JOB_SUBMIT, status_code=201, response_model=StoredOut, max_body_size=SOURCE_BYTES
+)
 async def put_source(request: Request) -> Response:
     """Keep a packed source directory (a .tar.gz). The same content is kept once."""
     services: Services = request.app.state.services
