@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from domain.quantities import MILLI
 from scheduler.snapshot import PendingJob, State
 
 
@@ -55,8 +54,8 @@ class Turns:
             self.usage[account] = self.usage.get(account, 0) + micro_su
 
     def share(self, account_id: int) -> int:
-        """Usage per weight; smaller comes first."""
-        return self.usage.get(account_id, 0) * MILLI // max(1, self.state.tree.accounts[account_id].weight)
+        """Decayed usage per weight, in micro-SU; smaller comes first."""
+        return self.usage.get(account_id, 0) // self.state.tree.accounts[account_id].weight
 
     def tenant_share(self, project_id: int) -> int:
         tenant = self.state.tree.tenant_of(project_id)

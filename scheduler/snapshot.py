@@ -112,7 +112,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A pending job's place in the queue: rank from 1, and its tenant's weighted usage when it was looked at."""
+    """A pending job's place in the queue: rank from 1, and its tenant's usage per weight, in micro-SU, at its turn."""
 
     job_id: int
     rank: int

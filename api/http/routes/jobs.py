@@ -216,7 +216,7 @@ def _queue_entry(call: Call, entry: Explained, users: dict[int, str]) -> dict[st
         "name": entry.name,
         "state": entry.state.value,
         "rank": entry.rank,
-        "share": entry.share,
+        "share": None if entry.share is None else format_su(entry.share),
         "flavor": list(job.resources.flavors),
         "gpus": job.resources.gpus,
         "nodes": job.resources.nodes,

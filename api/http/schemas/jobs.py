@@ -334,7 +334,7 @@ class QueueEntry(Shape):
     name: str
     state: str
     rank: int | None
-    share: int | None
+    share: str | None
     flavor: list[str]
     gpus: int
     nodes: int
