@@ -1,0 +1,69 @@
+"""Every command in one static table: section -> name -> (where it lives, one line about it).
+
+Help and completion read this table; a command's module is imported only when the command runs.
+"""
+
+from typing import Final
+
+Sections = dict[str, dict[str, tuple[str, str]]]
+
+COMMANDS: Final[Sections] = {
+    "Get going": {
+        "up": ("cli.commands.machine:up", "Run a whole centre on this machine."),
+        "demo": ("cli.commands.machine:demo", "Run an example centre with real jobs, to its usage report."),
+        "login": ("cli.commands.login:login", "Log in to a centre with a token."),
+        "logout": ("cli.commands.login:logout", "Revoke the token and forget it."),
+        "whoami": ("cli.commands.login:whoami", "Show who you are here, and your roles."),
+        "context": ("cli.commands.contexts:context", "List and switch the centres you are logged in to."),
+        "completion": ("cli.commands.completion:completion", "Print the completion script of a shell."),
+    },
+    "Jobs": {
+        "submit": ("cli.commands.submit:submit", "Submit a job file, a script or a command."),
+        "jobs": ("cli.commands.jobs:jobs", "List jobs, newest first."),
+        "show": ("cli.commands.jobs:show", "Show all about a job."),
+        "why": ("cli.commands.jobs:why", "Say why a job waits, and what would start it sooner."),
+        "logs": ("cli.commands.logs:logs", "Show or follow what a job prints."),
+        "wait": ("cli.commands.wait:wait", "Wait until jobs are over."),
+        "cancel": ("cli.commands.steer:cancel", "Stop jobs for good."),
+        "hold": ("cli.commands.steer:hold", "Keep waiting jobs from starting."),
+        "release": ("cli.commands.steer:release", "Let held jobs start again."),
+        "requeue": ("cli.commands.steer:requeue", "Stop running jobs and queue them again."),
+        "outputs": ("cli.commands.outputs:outputs", "List and download what a job left."),
+        "secret": ("cli.commands.secret:secret", "Set, list and remove a project's secrets."),
+    },
+    "Shares and budgets": {
+        "queue": ("cli.commands.queue:queue", "Show the queue as the planner sees it."),
+        "quota": ("cli.commands.shares:quota", "Show what accounts may hold at one time."),
+        "usage": ("cli.commands.shares:usage", "Show what was used and charged."),
+        "allocations": ("cli.commands.shares:allocations", "Show what projects may spend, and what is left."),
+    },
+    "Run a centre": {
+        "admin": ("cli.commands.admin:admin", "Manage tenants, projects, users, clusters and budgets."),
+        "settings": ("cli.commands.machine:settings", "Explain every setting of a centre."),
+    },
+}
+
+ADMIN: Final[Sections] = {
+    "People and accounts": {
+        "tenant": ("cli.commands.admin.tenants:tenant", "Institutions."),
+        "project": ("cli.commands.admin.projects:project", "Projects of tenants, and their members."),
+        "member": ("cli.commands.admin.projects:member", "Members of a project."),
+        "user": ("cli.commands.admin.users:user", "People."),
+        "role": ("cli.commands.admin.users:role", "What people may do, and where."),
+        "token": ("cli.commands.admin.users:token", "Tokens of people."),
+    },
+    "Machines": {
+        "cluster": ("cli.commands.admin.fleet:cluster", "Places where jobs run."),
+        "flavor": ("cli.commands.admin.fleet:flavor", "Kinds of accelerators."),
+        "rate": ("cli.commands.admin.fleet:rate", "What an hour of a flavor costs, from when."),
+    },
+    "Shares": {
+        "quota": ("cli.commands.admin.shares:quota", "How much of a flavor an account may hold."),
+        "limit": ("cli.commands.admin.shares:limit", "How many jobs an account may have, and how large."),
+    },
+    "Money": {
+        "funder": ("cli.commands.admin.budgets:funder", "Who pays."),
+        "grant": ("cli.commands.admin.budgets:grant", "What a funder pays, between two dates."),
+        "allocation": ("cli.commands.admin.budgets:allocation", "What a project may spend, between two dates."),
+    },
+}

@@ -1,0 +1,101 @@
+"""Quotas and limits: how much an account may hold at one time."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import words
+from cli.commands.admin.fields import bound, bounds, show, text_or_none
+from cli.commands.shares import QUOTA
+from cli.flags import acting, reading
+from cli.tables import Column
+
+if TYPE_CHECKING:
+    from cli.session import Session
+
+LIMITS = [
+    Column("RUNNING JOBS", "running_jobs", words.limit, right=True),
+    Column("QUEUED JOBS", "queued_jobs", words.limit, right=True),
+    Column("GPUS PER JOB", "gpus_per_job", words.limit, right=True),
+    Column("WALLTIME", "walltime", words.limit, right=True),
+]
+
+
+@click.group()
+def quota() -> None:
+    """How much of a flavor an account may hold."""
+
+
+@quota.command("list")
+@click.option("--account", metavar="ACCOUNT", help="Only of this tenant or project.")
+@reading
+def list_(session: "Session", account: str | None) -> None:
+    """List the quotas."""
+    session.out.items(session.centre.quotas.each(account), QUOTA, "account", empty="no quotas: nothing is limited")
+
+
+@quota.command("show")
+@click.argument("account")
+@click.argument("flavor")
+@reading
+def show_(session: "Session", account: str, flavor: str) -> None:
+    """Show the quota of an account for a flavor."""
+    show(session, session.centre.quotas.get(account, flavor), QUOTA, "account")
+
+
+@quota.command("set")
+@click.argument("account")
+@click.argument("flavor")
+@click.option("--guaranteed", type=bound, metavar="N|none", help="Its own; none is no limit.")
+@click.option("--borrow-limit", type=bound, metavar="N|none", help="Idle capacity that it may use beyond that.")
+@click.option("--lend-limit", type=bound, metavar="N|none", help="How much of its own it lets others use.")
+@acting
+def set_(session: "Session", account: str, flavor: str, guaranteed: Any, borrow_limit: Any, lend_limit: Any) -> None:
+    """Set the quota of an account for a flavor; what is not named stays as it is."""
+    fields = bounds(guaranteed=guaranteed, borrow_limit=borrow_limit, lend_limit=lend_limit)
+    changed = session.centre.quotas.change(account, flavor, **fields)
+    session.out.outcome(f"set the quota of {account} for {flavor}", changed, QUOTA, "account")
+
+
+@quota.command()
+@click.argument("account")
+@click.argument("flavor")
+@acting
+def remove(session: "Session", account: str, flavor: str) -> None:
+    """Remove the quota of an account for a flavor."""
+    session.centre.quotas.remove(account, flavor)
+    session.out.outcome(f"removed the quota of {account} for {flavor}", None)
+
+
+@click.group()
+def limit() -> None:
+    """How many jobs an account may have, and how large."""
+
+
+@limit.command("show")
+@click.argument("account")
+@reading
+def show_limits(session: "Session", account: str) -> None:
+    """Show the limits of an account."""
+    show(session, session.centre.quotas.limits(account), LIMITS, "account")
+
+
+@limit.command("set")
+@click.argument("account")
+@click.option("--running-jobs", type=bound, metavar="N|none", help="At one time.")
+@click.option("--queued-jobs", type=bound, metavar="N|none", help="At one time.")
+@click.option("--gpus-per-job", type=bound, metavar="N|none")
+@click.option("--walltime", metavar="TIME|none", help="The longest time limit of a job, such as 48h.")
+@acting
+def set_limits(
+    session: "Session", account: str, running_jobs: Any, queued_jobs: Any, gpus_per_job: Any, walltime: str | None
+) -> None:
+    """Set limits of an account; what is not named stays as it is."""
+    fields = bounds(
+        running_jobs=running_jobs,
+        queued_jobs=queued_jobs,
+        gpus_per_job=gpus_per_job,
+        walltime=text_or_none(walltime),
+    )
+    changed = session.centre.quotas.change_limits(account, **fields)
+    session.out.outcome(f"set limits of {account}", changed, LIMITS, "account")

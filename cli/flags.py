@@ -1,0 +1,67 @@
+"""The flags that every command takes, and the decorators that give a command its session.
+
+Nothing heavy is imported here: a command's ``--help`` needs no more than this.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+FORMATS: Final = ("table", "wide", "json", "yaml", "csv", "name")
+
+Command = Callable[..., int | None]
+
+_FLAGS: Final = (
+    click.option("-o", "--format", "format_", type=click.Choice(FORMATS), help="How to print; table by default."),
+    click.option("-q", "--quiet", is_flag=True, help="Print ids only, and no messages."),
+    click.option("-p", "--project", metavar="PROJECT", help="The project (else BARAY_PROJECT, or your login's)."),
+    click.option("--context", "context_", metavar="NAME", help="Use this login instead of the current one."),
+    click.option("--address", metavar="URL", help="The centre (else BARAY_ADDRESS, or your login's)."),
+    click.option("--no-input", is_flag=True, help="Never ask anything."),
+)
+_WATCH: Final = click.option("-w", "--watch", is_flag=True, help="Show again every 2 s, until ctrl-C.")
+_NAMES: Final = ("format_", "quiet", "project", "context_", "address", "no_input")
+
+
+def acting(function: Callable[..., int | None]) -> Command:
+    """Give a command its session and the flags that every command takes."""
+    return _with_flags(function, watch=False)
+
+
+def reading(function: Callable[..., int | None]) -> Command:
+    """As ``acting``, for a command that only looks: it may also be watched."""
+    return _with_flags(function, watch=True)
+
+
+def _with_flags(function: Callable[..., int | None], *, watch: bool) -> Command:
+    @functools.wraps(function)
+    def run(**given: Any) -> int | None:
+        from cli.session import Session, watch_command
+
+        click_context = click.get_current_context()
+        session = Session(click_context.find_root().obj, _merged(click_context, given))
+        click_context.call_on_close(session.close)
+        watched = given.pop("watch", False)
+        arguments = {name: value for name, value in given.items() if name not in _NAMES}
+        if watched:
+            watch_command(session, functools.partial(function, session, **arguments))
+        return function(session, **arguments)
+
+    decorated: Command = run
+    for option in reversed((*_FLAGS, _WATCH) if watch else _FLAGS):
+        decorated = option(decorated)
+    return decorated
+
+
+def root_flags(function: Callable[..., None]) -> Callable[..., None]:
+    """The same flags before the command's name."""
+    for option in reversed(_FLAGS):
+        function = option(function)
+    return function
+
+
+def _merged(click_context: click.Context, given: dict[str, Any]) -> dict[str, Any]:
+    outer = click_context.find_root().params
+    return {name: given.get(name) or outer.get(name) for name in _NAMES}

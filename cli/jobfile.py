@@ -1,0 +1,227 @@
+"""Job files, YAML 1.2 or JSON, with the place of every key, so that each fault can be shown where it is.
+
+The centre is the judge of what a job may say. Here a file is only read: strictly, and with all its faults at once.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cli.failures import Fault, FaultyInputError
+
+if TYPE_CHECKING:
+    from client import FieldError
+
+SIZE_MAX: Final = 4 << 20
+NODES_MAX: Final = 100_000  # aliases may repeat a part of the file, though not without end
+
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "": (
+        "project", "name", "resources", "run", "command", "array", "qos", "image", "env", "secrets", "source",
+        "outputs", "checkpoint", "held", "after", "volumes",
+    ),
+    "resources": ("gpus", "flavor", "nodes", "cpus", "memory", "walltime"),
+    "checkpoint": ("signal", "grace", "restartable"),
+}  # fmt: skip
+
+
+@dataclass
+class Draft:
+    """A job in the making. ``marks`` maps a dotted path to where it was written: ``job.yaml:5:3``, or ``--gpus``."""
+
+    file: str | None
+    base: Path
+    spec: dict[str, Any] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+
+    def set(self, path: str, value: Any, where: str) -> None:
+        """Put a value at a dotted path of known keys, over whatever stood there; variables are added one by one."""
+        if path == "env" and isinstance(self.spec.get("env"), dict):
+            value = {**self.spec["env"], **value}
+        at = self.spec
+        *parents, last = path.split(".")
+        for parent in parents:
+            inner = at.get(parent)
+            if not isinstance(inner, dict):
+                inner = at[parent] = {}
+            at = inner
+        at[last] = value
+        self.marks[path] = where
+
+    def drop(self, path: str) -> None:
+        self.spec.pop(path, None)
+
+    def where(self, path: str | None) -> str:
+        """The place of a path, or of the nearest thing around it."""
+        parts = (path or "").replace("[", ".").replace("]", "").split(".")
+        for count in range(len(parts), 0, -1):
+            mark = self.marks.get(".".join(parts[:count]))
+            if mark:
+                return mark
+        return f"{self.file}:1:1" if self.file else "error"
+
+    def fault(self, error: "FieldError") -> Fault:
+        """What the centre found wrong with a field, where the user wrote it."""
+        message = f"{error.field}: {error.message}" if error.field else error.message
+        return Fault(self.where(error.field), message, _did_you_mean(error.field) or error.fix)
+
+
+def read(name: str, text: str, base: Path) -> Draft:
+    """Read a job file's text; ``base`` is the directory that its ``source`` is relative to."""
+    draft = Draft(name, base)
+    values = _parse_json(name, text) if text.lstrip()[:1] == "{" and name.endswith(".json") else None
+    reader = _Reader(name, draft.marks)
+    spec = reader.mapping(_compose(name, text.replace("\t", " ") if values is not None else text))
+    if reader.faults:
+        raise FaultyInputError(reader.faults)
+    draft.spec = spec if values is None else values
+    _texts(draft.spec)
+    return draft
+
+
+def _parse_json(name: str, text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FaultyInputError([Fault(f"{name}:{error.lineno}:{error.colno}", f"broken JSON: {error.msg}")]) from None
+    assert isinstance(values, dict), "text that starts with a brace is an object"
+    return values
+
+
+def _compose(name: str, text: str) -> Any:
+    """The tree of the YAML text, with the place of each part."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise FaultyInputError([Fault(where, f"broken YAML: {_sentence(error)}", _hint(error))]) from None
+    except YAMLError as error:
+        position = getattr(error, "position", None)
+        where = _place(name, text, position) if isinstance(position, int) else name
+        raise FaultyInputError([Fault(where, "broken YAML: a character that may not stand in it")]) from None
+
+
+def _sentence(error: Any) -> str:
+    parts = [part for part in (error.context, error.problem) if part]
+    return ", ".join(parts).replace("\n", " ")
+
+
+def _hint(error: Any) -> str | None:
+    problem = str(error.problem)
+    if "\\t" in problem:
+        return "indent with spaces, not with tabs"
+    if "mapping values are not allowed" in problem:
+        return "check the indentation, or quote the text that holds a colon"
+    if "another document" in problem:
+        return "one job a file"
+    return None
+
+
+def _place(name: str, text: str, position: int) -> str:
+    before = text[:position]
+    return f"{name}:{before.count(chr(10)) + 1}:{position - before.rfind(chr(10))}"
+
+
+class _Reader:
+    """Turns the tree into plain values, and notes the place of every key."""
+
+    def __init__(self, name: str, marks: dict[str, str]) -> None:
+        from ruamel.yaml import YAML
+
+        self.name = name
+        self.marks = marks
+        self.faults: list[Fault] = []
+        self._constructor = YAML(typ="safe", pure=True).constructor
+        self._count = 0
+
+    def mapping(self, node: Any) -> dict[str, Any]:
+        from ruamel.yaml.nodes import MappingNode
+
+        if node is None:
+            self.faults.append(Fault(f"{self.name}:1:1", "the file is empty"))
+            return {}
+        if not isinstance(node, MappingNode):
+            self.faults.append(Fault(self._at(node), "a job file is made of 'key: value' lines"))
+            return {}
+        values: dict[str, Any] = self._value(node, "")
+        return values
+
+    def _value(self, node: Any, path: str) -> Any:
+        from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+        self._count += 1
+        if self._count > NODES_MAX:
+            raise FaultyInputError([Fault(self._at(node), "the file repeats itself too often (aliases)")])
+        if isinstance(node, MappingNode):
+            return dict(self._entries(node, path))
+        if isinstance(node, SequenceNode):
+            return [self._item(entry, f"{path}.{number}") for number, entry in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _item(self, node: Any, path: str) -> Any:
+        self.marks.setdefault(path, self._at(node))
+        return self._value(node, path)
+
+    def _entries(self, node: Any, path: str) -> Iterator[tuple[str, Any]]:
+        from ruamel.yaml.nodes import ScalarNode
+
+        seen: dict[str, str] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode) or key.value == "<<":
+                self.faults.append(Fault(self._at(key), "a key must be a plain word"))
+                continue
+            name = str(key.value)
+            if name in seen:
+                self.faults.append(
+                    Fault(self._at(key), f"{name!r} is here a second time; the first is at {seen[name]}")
+                )
+                continue
+            seen[name] = self._at(key)
+            inner = f"{path}.{name}" if path else name
+            self.marks.setdefault(inner, seen[name])
+            yield name, self._value(value, inner)
+
+    def _scalar(self, node: Any, path: str) -> Any:
+        kind = str(node.tag).rpartition(":")[2]
+        if kind in {"str", "timestamp"} or (path.startswith("env.") and kind != "null"):
+            return str(node.value)  # a variable's value is a text as it was written: 3e-4 stays 3e-4
+        if not str(node.tag).startswith("tag:yaml.org,2002:") or kind not in {"int", "float", "bool", "null"}:
+            self.faults.append(Fault(self._at(node), f"the tag {node.tag} means nothing here"))
+            return None
+        value = self._constructor.construct_object(node)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.faults.append(Fault(self._at(node), f"{node.value} is no number that a job can use"))
+        return value
+
+    def _at(self, node: Any) -> str:
+        return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _texts(spec: dict[str, Any]) -> None:
+    """Numbers among the variables of a JSON file, as texts."""
+    env = spec.get("env")
+    if isinstance(env, dict):
+        spec["env"] = {
+            name: json.dumps(value) if isinstance(value, int | float | bool) else value for name, value in env.items()
+        }
+
+
+def _did_you_mean(path: str | None) -> str | None:
+    """The key that was meant, if the path ends in one that no job file has."""
+    parent, _, last = (path or "").rpartition(".")
+    known: Iterable[str] = KEYS.get(parent, ())
+    if not path or not known or last in known:
+        return None
+    near = get_close_matches(last, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    elsewhere = [f"{group}.{last}" for group, names in KEYS.items() if group and last in names]
+    return f"did you mean {elsewhere[0]!r}?" if elsewhere else None

@@ -1,0 +1,104 @@
+"""Tenants, projects, users: who there is, who belongs where, and their tokens and secrets."""
+
+from collections.abc import Iterator
+
+from client.models import Member, Project, Role, Secret, Tenant, Token, User
+from client.transport import Transport, segment
+
+
+class Tenants:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def each(self) -> Iterator[Tenant]:
+        return self._transport.pages("/tenants")
+
+    def get(self, name: str) -> Tenant:
+        tenant: Tenant = self._transport.get(f"/tenants/{segment(name)}")
+        return tenant
+
+    def add(self, name: str, **fields: object) -> Tenant:
+        tenant: Tenant = self._transport.post("/tenants", {"name": name, **fields})
+        return tenant
+
+    def change(self, name: str, **fields: object) -> Tenant:
+        tenant: Tenant = self._transport.patch(f"/tenants/{segment(name)}", fields)
+        return tenant
+
+
+class Projects:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def each(self, *, tenant: str | None = None, limit: int | None = None) -> Iterator[Project]:
+        return self._transport.pages("/projects", {"tenant": tenant}, limit=limit)
+
+    def get(self, name: str) -> Project:
+        project: Project = self._transport.get(f"/projects/{segment(name)}")
+        return project
+
+    def add(self, name: str, **fields: object) -> Project:
+        project: Project = self._transport.post("/projects", {"name": name, **fields})
+        return project
+
+    def change(self, name: str, **fields: object) -> Project:
+        project: Project = self._transport.patch(f"/projects/{segment(name)}", fields)
+        return project
+
+    def members(self, name: str) -> Iterator[Member]:
+        return self._transport.pages(f"/projects/{segment(name)}/members")
+
+    def add_member(self, name: str, user: str, role: str) -> Member | None:
+        member: Member | None = self._transport.post(f"/projects/{segment(name)}/members", {"user": user, "role": role})
+        return member
+
+    def remove_member(self, name: str, user: str) -> None:
+        self._transport.delete(f"/projects/{segment(name)}/members/{segment(user)}")
+
+    def secrets(self, name: str) -> Iterator[Secret]:
+        """Names only; no call gives a value back."""
+        return self._transport.pages(f"/projects/{segment(name)}/secrets")
+
+    def set_secret(self, name: str, secret: str, value: str) -> None:
+        self._transport.put(f"/projects/{segment(name)}/secrets/{segment(secret)}", {"value": value})
+
+    def remove_secret(self, name: str, secret: str) -> None:
+        self._transport.delete(f"/projects/{segment(name)}/secrets/{segment(secret)}")
+
+
+class Users:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def each(self) -> Iterator[User]:
+        return self._transport.pages("/users")
+
+    def get(self, name: str) -> User:
+        user: User = self._transport.get(f"/users/{segment(name)}")
+        return user
+
+    def add(self, name: str, **fields: object) -> User:
+        user: User = self._transport.post("/users", {"name": name, **fields})
+        return user
+
+    def roles(self, name: str) -> Iterator[Role]:
+        return self._transport.pages(f"/users/{segment(name)}/roles")
+
+    def add_role(self, name: str, account: str, role: str) -> Role | None:
+        added: Role | None = self._transport.post(f"/users/{segment(name)}/roles", {"account": account, "role": role})
+        return added
+
+    def remove_role(self, name: str, account: str, role: str) -> None:
+        self._transport.delete(f"/users/{segment(name)}/roles/{segment(account)}/{segment(role)}")
+
+    def tokens(self, name: str) -> Iterator[Token]:
+        return self._transport.pages(f"/users/{segment(name)}/tokens")
+
+    def add_token(self, user: str, name: str, expires_ms: int | None = None) -> Token:
+        """The answer holds the token's text, this once."""
+        body = {"name": name} if expires_ms is None else {"name": name, "expires_ms": expires_ms}
+        token: Token = self._transport.post(f"/users/{segment(user)}/tokens", body)
+        return token
+
+    def remove_token(self, token: int | str) -> None:
+        self._transport.delete(f"/tokens/{segment(token)}")

@@ -1,0 +1,95 @@
+"""Quotas and limits (what may be held at one time), and grants and allocations (what may be spent)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from client.errors import NotFoundError
+from client.models import Allocation, AllocationSource, Funder, Grant, Limits, Quota
+from client.transport import Transport, segment
+
+QUOTA_FIELDS = ("guaranteed", "borrow_limit", "lend_limit")
+LIMIT_FIELDS = ("running_jobs", "queued_jobs", "gpus_per_job", "walltime")
+
+
+class Quotas:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def each(self, account: str | None = None) -> Iterator[Quota]:
+        return self._transport.pages("/quotas", {"account": account})
+
+    def get(self, account: str, flavor: str) -> Quota:
+        quota: Quota = self._transport.get(_quota_path(account, flavor))
+        return quota
+
+    def change(self, account: str, flavor: str, **fields: int | None) -> Quota:
+        """Set the given fields and leave the others; refused if somebody else changes it meanwhile."""
+        quota: Quota = _change(self._transport, _quota_path(account, flavor), QUOTA_FIELDS, fields)
+        return quota
+
+    def remove(self, account: str, flavor: str) -> None:
+        self._transport.delete(_quota_path(account, flavor))
+
+    def limits(self, account: str) -> Limits:
+        limits: Limits = self._transport.get(f"/limits/{segment(account)}")
+        return limits
+
+    def change_limits(self, account: str, **fields: int | str | None) -> Limits:
+        """Set the given fields and leave the others; refused if somebody else changes it meanwhile."""
+        limits: Limits = _change(self._transport, f"/limits/{segment(account)}", LIMIT_FIELDS, fields)
+        return limits
+
+
+class Budgets:
+    """Funders give grants; allocations give SU of grants to projects."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def funders(self) -> Iterator[Funder]:
+        return self._transport.pages("/funders")
+
+    def add_funder(self, name: str, title: str) -> Funder:
+        funder: Funder = self._transport.post("/funders", {"name": name, "title": title})
+        return funder
+
+    def grants(self) -> Iterator[Grant]:
+        return self._transport.pages("/grants")
+
+    def grant(self, grant: int | str) -> Grant:
+        found: Grant = self._transport.get(f"/grants/{segment(grant)}")
+        return found
+
+    def add_grant(self, *, name: str, funder: str, su: str, starts_ms: int, ends_ms: int) -> Grant:
+        body = {"name": name, "funder": funder, "su": su, "starts_ms": starts_ms, "ends_ms": ends_ms}
+        added: Grant = self._transport.post("/grants", body)
+        return added
+
+    def allocations(self, project: str | None = None) -> Iterator[Allocation]:
+        return self._transport.pages("/allocations", {"project": project})
+
+    def allocation(self, allocation: int | str) -> Allocation:
+        found: Allocation = self._transport.get(f"/allocations/{segment(allocation)}")
+        return found
+
+    def add_allocation(
+        self, *, project: str, starts_ms: int, ends_ms: int, sources: Sequence[AllocationSource]
+    ) -> Allocation:
+        """So many SU of each grant; the allocation is their sum."""
+        body = {"project": project, "starts_ms": starts_ms, "ends_ms": ends_ms, "sources": list(sources)}
+        added: Allocation = self._transport.post("/allocations", body)
+        return added
+
+
+def _quota_path(account: str, flavor: str) -> str:
+    return f"/quotas/{segment(account)}/{segment(flavor)}"
+
+
+def _change(transport: Transport, path: str, names: Sequence[str], fields: dict[str, Any]) -> Any:
+    """Read, change, write under the tag that was read. What is not there yet is written with the given fields alone."""
+    try:
+        current, tag = transport.get_tagged(path)
+    except NotFoundError:
+        current, tag = {}, None
+    kept = {name: current[name] for name in names if name in current}
+    return transport.put(path, kept | fields, if_match=tag)

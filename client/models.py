@@ -1,0 +1,285 @@
+"""The shapes of the API's answers, as typed dictionaries: no copying, no start-up cost, and JSON stays what it was.
+
+Times end in ``_ms`` and are milliseconds since the epoch, UTC. GPU time ends in ``_gpu_ms``. Amounts of SU are texts.
+"""
+
+from typing import Any, NotRequired, TypedDict
+
+FINAL_STATES = frozenset({"succeeded", "failed", "cancelled", "timed_out"})
+
+JobSpec = dict[str, Any]  # a job file as JSON; the centre is its judge
+
+
+class Reason(TypedDict):
+    code: str
+    message: str
+    facts: dict[str, Any]
+    fixes: list[str]
+
+
+class TaskCounts(TypedDict):
+    total: int
+    pending: int
+    held: int
+    starting: int
+    running: int
+    stopping: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    timed_out: int
+
+
+class Cost(TypedDict):
+    held_su: str
+    charged_su: str
+
+
+class Job(TypedDict):
+    id: int
+    name: str
+    project: str
+    tenant: str
+    user: str
+    state: str
+    spec: JobSpec
+    submitted_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    reason: Reason | str | None  # structured while it waits; how it ended is a sentence
+    tasks: TaskCounts
+    cost: Cost
+    version: int
+
+
+class Task(TypedDict):
+    id: str
+    index: int | None
+    state: str
+    attempts: int
+    started_ms: int | None
+    ended_ms: int | None
+    reason: NotRequired[Reason | str | None]
+
+
+class Placement(TypedDict):
+    node: str
+    devices: list[int]
+
+
+class Attempt(TypedDict):
+    id: str
+    state: str
+    cluster: str
+    flavor: str
+    placements: list[Placement]
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    exit_code: int | None
+    signal: int | None
+    detail: str
+    out_of_memory: bool
+    gpu_ms: int
+    charged_su: str
+
+
+class Why(TypedDict):
+    job: int | str
+    state: str
+    reasons: list[Reason]
+
+
+class Admission(TypedDict):
+    """What a dry run says."""
+
+    admitted: bool
+    cost_su: str
+    available_su: str
+    flavor: str | None
+    starts_now: bool
+    reason: Reason | None
+
+
+class QueueEntry(TypedDict):
+    job: int | str
+    project: str
+    tenant: str
+    user: str
+    name: str
+    state: str
+    rank: int
+    share: Any
+    flavor: str | list[str] | None
+    gpus: int
+    tasks: int
+    submitted_ms: int
+    reason: Reason | None
+    starts_ms: NotRequired[int | None]
+
+
+class Output(TypedDict):
+    path: str
+    size: int
+    sha256: str
+
+
+class Source(TypedDict):
+    sha256: str
+    size: int
+
+
+class Role(TypedDict):
+    account: str
+    role: str
+
+
+class Token(TypedDict):
+    id: int | str
+    name: str
+    expires_ms: int | None
+    token: NotRequired[str]
+
+
+class WhoAmI(TypedDict):
+    user: str
+    title: str
+    roles: list[Role]
+    token: Token
+
+
+class Tenant(TypedDict):
+    name: str
+    title: str
+    kind: str
+    sector: NotRequired[str | None]
+    province: NotRequired[str | None]
+    state: str
+    weight: int
+
+
+class Project(TypedDict):
+    name: str
+    tenant: str
+    title: str
+    lead: NotRequired[str | None]
+    state: str
+    weight: int
+
+
+class Member(TypedDict):
+    user: str
+    role: str
+
+
+class Secret(TypedDict):
+    name: str
+
+
+class User(TypedDict):
+    name: str
+    title: str
+    email: NotRequired[str | None]
+
+
+class Node(TypedDict):
+    name: str
+    devices: dict[str, int]
+    free: NotRequired[dict[str, int]]
+    cpus: int
+    cpus_free: NotRequired[int]
+    memory: str
+    memory_free: NotRequired[str]
+    state: NotRequired[str]
+    used: NotRequired[dict[str, Any]]
+
+
+class Cluster(TypedDict):
+    name: str
+    driver: str
+    state: str
+    notes: list[str]
+    nodes: list[Node]
+
+
+class Flavor(TypedDict):
+    name: str
+    title: str
+    milli: int
+    rate_su_per_hour: str
+    total: NotRequired[int]
+    used: NotRequired[int]
+
+
+class Rate(TypedDict):
+    from_ms: int
+    su_per_hour: str
+
+
+class Quota(TypedDict):
+    account: str
+    flavor: str
+    guaranteed: int | None
+    borrow_limit: int | None
+    lend_limit: int | None
+    held: NotRequired[int]
+
+
+class Limits(TypedDict):
+    running_jobs: int | None
+    queued_jobs: int | None
+    gpus_per_job: int | None
+    walltime: str | None
+
+
+class Funder(TypedDict):
+    name: str
+    title: str
+
+
+class Grant(TypedDict):
+    id: int | str
+    name: str
+    funder: str
+    su: str
+    starts_ms: int
+    ends_ms: int
+    available_su: NotRequired[str]
+
+
+class AllocationSource(TypedDict):
+    grant: str
+    su: str
+
+
+class Allocation(TypedDict):
+    id: int | str
+    project: str
+    su: str
+    starts_ms: int
+    ends_ms: int
+    sources: list[AllocationSource]
+    state: NotRequired[str]
+    available_su: NotRequired[str]
+    held_su: NotRequired[str]
+    consumed_su: NotRequired[str]
+
+
+class UsageRow(TypedDict):
+    key: str
+    title: NotRequired[str]
+    gpu_ms: dict[str, int]
+    total_gpu_ms: int
+    charged_su: str
+    held_su: NotRequired[str]
+    attempts: NotRequired[int]
+
+
+class Usage(TypedDict):
+    by: str
+    from_ms: int | None
+    to_ms: int | None
+    rows: list[UsageRow]
+    total: dict[str, Any]
+    metered: dict[str, Any]
+    agrees: bool
