@@ -100,6 +100,19 @@ class Attempt:
     out_of_memory: bool = False
 
 
+def ending(attempt: Attempt) -> str | None:
+    """How an attempt ended, as a sentence for people; None if there is nothing to say but its state."""
+    if attempt.out_of_memory:
+        return attempt.detail or "out of memory"
+    if attempt.detail:
+        return attempt.detail
+    if attempt.signal:
+        return f"killed by signal {attempt.signal}"
+    if attempt.exit_code:
+        return f"exit code {attempt.exit_code}"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many tasks of a job are in each state."""
@@ -131,15 +144,18 @@ def overall(counts: Tally) -> JobState:
     return JobState.SUCCEEDED
 
 
-def refreshed(job: Job, counts: Tally, now_ms: int) -> Job:
-    """The job with state and times as its tasks have them."""
+def refreshed(job: Job, counts: Tally, now_ms: int, said: str | None = None) -> Job:
+    """The job with state, times and reason as its tasks have them. ``said`` is how a job of one task ended."""
     state = overall(counts)
+    if state is JobState.FAILED and job.is_array:
+        said = f"{counts.of(JobState.FAILED)} of {job.spec.tasks} tasks failed"
     begun = counts.of(JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.TIMED_OUT) > 0
     return replace(
         job,
         state=state,
         started_ms=job.started_ms if job.started_ms is not None else now_ms if begun else None,
         ended_ms=now_ms if state.final else None,
+        reason=said if state.final else None,
         version=job.version + 1,
     )
 

@@ -21,7 +21,7 @@ from domain.jobs import (
     move,
     move_attempt,
 )
-from domain.records import Attempt, Job, Task
+from domain.records import Attempt, Job, Task, ending
 from lifecycle import meter
 from lifecycle.charge import Settling
 from lifecycle.ports import Driver, Store, UnitOfWork
@@ -91,7 +91,7 @@ def take_in(
     uow.attempts.add_outputs(batch.outputs)
     uow.jobs.put_tasks(batch.moved)
     batch.settling.write(now_ms)
-    refresh(uow, list(batch.jobs.values()), now_ms)
+    refresh(uow, list(batch.jobs.values()), now_ms, batch.said)
 
 
 @dataclass(slots=True)
@@ -105,6 +105,7 @@ class _Batch:
     saved: list[Attempt] = field(default_factory=list)
     moved: list[Task] = field(default_factory=list)
     outputs: list[tuple[Attempt, Output]] = field(default_factory=list)
+    said: dict[int, str | None] = field(default_factory=dict)
 
     def take_in(self, attempt: Attempt, observation: Observation | None) -> None:
         state = _state(attempt, observation)
@@ -145,11 +146,11 @@ class _Batch:
         """What the task becomes: its attempt's end, or waiting again if the job may be run again."""
         job = self.jobs[attempt.id.job]
         after = TASK_AFTER[attempt.state]
-        if after is None:
-            after = JobState.PENDING if job.spec.restartable or attempt.intent == "requeue" else JobState.FAILED
-        if after is JobState.PENDING and job.cancelled:
+        if after is not None:
+            return after
+        if job.cancelled or attempt.intent == "cancel":  # a person's word stands, whatever the cluster did meanwhile
             return JobState.CANCELLED
-        return after
+        return JobState.PENDING if job.spec.restartable or attempt.intent == "requeue" else JobState.FAILED
 
     def _move_task(self, attempt: Attempt, state: JobState) -> None:
         key = (attempt.id.job, attempt.id.index or 0)
@@ -160,8 +161,8 @@ class _Batch:
         if state is JobState.PENDING and self.jobs[key[0]].held:
             moved = replace(moved, state=move(moved.state, JobState.HELD))
         if state.final:
-            plain = attempt.state.value == state.value
-            moved = replace(moved, ended_ms=attempt.ended_ms, reason=None if plain else attempt.state.value)
+            moved = replace(moved, ended_ms=attempt.ended_ms, reason=ending(attempt))
+            self.said[key[0]] = moved.reason
         self.tasks[key] = moved
         self.moved.append(moved)
 

@@ -32,6 +32,21 @@ STATUS: Mapping[type[BarayError], int] = {
 _BY_CODE = {"unreadable": 400, "disk-full": 507, "idempotency-mismatch": 422}
 
 
+# What pydantic expected, in our words.
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
 def install(app: FastAPI) -> None:
     app.add_exception_handler(BarayError, _on_baray_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
@@ -114,12 +129,14 @@ def _fault(one: Mapping[str, Any]) -> Fault:
         return Fault("there is no such key", field, "remove it, or mend its spelling")
     if kind == "missing":
         return Fault("is missing", field, "give it")
-    if isinstance(context.get("error"), ValueError):
-        return Fault(str(context["error"]), field)
+    if kind == "invalid":
+        return Fault(context["said"], field, context["fix"] or None)
+    if (wanted := _WANTED.get(kind)) is not None:
+        return Fault(f"must be {wanted}", field)
     bounds = {name: context[name] for name in ("ge", "gt", "le", "lt", "max_length", "min_length") if name in context}
     words = {
         "ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}",
         "max_length": "at most {} long", "min_length": "at least {} long",
     }  # fmt: skip
     fix = " and ".join(words[name].format(value) for name, value in bounds.items())
-    return Fault(str(one["msg"]), field, f"use {fix}" if fix else None)
+    return Fault("is out of bounds" if bounds else str(one["msg"]), field, f"use {fix}" if fix else None)

@@ -1,13 +1,30 @@
 """Shared shapes. Bodies are strict: no unknown keys, no numbers in texts, no texts for numbers."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
 
 from domain.errors import BarayError, Fault, Invalid
 from domain.quantities import parse_su
 
 Item = TypeVar("Item")
+
+
+def checked(check: Callable[[str], str]) -> AfterValidator:
+    """A check in the domain's words as one of pydantic's, so that all that is wrong with a body is found at once."""
+
+    def validate(text: str) -> str:
+        try:
+            return check(text)
+        except Invalid as error:
+            fault = error.faults[0]
+            # The message is no template: braces in what people send stay as they are.
+            raise PydanticCustomError("invalid", "{said}", {"said": fault.message, "fix": fault.fix or ""}) from error
+
+    return AfterValidator(validate)
+
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=63, examples=["speech"])]
 Title = Annotated[StrictStr, Field(min_length=1, max_length=200)]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
-from api.http.schemas.base import Body, Faults, Shape
+from api.http.schemas.base import Body, Faults, Shape, checked
 from domain.errors import Invalid
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import Array, JobSpec, Resources
@@ -36,6 +36,42 @@ _ARRAY = re.compile(r"(\d{1,12})(?:-(\d{1,12})(?::(\d{1,9}))?)?(?:%(\d{1,9}))?")
 Text = Annotated[StrictStr, Field(max_length=4096)]
 
 
+def _walltime(text: str) -> str:
+    if not SECOND_MS <= parse_duration(text, "") <= MAX_WALLTIME_MS:
+        raise Invalid(f"{text!r} is out of bounds", fix=f"use 1s to {format_duration(MAX_WALLTIME_MS)}")
+    return text
+
+
+def _memory(text: str) -> str:
+    if not 0 < parse_bytes(text, "") <= MAX_MEMORY:
+        raise Invalid(f"{text!r} is out of bounds", fix=f"use up to {format_bytes(MAX_MEMORY)}")
+    return text
+
+
+def _grace(text: str) -> str:
+    if parse_duration(text, "") > MAX_GRACE_MS:
+        raise Invalid(f"{text!r} is too long", fix=f"use {format_duration(MAX_GRACE_MS)} or less")
+    return text
+
+
+def _signal(text: str) -> str:
+    name = text if text.startswith("SIG") else f"SIG{text}"
+    if name not in SIGNALS:
+        raise Invalid(f"{text[:40]!r} is no signal to stop by", fix=f"use one of {', '.join(SIGNALS)}")
+    return name
+
+
+def _pattern(text: str) -> str:
+    if not text or text.startswith("/") or ".." in text.split("/") or "\0" in text:
+        raise Invalid("a pattern stays inside the job's directory", fix="write one such as results/**")
+    return text
+
+
+def _array(text: str) -> str:
+    read_array(text)
+    return text
+
+
 class ResourcesFile(Body):
     """What one node needs; `nodes` multiplies all of it."""
 
@@ -43,15 +79,15 @@ class ResourcesFile(Body):
     flavor: StrictStr | Annotated[list[StrictStr], Field(min_length=1, max_length=32)] | None = None
     nodes: Annotated[StrictInt, Field(ge=1, le=MAX_NODES)] = 1
     cpus: Annotated[StrictInt, Field(ge=1, le=MAX_CPUS)] = 1
-    memory: Text = Field(default="1Gi", examples=["256Gi"])
-    walltime: Text = Field(default="1h", examples=["8h", "90m", "1-12:00:00"])
+    memory: Annotated[Text, checked(_memory)] = Field(default="1Gi", examples=["256Gi"])
+    walltime: Annotated[Text, checked(_walltime)] = Field(default="1h", examples=["8h", "90m", "1-12:00:00"])
 
 
 class CheckpointFile(Body):
     """How the job is told to stop, and whether it may be started again after a preemption or a lost node."""
 
-    signal: Text = "SIGTERM"
-    grace: Text = "10s"
+    signal: Annotated[Text, checked(_signal)] = "SIGTERM"
+    grace: Annotated[Text, checked(_grace)] = "10s"
     restartable: StrictBool = False
 
 
@@ -63,36 +99,22 @@ class JobFile(Body):
     resources: ResourcesFile = Field(default_factory=ResourcesFile)
     run: StrictStr | None = Field(default=None, examples=["python train.py"])
     command: Annotated[list[StrictStr], Field(min_length=1, max_length=10_000)] | None = None
-    array: Text | None = Field(default=None, examples=["0-19%4"])
+    array: Annotated[Text, checked(_array)] | None = Field(default=None, examples=["0-19%4"])
     qos: Text = "normal"
     image: Text | None = None
     env: Annotated[dict[StrictStr, StrictStr], Field(max_length=1_000)] = Field(default_factory=dict)
     secrets: Annotated[list[StrictStr], Field(max_length=100)] = Field(default_factory=list)
     source: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    outputs: Annotated[list[Text], Field(max_length=100)] = Field(default_factory=list)
+    outputs: Annotated[list[Annotated[Text, checked(_pattern)]], Field(max_length=100)] = Field(default_factory=list)
     checkpoint: CheckpointFile = Field(default_factory=CheckpointFile)
     held: StrictBool = False
 
     def to_spec(self) -> JobSpec:
         """The job in the domain's words. Raises Invalid with everything that is wrong."""
         faults = Faults()
-        resources = faults.catch(_resources, self.resources, faults)
-        array = faults.catch(read_array, self.array) if self.array is not None else None
+        resources = _resources(self.resources, faults)
         _check_command(self, faults)
         _check_env(self, faults)
-        for position, pattern in enumerate(self.outputs):
-            if not pattern or pattern.startswith("/") or ".." in pattern.split("/") or "\0" in pattern:
-                faults.add(
-                    f"outputs.{position}", "a pattern stays inside the job's directory", "write one such as results/**"
-                )
-        signal = self.checkpoint.signal if self.checkpoint.signal.startswith("SIG") else f"SIG{self.checkpoint.signal}"
-        if signal not in SIGNALS:
-            faults.add(
-                "checkpoint.signal", f"{signal[:40]!r} is no signal to stop by", f"use one of {', '.join(SIGNALS)}"
-            )
-        grace_ms = faults.catch(parse_duration, self.checkpoint.grace, "checkpoint.grace") or 0
-        if grace_ms > MAX_GRACE_MS:
-            faults.add("checkpoint.grace", "is too long", f"use {format_duration(MAX_GRACE_MS)} or less")
         faults.done()
         return JobSpec(
             project=self.project,
@@ -100,7 +122,7 @@ class JobFile(Body):
             resources=resources,
             run=self.run,
             command=tuple(self.command or ()),
-            array=array,
+            array=None if self.array is None else read_array(self.array),
             qos=self.qos,
             image=self.image,
             env=dict(self.env),
@@ -108,8 +130,8 @@ class JobFile(Body):
             source=self.source,
             outputs=tuple(self.outputs),
             restartable=self.checkpoint.restartable,
-            stop_signal=signal,
-            grace_ms=grace_ms,
+            stop_signal=self.checkpoint.signal,
+            grace_ms=parse_duration(self.checkpoint.grace, "checkpoint.grace"),
             held=self.held,
         )
 
@@ -124,14 +146,9 @@ def _resources(given: ResourcesFile, faults: Faults) -> Resources:
     if CPU_FLAVOR not in flavors and gpus == 0:
         fix = "ask for 1 or more, or use the flavor cpu"
         faults.add("resources.gpus", f"asks 0 GPUs of {flavors[0]}, a flavor of GPUs", fix)
-    memory_bytes = faults.catch(parse_bytes, given.memory, "resources.memory") or 0
-    if not faults.found and not 0 < memory_bytes <= MAX_MEMORY:
-        faults.add("resources.memory", f"{given.memory} is out of bounds", f"use up to {format_bytes(MAX_MEMORY)}")
-    walltime_ms = faults.catch(parse_duration, given.walltime, "resources.walltime")
-    if walltime_ms is not None and not SECOND_MS <= walltime_ms <= MAX_WALLTIME_MS:
-        most = format_duration(MAX_WALLTIME_MS)
-        faults.add("resources.walltime", f"{given.walltime!r} is out of bounds", f"use 1s to {most}")
-    return Resources(flavors, gpus, given.nodes, given.cpus, memory_bytes, walltime_ms or 0)
+    memory_bytes = parse_bytes(given.memory, "resources.memory")
+    walltime_ms = parse_duration(given.walltime, "resources.walltime")
+    return Resources(flavors, gpus, given.nodes, given.cpus, memory_bytes, walltime_ms)
 
 
 def _flavors(given: ResourcesFile, faults: Faults) -> tuple[str, ...]:
