@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 
 from api.http import problems
@@ -45,12 +45,14 @@ def create_app(services: Services) -> FastAPI:
 
 
 def check_declared(app: FastAPI) -> None:
-    """Refuse to start with a route that declares no permission."""
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.path not in PUBLIC:
-            declared = (route.openapi_extra or {}).get("x-permission")
-            if declared not in set(Permission):
-                raise CannotStart(f"the route {route.path} declares no permission")
+    """Refuse to start with a route that declares no permission, included routers' routes among them."""
+    for context in iter_route_contexts(app.routes):
+        if context.path in PUBLIC or context.path == app.openapi_url:
+            continue
+        route = context.original_route
+        extra = route.openapi_extra if isinstance(route, APIRoute) else None
+        if (extra or {}).get("x-permission") not in set(Permission):
+            raise CannotStart(f"the route {context.path} declares no permission")
 
 
 def _add_system_routes(app: FastAPI) -> None:

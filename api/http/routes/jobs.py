@@ -170,7 +170,7 @@ def find_job(call: Call, text: str) -> tuple[Job, TaskId]:
     task_id = parse_task(text)
     job = call.uow.jobs.get(task_id.job)
     if job is None or (task_id.index is not None and (not job.is_array or task_id.index not in job.indices())):
-        raise NotFound(f"there is no job {task_id}", "job", fix="see baray jobs")
+        raise NotFound(f"there is no job {task_id}", "job")
     call.need(call.directory.tree.accounts[job.project_id], f"job {task_id}")
     return job, task_id
 
