@@ -1,3 +1,5 @@
+"""``python -m cli``: the same as ``baray``."""
+
 import sys
 
 from cli.main import main

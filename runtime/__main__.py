@@ -38,14 +38,15 @@ def up(**given: str | int | None) -> None:
 @main.command()
 @click.option("--trace", type=click.Path(dir_okay=False, exists=True), help="A trace to replay (CSV, may be gzipped).")
 @click.option("--jobs", type=click.IntRange(1, 100_000), default=300, help="How many jobs of the trace.")
+@click.option("--offset", type=click.IntRange(0), help="Replay from the job after so many; else the demo chooses.")
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Keep the centre here; else it is temporary.")
 @click.option("--stay", is_flag=True, help="Leave the centre running at the end.")
-def demo(trace: str | None, jobs: int, data_dir: str | None, stay: bool) -> None:
+def demo(trace: str | None, jobs: int, offset: int | None, data_dir: str | None, stay: bool) -> None:
     """An example centre with real jobs, run to the end, with its usage report."""
     from runtime.demo import run
 
     try:
-        sys.exit(run(trace, jobs, data_dir, stay=stay))
+        sys.exit(run(trace, jobs, data_dir, stay=stay, offset=offset))
     except BarayError as error:
         _fail(error)
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
+from domain.errors import Conflict
 from quotas.charging import decayed
 from store.stamps import directory_changed
 from store.tables.accounts import AccountRow, FairShareRow, HoldingRow, QuotaRow
@@ -68,8 +69,11 @@ class Accounts:
         return replace(account, id=result.scalar_one())
 
     def update(self, account: Account) -> Account:
+        """Raises Conflict if somebody else has changed it since it was read."""
+        seen = (AccountRow.id == account.id, AccountRow.version == account.version)
         account = replace(account, version=account.version + 1)
-        self.connection.execute(update(AccountRow).where(AccountRow.id == account.id).values(_values(account)))
+        if not self.connection.execute(update(AccountRow).where(*seen).values(_values(account))).rowcount:
+            raise Conflict(f"{account.name} was changed meanwhile", fix="read it again, then repeat")
         directory_changed(self.connection)
         return account
 

@@ -8,7 +8,7 @@ from domain.accounts import Quota, Tree
 from domain.fleet import Flavor, Node
 from lifecycle.ports import ClusterRecord, Directory
 from store.accounts import to_account
-from store.stamps import DIRECTORY
+from store.stamps import CHANGED, DIRECTORY
 from store.tables.accounts import AccountRow, QuotaRow
 from store.tables.fleet import ClusterRow, FlavorRow, NodeRow, RateRow
 from store.tables.service import StampRow
@@ -28,7 +28,8 @@ class DirectoryCache:
         if kept is not None and kept[0] == stamp:
             return kept[1]
         directory = _load(connection)
-        self._kept = (stamp, directory)
+        if not connection.info.get(CHANGED):  # else it is not committed, and the stamp may come to mean another change
+            self._kept = (stamp, directory)
         return directory
 
 

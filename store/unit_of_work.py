@@ -20,7 +20,7 @@ from store.ledger import Ledger
 from store.money import Money
 from store.once import Once
 from store.people import People
-from store.stamps import DIRECTORY
+from store.stamps import CHANGED, DIRECTORY
 from store.tables.jobs import SourceRow
 from store.upsert import insert_ignoring
 
@@ -85,6 +85,7 @@ class Store:
 
     def _unit(self, connection: Connection) -> UnitOfWork:
         connection.info.pop(DIRECTORY, None)
+        connection.info.pop(CHANGED, None)
         return UnitOfWork(
             Accounts(connection),
             People(connection),
