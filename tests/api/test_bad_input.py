@@ -1,0 +1,323 @@
+"""What is wrong with a request is said once, clearly, with the right status, where it is, and nothing is half done."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from domain.quantities import DAY_MS, MICRO
+from tests.support.centre import Centre
+from tests.support.clock import NEW_YEAR_MS
+from tests.support.factories import H100, spec
+from tests.support.marks import on_sqlite
+from tests.support.serving import Answer, Api
+
+MIB = 2**20
+GOOD = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": H100, "gpus": 1, "walltime": "1h"}}
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    """The good job file with changes; those of ``resources`` are merged."""
+    resources = {**GOOD["resources"], **changes.pop("resources", {})}
+    return {key: value for key, value in {**GOOD, "resources": resources, **changes}.items() if value is not None}
+
+
+def is_problem(answer: Answer) -> None:
+    """RFC 9457, as docs/api.md words it."""
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    told = answer.json
+    assert {"type", "title", "status", "detail", "errors", "fixes"} <= told.keys()
+    assert told["type"].startswith("/problems/")
+    assert told["status"] == answer.status
+    assert told["title"]
+    assert told["detail"]
+    assert told["errors"], "something is said of what is wrong"
+    for error in told["errors"]:
+        assert error["message"]
+        assert error.keys() <= {"field", "message", "fix"}
+    assert told["fixes"] == [error["fix"] for error in told["errors"] if "fix" in error]
+
+
+# What is asked; the status and code; the field; words of the message.
+JOBS = {
+    "unknown project": (job(project="nope"), 422, "unknown-project", "project", "there is no project 'nope'"),
+    "a tenant as project": (job(project="cadt"), 422, "unknown-project", "project", "there is no project 'cadt'"),
+    "unknown flavor": (job(resources={"flavor": "h200"}), 422, "invalid", "resources.flavor", "there is no flavor 'h200'"),
+    "no GPUs of a GPU flavor": (job(resources={"gpus": 0}), 422, "invalid", "resources.gpus", "asks 0 GPUs"),
+    "negative GPUs": (job(resources={"gpus": -1}), 422, "invalid", "resources.gpus", "greater than or equal to 0"),
+    "half a GPU": (job(resources={"gpus": 0.5}), 422, "invalid", "resources.gpus", "integer"),
+    "GPUs as text": (job(resources={"gpus": "1"}), 422, "invalid", "resources.gpus", "integer"),
+    "a million million million GPUs": (job(resources={"gpus": 10**18}), 422, "invalid", "resources.gpus", "less than or equal"),
+    "as a float": (job(resources={"gpus": 1e18}), 422, "invalid", "resources.gpus", "integer"),
+    "not a number of GPUs": (job(resources={"gpus": float("nan")}), 422, "invalid", "resources.gpus", "integer"),
+    "endless GPUs": (job(resources={"gpus": float("inf")}), 422, "invalid", "resources.gpus", "integer"),
+    "true GPUs": (job(resources={"gpus": True}), 422, "invalid", "resources.gpus", "integer"),
+    "more GPUs than a node has": (job(resources={"gpus": 5}), 409, "never-fits", "resources", "no cluster could hold"),
+    "no nodes": (job(resources={"nodes": 0}), 422, "invalid", "resources.nodes", "greater than or equal to 1"),
+    "GPUs of the flavor cpu": (job(resources={"flavor": "cpu"}), 422, "invalid", "resources.flavor", "names none of a flavor"),
+    "cpu or GPUs": (job(resources={"flavor": ["cpu", H100]}), 422, "invalid", "resources.flavor", "cpu cannot be an alternative"),
+    "a walltime that is none": (job(resources={"walltime": "abc"}), 422, "invalid", "resources.walltime", "'abc' is no duration"),
+    "no walltime": (job(resources={"walltime": "0s"}), 422, "invalid", "resources.walltime", "'0s' is out of bounds"),
+    "ten years": (job(resources={"walltime": "3650d"}), 422, "invalid", "resources.walltime", "'3650d' is out of bounds"),
+    "a walltime as a number": (job(resources={"walltime": 60}), 422, "invalid", "resources.walltime", "string"),
+    "a memory that is none": (job(resources={"memory": "lots"}), 422, "invalid", "resources.memory", "'lots' is no size"),
+    "no memory": (job(resources={"memory": "0"}), 422, "invalid", "resources.memory", "0 is out of bounds"),
+    "an array of a thousand million": (job(array="1-1000000000"), 422, "invalid", "array", "has too many tasks"),
+    "an array that is none": (job(array="a-b"), 422, "invalid", "array", "'a-b' is no array"),
+    "an array backwards": (job(array="9-0"), 422, "invalid", "array", "has no tasks"),
+    "an array with an endless index": (job(array="99999999999"), 422, "invalid", "array", "index that is too large"),
+    "no task at a time": (job(array="0-9%0"), 422, "invalid", "array", "has no tasks"),
+    "a variable with an equals sign": (job(env={"A=B": "1"}), 422, "invalid", "env", "'A=B' is no name"),
+    "a variable with a NUL": (job(env={"A\0": "1"}), 422, "invalid", "env", "is no name"),
+    "a value with a NUL": (job(env={"A": "1\0"}), 422, "invalid", "env.A", "holds a NUL"),
+    "a variable of the centre": (job(env={"BARAY_JOB": "1"}), 422, "invalid", "env", "is set by the centre"),
+    "an empty variable": (job(env={"": "1"}), 422, "invalid", "env", "is no name"),
+    "much environment": (job(env={"A": "x" * 200_000}), 422, "invalid", "env", "bytes in all"),
+    "a command of two megabytes": (job(command=["x" * 2 * MIB]), 422, "invalid", "command", "bytes long"),
+    "a script of two megabytes": (job(command=None, run="x" * 2 * MIB), 422, "invalid", "run", "bytes long"),
+    "a command with a NUL": (job(command=["a\0"]), 422, "invalid", "command", "holds a NUL"),
+    "neither run nor command": (job(command=None), 422, "invalid", "run", "exactly one of run and command"),
+    "both run and command": (job(run="echo"), 422, "invalid", "run", "exactly one of run and command"),
+    "an empty script": (job(command=None, run=" \n"), 422, "invalid", "run", "is empty"),
+    "an empty command": (job(command=[]), 422, "invalid", "command", ""),
+    "a key that is none": (job(gpu=1), 422, "invalid", "gpu", "there is no such key"),
+    "a key that is not built yet": (job(after=["ok:1"]), 422, "invalid", "after", "there is no such key"),
+    "no project": (job(project=None), 422, "invalid", "project", "is missing"),
+    "a QoS that is none": (job(qos="vip"), 422, "invalid", "qos", "there is no QoS 'vip'"),
+    "a secret that is not there": (job(secrets=["HF_TOKEN"]), 422, "invalid", "secrets", "has no secret 'HF_TOKEN'"),
+    "a source that is not there": (job(source="0" * 64), 422, "invalid", "source", "no source with this checksum"),
+    "outputs outside": (job(outputs=["../x"]), 422, "invalid", "outputs.0", "stays inside"),
+    "a signal that is none": (job(checkpoint={"signal": "KILL"}), 422, "invalid", "checkpoint.signal", "is no signal to stop by"),
+    "a grace of a day": (job(checkpoint={"grace": "1d"}), 422, "invalid", "checkpoint.grace", "is too long"),
+    "a name of nothing": (job(name=""), 422, "invalid", "name", "at least 1"),
+    "a name with a lone surrogate": (job(name="\ud800"), 422, "invalid", "name", ""),
+    "a name with a NUL": (job(name="a\0b"), 422, "invalid", "name", "NUL"),
+    "a list for a body": ([], 422, "invalid", None, ""),
+    "a text for a body": ("job", 422, "invalid", None, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_bad_job_file(api: Api, centre: Centre, name: str) -> None:
+    body, status, code, field, words = JOBS[name]
+    answer = api.call("POST", "/jobs", body)
+    assert (answer.status, answer.code) == (status, code), answer.body[:300]
+    is_problem(answer)
+    (error,) = answer.json["errors"]
+    assert error.get("field") == field
+    assert words in error["message"]
+    assert centre.database.rows("SELECT id FROM job") == []
+
+
+@on_sqlite
+def test_everything_that_is_wrong_is_said_at_once(api: Api) -> None:
+    bad = {"gpus": 0, "walltime": "abc", "memory": "lots"}
+    answer = api.post("/jobs", job(resources=bad, array="x", env={"1": ""}, outputs=["/etc"]))
+    is_problem(answer)
+    fields = {error["field"] for error in answer.json["errors"]}
+    assert fields == {"resources.gpus", "resources.walltime", "resources.memory", "array", "env", "outputs.0"}
+    assert answer.json["detail"] == f"{len(answer.json['errors'])} things are wrong with the request"
+
+
+@on_sqlite
+def test_one_bad_job_of_a_batch_refuses_it_whole_and_says_which(api: Api, centre: Centre) -> None:
+    answer = api.post("/jobs/batch", {"jobs": [GOOD, job(resources={"walltime": "x"}), GOOD]})
+    assert answer.status == 422
+    is_problem(answer)
+    assert [error["field"] for error in answer.json["errors"]] == ["jobs.1.resources.walltime"]
+    answer = api.post("/jobs/batch", {"jobs": [GOOD, job(project="nope"), job(resources={"gpus": 5})]})
+    is_problem(answer)
+    assert [error["field"] for error in answer.json["errors"]] == ["jobs.1.project", "jobs.2.resources"]
+    assert centre.database.rows("SELECT id FROM job") == []
+    assert api.post("/jobs/batch", {"jobs": []}).status == 422
+    assert api.post("/jobs/batch", {"jobs": [GOOD] * 1_001}).status == 422
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("data", "line", "column"),
+    [
+        (b'{"project": "speech",\n "name": }', 2, 10),
+        (b"", 1, 1),
+        (b"{", 1, 2),
+        (b'{"a": 1}}', 1, 9),
+        (b'{"project": \xff}', 1, 13),
+        (b"\x00", 1, 1),
+        ("{\n  'project': 1}".encode(), 2, 3),
+    ],
+)
+def test_broken_json_is_told_with_its_place(api: Api, data: bytes, line: int, column: int) -> None:
+    answer = api.post("/jobs", data=data, headers={"Content-Type": "application/json"})
+    assert answer.status in {400, 422}, answer.body
+    is_problem(answer)
+    if data:
+        assert (answer.status, answer.code) == (400, "unreadable"), answer.body
+        assert (answer.json["line"], answer.json["column"]) == (line, column)
+        assert f"line {line}, column {column}" in answer.json["detail"]
+
+
+@on_sqlite
+def test_json_of_a_hundred_thousand_brackets_is_no_way_to_stop_the_service(api: Api) -> None:
+    answer = api.post("/jobs", data=b"[" * 100_000, headers={"Content-Type": "application/json"})
+    assert answer.status in {400, 422}
+    is_problem(answer)
+    assert api.get("//healthz").status == 200
+
+
+@on_sqlite
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_of_fifty_megabytes_is_refused_and_the_answer_arrives(api: Api, announced: bool) -> None:
+    """Announced by its length or sent in chunks."""
+    data = b'{"project": "' + b"x" * 50 * MIB + b'"}'
+    body = data if announced else (data[begin : begin + MIB] for begin in range(0, len(data), MIB))
+    answer = api.post("/jobs", data=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.code) == (413, "too-large")
+    is_problem(answer)
+    assert api.get("//healthz").status == 200
+
+
+@on_sqlite
+def test_a_source_that_is_no_archive_is_refused(api: Api) -> None:
+    answer = api.post("/sources", data=b"PK not a tar")
+    assert answer.status == 422
+    is_problem(answer)
+
+
+@on_sqlite
+def test_a_request_that_is_no_http_does_not_hurt(api: Api) -> None:
+    host, port = api.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"\x16\x03\x01 not http at all\r\n\r\n")
+        connection.recv(1_000)
+    assert api.get("//healthz").status == 200
+
+
+SPAN = {"starts_ms": NEW_YEAR_MS, "ends_ms": NEW_YEAR_MS + DAY_MS}
+TENANT = {"name": "new", "title": "New", "kind": "university"}
+HUGE = 10**30
+
+# Other routes: method, path, body; status and field.
+OTHERS = {
+    "a name with a space": ("POST", "/tenants", {**TENANT, "name": "a b"}, 422, "name"),
+    "a name in capitals": ("POST", "/tenants", {**TENANT, "name": "A"}, 422, "name"),
+    "a name that is taken": ("POST", "/tenants", {**TENANT, "name": "cadt"}, 409, "name"),
+    "a title with a NUL": ("POST", "/tenants", {**TENANT, "title": "a\0b"}, 422, "title"),
+    "a kind that is none": ("POST", "/tenants", {**TENANT, "kind": "club"}, 422, "kind"),
+    "no weight": ("POST", "/tenants", {**TENANT, "weight": 0}, 422, "weight"),
+    "a project of no tenant": ("POST", "/projects", {"name": "x", "tenant": "no", "title": "X"}, 422, "tenant"),
+    "a project of a project": ("POST", "/projects", {"name": "x", "tenant": "speech", "title": "X"}, 422, "tenant"),
+    "a lead who is nobody": ("POST", "/projects", {"name": "x", "tenant": "cadt", "title": "X", "lead": "no"}, 422, "lead"),
+    "a state that is none": ("PATCH", "/projects/speech", {"state": "asleep"}, 422, "state"),
+    "a role that is none": ("POST", "/users/dara/roles", {"account": "speech", "role": "king"}, 422, "role"),
+    "a role on nothing": ("POST", "/users/dara/roles", {"account": "nope", "role": "lead"}, 422, "account"),
+    "a member as administrator": ("POST", "/projects/speech/members", {"user": "dara", "role": "centre-admin"}, 422, "role"),
+    "a member who is nobody": ("POST", "/projects/speech/members", {"user": "no", "role": "lead"}, 422, "user"),
+    "a quota of a flavor that is none": ("PUT", "/quotas/speech/h200", {"guaranteed": 1}, 404, "flavor"),
+    "a negative quota": ("PUT", f"/quotas/speech/{H100}", {"guaranteed": -1}, 422, "guaranteed"),
+    "a limit that is none": ("PUT", "/limits/speech", {"walltime": "soon"}, 422, "walltime"),
+    "an endless limit": ("PUT", "/limits/speech", {"running_jobs": HUGE}, 422, "running_jobs"),
+    "a token that is over": ("POST", "/users/dara/tokens", {"name": "x", "expires_ms": 1}, 422, "expires_ms"),
+    "a rate in the past": ("POST", f"/flavors/{H100}/rates", {"from_ms": 1, "su_per_hour": "1"}, 422, "from_ms"),
+    "a negative rate": ("POST", f"/flavors/{H100}/rates", {"from_ms": 2**52, "su_per_hour": "-1"}, 422, "su_per_hour"),
+    "a rate of a thousand million": ("POST", f"/flavors/{H100}/rates", {"from_ms": 2**52, "su_per_hour": "1000000000"}, 422, "su_per_hour"),
+    "a flavor of nothing": ("POST", "/flavors", {"name": "x", "title": "X", "milli": 0}, 422, "milli"),
+    "a grant of nothing": ("POST", "/grants", {"name": "x", "funder": "moeys", "su": "0", **SPAN}, 422, "su"),
+    "a grant of too much": ("POST", "/grants", {"name": "x", "funder": "moeys", "su": "9" * 15, **SPAN}, 422, "su"),
+    "a grant of nobody": ("POST", "/grants", {"name": "x", "funder": "no", "su": "1", **SPAN}, 422, "funder"),
+    "a grant backwards": ("POST", "/grants", {"name": "x", "funder": "moeys", "su": "1", "starts_ms": 2, "ends_ms": 1}, 422, "ends_ms"),
+    "a number of SU": ("POST", "/grants", {"name": "x", "funder": "moeys", "su": 1.5, **SPAN}, 422, "su"),
+    "an allocation of no grant": ("POST", "/allocations", {"project": "speech", "sources": [{"grant": "no", "su": "1"}], **SPAN}, 422, "sources.0.grant"),
+    "an allocation of more than there is": ("POST", "/allocations", {"project": "speech", "sources": [{"grant": "wb-77", "su": "99999"}], **SPAN}, 409, "sources.0.su"),
+    "an allocation out of its grant's time": ("POST", "/allocations", {"project": "speech", "sources": [{"grant": "wb-77", "su": "1"}], "starts_ms": 1, "ends_ms": 2}, 422, "sources.0.grant"),
+    "an allocation that names a grant twice": ("POST", "/allocations", {"project": "speech", "sources": [{"grant": "wb-77", "su": "1"}] * 2, **SPAN}, 422, "sources"),
+    "a secret with a NUL": ("PUT", "/projects/speech/secrets/A", {"value": "a\0"}, 422, "value"),
+    "a secret of nothing": ("PUT", "/projects/speech/secrets/A", {"value": ""}, 422, "value"),
+    "a secret with a bad name": ("PUT", "/projects/speech/secrets/A-B", {"value": "a"}, 422, "name"),
+    "a job that is none": ("GET", "/jobs/abc", None, 422, "job"),
+    "a job with an endless number": ("GET", f"/jobs/{HUGE}", None, 422, "job"),
+    "a job that is not there": ("GET", "/jobs/99", None, 404, "job"),
+    "a grant with an endless number": ("GET", f"/grants/{HUGE}", None, 422, "grant_id"),
+    "an allocation with an endless number": ("GET", f"/allocations/{HUGE}", None, 422, "allocation_id"),
+    "a token with an endless number": ("DELETE", f"/tokens/{HUGE}", None, 422, "token_id"),
+    "a token below nothing": ("DELETE", "/tokens/-1", None, 422, "token_id"),
+    "a state to filter by that is none": ("GET", "/jobs?state=asleep", None, 422, "state"),
+    "a name to filter by with a NUL": ("GET", "/jobs?name=a%00b", None, 422, "name"),
+    "a user to filter by with a NUL": ("GET", "/jobs?user=%00", None, 422, "user"),
+    "a project with a NUL": ("GET", "/projects/a%00b", None, 404, "project"),
+    "a user with a NUL": ("GET", "/users/a%00b", None, 404, "user"),
+    "a cursor that is none": ("GET", "/jobs?cursor=abc", None, 422, "cursor"),
+    "an endless cursor": ("GET", f"/jobs?cursor={HUGE}", None, 422, "cursor"),
+    "a page of nothing": ("GET", "/jobs?limit=0", None, 422, "limit"),
+    "an endless page": ("GET", "/users?limit=100000", None, 422, "limit"),
+    "a report by nothing": ("GET", "/usage?by=colour", None, 422, "by"),
+    "a report of an endless time": ("GET", f"/usage?from_ms={HUGE}", None, 422, "from_ms"),
+    "a route that is none": ("GET", "/nothing", None, 404, None),
+    "a method that is none": ("DELETE", "/jobs", None, 405, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_bad_request(api: Api, centre: Centre, name: str) -> None:
+    method, path, body, status, field = OTHERS[name]
+    before = centre.database.dump()
+    answer = api.call(method, path, body)
+    assert answer.status == status, answer.body[:300]
+    is_problem(answer)
+    assert [error.get("field") for error in answer.json["errors"]] == [field]
+    assert centre.database.dump() == before, "nothing is half done"
+
+
+@on_sqlite
+@pytest.mark.parametrize("header", ["Last-Event-ID", "If-Match", "Idempotency-Key", "Authorization", "Range"])
+@pytest.mark.parametrize("value", ["\xb2", "\xff\xfe", "-1", "9" * 50, '"', "W/", "x" * 5_000])
+def test_odd_headers_are_never_a_bug(api: Api, centre: Centre, header: str, value: str) -> None:
+    centre.submit(spec(command="run 1m"))
+    centre.run()
+    for method, path, body in (
+        ("GET", "/jobs/1/logs/stream", None),
+        ("PATCH", "/projects/speech", {"title": "New"}),
+        ("POST", "/jobs", GOOD),
+    ):
+        answer = api.call(method, path, body, headers={header: value})
+        assert answer.status < 500, (method, path, answer.body)
+        if answer.status >= 400:
+            is_problem(answer)
+
+
+@pytest.mark.parametrize("state", ["cancelled", "succeeded"])
+def test_a_job_that_is_over_cannot_be_cancelled_again(api: Api, centre: Centre, state: str) -> None:
+    number = centre.submit().id
+    if state == "cancelled":
+        assert api.post(f"/jobs/{number}/cancel").json["state"] == "cancelled"
+    else:
+        centre.run()
+    before = centre.database.dump()
+    answer = api.post(f"/jobs/{number}/cancel")
+    assert (answer.status, answer.code) == (409, "already-over")
+    assert answer.json["detail"] == f"job {number} is {state} already"
+    is_problem(answer)
+    assert centre.database.dump() == before
+
+
+@on_sqlite
+def test_a_job_that_alone_exceeds_the_budget_is_refused_with_what_would_pass(api: Api) -> None:
+    """speech has 1,001 SU: 4 GPUs at 2 SU an hour for 125 hours."""
+    answer = api.post("/jobs", job(resources={"gpus": 4, "walltime": "200h"}))
+    assert (answer.status, answer.code) == (409, "budget-exceeded")
+    assert answer.json["fixes"] == ["a walltime of 5d5h7m or less would pass"]
+    assert api.post("/jobs", job(resources={"gpus": 4, "walltime": "125h7m"})).status == 201
+
+
+@on_sqlite
+def test_a_hold_beyond_all_numbers_is_refused_and_not_a_bug(api: Api, centre: Centre) -> None:
+    """Cores at the highest rate there is: more micro-SU than a database's integer holds."""
+    with centre.store.write() as uow:
+        uow.fleet.add_rate("cpu", NEW_YEAR_MS - 1, 10**6 * MICRO)
+    answer = api.post("/jobs", job(resources={"flavor": "cpu", "gpus": 0, "cpus": 32, "nodes": 2, "walltime": "31d"}))
+    assert (answer.status, answer.code) == (409, "budget-exceeded")
+
+
+@on_sqlite
+def test_the_good_job_is_good(api: Api) -> None:
+    """The one that all bad ones differ from by one thing."""
+    assert api.post("/jobs", GOOD).status == 201

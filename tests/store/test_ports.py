@@ -1,0 +1,491 @@
+"""One class per repository port of ``lifecycle.ports``: what the steps rely on, on both databases."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from domain.access import Permission, Role
+from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
+from domain.errors import Conflict
+from domain.fleet import Flavor, Inventory, Node
+from domain.ids import AttemptId
+from domain.jobs import LIVE_ATTEMPTS, Array, AttemptState, JobState, Output, Placement
+from domain.money import Allocation, Book, BookKind, Entry, Grant, Source, Transaction, UsageFact
+from domain.quantities import HOUR_MS, MICRO
+from domain.records import Attempt, Job, Part, Task
+from lifecycle import ports
+from lifecycle.ports import JobFilter, Page, UnitOfWork
+from store.unit_of_work import UnitOfWork as SqlUnitOfWork
+from tests.support.centre import EVERY, Centre
+from tests.support.clock import NEW_YEAR_MS
+from tests.support.factories import A100, CLUSTER, CPU, GIB, H100, nodes, spec
+
+NOW = NEW_YEAR_MS
+
+
+@pytest.fixture
+def uow(centre: Centre) -> Iterator[UnitOfWork]:
+    """A writing transaction on the small centre."""
+    with centre.store.write() as unit:
+        yield unit
+
+
+@pytest.fixture
+def speech(centre: Centre) -> int:
+    return centre.population.projects["speech"]
+
+
+def add_job(uow: UnitOfWork, project: int, **given: object) -> Job:
+    return uow.jobs.add(spec(**given), project, 1, NOW)
+
+
+def an_attempt(job: Job, project: int, number: int = 1, index: int | None = None, **given: object) -> Attempt:
+    plain = Attempt(
+        0, AttemptId(job.id, index, number), project, CLUSTER, H100, (Placement("n1", (0, 1)),),
+        AttemptState.DISPATCHING, 1, 2_000, 3, 2 * GIB, 2 * MICRO, (Part(1, 1, 60), Part(1, 2, 40)), 100, NOW,
+    )  # fmt: skip
+    return replace(plain, **given)
+
+
+def test_every_port_has_its_tests() -> None:
+    """A port that is added comes with a class here."""
+    repositories = {name for name in ports.UnitOfWork.__annotations__ if name not in {"_connection", "_cache"}}
+    tested = {name.removeprefix("Test").lower() for name in globals() if name.startswith("Test")}
+    assert repositories == tested - {"sources"}
+
+
+def test_each_repository_has_every_method_of_its_port_with_the_same_arguments(uow: UnitOfWork) -> None:
+    assert isinstance(uow, SqlUnitOfWork)
+    for name, port in inspect.get_annotations(ports.UnitOfWork).items():
+        for method, declared in inspect.getmembers(port, inspect.isfunction):
+            if not method.startswith("_"):
+                built = inspect.signature(getattr(type(getattr(uow, name)), method))
+                assert list(built.parameters) == list(inspect.signature(declared).parameters), f"{name}.{method}"
+
+
+class TestAccounts:
+    def test_an_account_is_kept_whole(self, uow: UnitOfWork) -> None:
+        given = Account(
+            0, 1, AccountKind.TENANT, "rupp", "RUPP", AccountState.SUSPENDED, 7,
+            tenant_kind="university", sector="education", province="KH-12",
+        )  # fmt: skip
+        added = uow.accounts.add(given)
+        assert uow.directory().by_name["rupp"] == replace(given, id=added.id)
+
+    def test_a_name_is_used_once(self, centre: Centre) -> None:
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.accounts.add(Account(0, 1, AccountKind.TENANT, "itc", "x"))
+
+    def test_changes_count_the_version_on(self, uow: UnitOfWork, speech: int) -> None:
+        account = uow.directory().tree.accounts[speech]
+        changed = uow.accounts.update(replace(account, title="New", weight=5, state=AccountState.CLOSED))
+        assert changed.version == account.version + 1
+        assert uow.directory().tree.accounts[speech] == changed
+        uow.accounts.set_limits(speech, Limits(1, 2, 3, 4))
+        assert uow.directory().tree.accounts[speech].limits == Limits(1, 2, 3, 4)
+        assert uow.directory().tree.accounts[speech].version == changed.version + 1
+
+    def test_quotas_are_put_changed_and_removed(self, uow: UnitOfWork, speech: int) -> None:
+        assert uow.accounts.quota_version(speech, H100) == 0
+        uow.accounts.put_quota(speech, H100, Quota(1, None, 3))
+        uow.accounts.put_quota(speech, H100, Quota(4, 5, None))
+        uow.accounts.put_quota(speech, A100, Quota(6, 0, 0))
+        assert uow.accounts.quota_version(speech, H100) == 2
+        assert uow.directory().tree.quotas == {(speech, H100): Quota(4, 5, None), (speech, A100): Quota(6, 0, 0)}
+        uow.accounts.delete_quota(speech, H100)
+        assert uow.directory().tree.quotas == {(speech, A100): Quota(6, 0, 0)}
+        assert uow.accounts.quota_version(speech, H100) == 0
+
+    def test_holdings_add_up_and_never_fall_below_nothing(self, centre: Centre, speech: int) -> None:
+        with centre.store.write() as uow:
+            uow.accounts.hold({(speech, H100): 2_000, (1, H100): 2_000})
+            uow.accounts.hold({(speech, H100): 1_000, (1, CPU): 5})
+            assert uow.accounts.held() == {(speech, H100): 3_000, (1, H100): 2_000, (1, CPU): 5}
+            uow.accounts.hold({(speech, H100): -3_000})
+            assert (speech, H100) not in uow.accounts.held()
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.accounts.hold({(1, H100): -2_001})
+
+    def test_usage_decays_and_is_never_below_nothing(self, uow: UnitOfWork, speech: int) -> None:
+        uow.accounts.spend({speech: 1_000, 1: 10}, NOW, HOUR_MS)
+        uow.accounts.spend({speech: 500}, NOW + HOUR_MS, HOUR_MS)
+        assert uow.accounts.usage(NOW + HOUR_MS, HOUR_MS) == {speech: 1_000, 1: 5}
+        uow.accounts.spend({speech: -9_999}, NOW + HOUR_MS, HOUR_MS)
+        assert uow.accounts.usage(NOW + HOUR_MS, HOUR_MS)[speech] == 0
+
+    def test_locking_is_asked_for_by_id(self, uow: UnitOfWork, speech: int) -> None:
+        uow.accounts.lock([speech, 1])
+
+
+class TestPeople:
+    def test_users_are_found_by_name_and_listed_in_pages(self, uow: UnitOfWork) -> None:
+        added = uow.people.add_user("new", "New", "new@centre.example")
+        assert uow.people.user("new") == added
+        assert uow.people.user("nobody") is None
+        listed = uow.people.users(EVERY)
+        assert [user.id for user in listed] == sorted(user.id for user in listed)
+        assert uow.people.users(Page(listed[1].id, 2)) == listed[2:4]
+        assert uow.people.user_names([added.id, 10**6]) == {added.id: "new"}
+
+    def test_roles_are_given_once_and_taken(self, uow: UnitOfWork, speech: int) -> None:
+        user = uow.people.add_user("new", "New", None)
+        for role in (Role.LEAD, Role.MEMBER, Role.MEMBER):
+            uow.people.grant(user.id, speech, role)
+        assert uow.people.roles(user.id) == {speech: {"lead", "member"}}
+        assert ("new", "lead") in uow.people.members(speech)
+        assert uow.people.revoke(user.id, speech, Role.LEAD)
+        assert not uow.people.revoke(user.id, speech, Role.LEAD)
+        assert uow.people.roles(user.id) == {speech: {"member"}}
+
+    @pytest.mark.promise(8)
+    def test_a_token_finds_its_caller_until_it_expires_or_is_revoked(self, uow: UnitOfWork, speech: int) -> None:
+        user = uow.people.add_user("new", "New", None)
+        uow.people.grant(user.id, speech, Role.MEMBER)
+        brief = uow.people.add_token(user.id, "brief", b"1" * 32, NOW, NOW + 1_000)
+        lasting = uow.people.add_token(user.id, "lasting", b"2" * 32, NOW, None)
+        found = uow.people.caller(b"1" * 32, NOW + 999)
+        assert found is not None
+        assert (found.user, found.token, dict(found.roles)) == (user, brief, {speech: {Role.MEMBER}})
+        assert found.may(Permission.JOB_SUBMIT, (speech, 1))
+        assert uow.people.caller(b"1" * 32, NOW + 1_000) is None
+        assert uow.people.caller(b"3" * 32, NOW) is None
+        uow.people.revoke_token(lasting.id, NOW + 5)
+        uow.people.revoke_token(lasting.id, NOW + 9)
+        assert uow.people.caller(b"2" * 32, NOW) is None
+        assert [token.revoked_ms for token in uow.people.tokens(user.id)] == [None, NOW + 5]
+        uow.people.touch_token(brief.id, NOW + 7)
+        assert uow.people.token(brief.id) == replace(brief, last_used_ms=NOW + 7)
+        assert uow.people.token(10**6) is None
+
+    def test_secrets_are_kept_sealed(self, uow: UnitOfWork, speech: int) -> None:
+        uow.people.put_secret(speech, "B", b"\0\xff")
+        uow.people.put_secret(speech, "A", b"one")
+        uow.people.put_secret(speech, "A", b"two")
+        assert list(uow.people.secrets(speech).items()) == [("A", b"two"), ("B", b"\0\xff")]
+        assert uow.people.delete_secret(speech, "A")
+        assert not uow.people.delete_secret(speech, "A")
+        assert uow.people.secrets(speech + 1) == {}
+
+
+class TestFleet:
+    def test_flavors_and_their_dated_rates(self, uow: UnitOfWork) -> None:
+        uow.fleet.add_flavor(Flavor("mig", "MIG", 143))
+        uow.fleet.add_rate("mig", 100, 7)
+        uow.fleet.add_rate("mig", 0, 5)
+        assert uow.directory().flavors["mig"] == Flavor("mig", "MIG", 143)
+        assert uow.directory().rates["mig"] == ((0, 5), (100, 7))
+
+    def test_a_cluster_is_taken_in_again_as_it_is_now(self, uow: UnitOfWork) -> None:
+        smaller = Node("n1", {H100: 2}, 16, 64 * GIB)
+        uow.fleet.put_cluster(CLUSTER, "simulated", Inventory((smaller, *nodes()[2:]), ("a note",)))
+        by_name = {node.name: node for node in uow.fleet.nodes([CLUSTER])}
+        assert by_name.keys() == {"n1", "n3"}, "a node that is gone is offered no more"
+        assert by_name["n1"].free == {H100: (0, 1)}
+        assert by_name["n1"].cpus == 16
+        assert uow.directory().clusters[CLUSTER].notes == ("a note",)
+        assert [node.name for node in uow.directory().nodes[CLUSTER]] == ["n1", "n3"]
+
+    def test_a_cluster_has_a_state_and_a_version(self, uow: UnitOfWork) -> None:
+        before = uow.directory().clusters[CLUSTER]
+        uow.fleet.set_cluster_state(CLUSTER, "draining")
+        assert uow.directory().clusters[CLUSTER] == replace(before, state="draining", version=before.version + 1)
+        assert uow.fleet.nodes([]) == ()
+
+    @pytest.mark.promise(3)
+    def test_what_is_taken_is_not_free_until_it_is_given_back(self, uow: UnitOfWork, speech: int) -> None:
+        (attempt,) = uow.attempts.add([an_attempt(add_job(uow, speech), speech)])
+        uow.fleet.take([attempt])
+        node = uow.fleet.nodes([CLUSTER])[0]
+        assert (node.free[H100], node.cpus_free, node.memory_free) == ((2, 3), 29, 254 * GIB)
+        uow.fleet.give_back([attempt])
+        node = uow.fleet.nodes([CLUSTER])[0]
+        assert (node.free[H100], node.cpus_free, node.memory_free) == ((0, 1, 2, 3), 32, 256 * GIB)
+
+    @pytest.mark.promise(3)
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"placements": (Placement("n1", (1, 2)),)},
+            {"placements": (Placement("n1", (4,)),)},
+            {"placements": (Placement("n1", (2,)),), "cpus": 30},
+            {"placements": (Placement("n1", (2,)),), "memory_bytes": 255 * GIB},
+            {"placements": (Placement("n3", (0,)),)},
+        ],
+        ids=["device taken", "no such device", "too many cores", "too much memory", "another flavor"],
+    )
+    def test_more_than_there_is_is_refused(self, centre: Centre, speech: int, changes: dict) -> None:
+        with centre.store.write() as uow:
+            (first,) = uow.attempts.add([an_attempt(add_job(uow, speech), speech)])
+            uow.fleet.take([first])
+            second = add_job(uow, speech)
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.fleet.take(uow.attempts.add([an_attempt(second, speech, **changes)]))
+
+    @pytest.mark.promise(3)
+    def test_two_of_one_batch_do_not_get_the_same_device(self, centre: Centre, speech: int) -> None:
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            twice = [an_attempt(add_job(uow, speech), speech) for _ in range(2)]
+            uow.fleet.take(uow.attempts.add(twice))
+
+
+class TestMoney:
+    def test_funders_and_grants(self, uow: UnitOfWork) -> None:
+        funder = uow.money.add_funder("jica", "JICA")
+        grant = uow.money.add_grant(Grant(0, "jica-1", funder.id, 5 * MICRO, NOW, NOW + 1))
+        assert uow.money.funder("jica") == funder
+        assert uow.money.funder("none") is None
+        assert uow.money.funders(Page(funder.id - 1, 5)) == [funder]
+        assert uow.money.funder_names([funder.id]) == {funder.id: "jica"}
+        assert uow.money.grant(grant.id) == uow.money.grant_named("jica-1") == grant
+        assert uow.money.grant(10**6) is None
+        assert uow.money.grant_named("none") is None
+        assert uow.money.grants(Page(grant.id - 1, 5)) == [grant]
+        assert uow.money.grant_names([grant.id]) == {grant.id: "jica-1"}
+
+    def test_allocations_keep_their_sources(self, uow: UnitOfWork, speech: int) -> None:
+        added = uow.money.add_allocation(Allocation(0, speech, (Source(1, 3), Source(2, 4)), NOW, NOW + 9))
+        assert uow.money.allocation(added.id) == added
+        assert uow.money.allocation(10**6) is None
+        mine = uow.money.allocations(EVERY, frozenset({speech}))
+        assert [one.project_id for one in mine] == [speech, speech]
+        assert uow.money.allocations(EVERY, frozenset()) == []
+        every = uow.money.allocations(EVERY, None)
+        assert uow.money.allocations(Page(every[1].id, 2), None) == every[2:4]
+
+
+class TestLedger:
+    unit = "uSU"
+
+    def move(self, name: str, amount: int, kind: str = "test") -> Transaction:
+        grant, allocation = (
+            Book(BookKind.GRANT, self.unit, grant_id=1), Book(BookKind.ALLOCATION, self.unit, grant_id=1, allocation_id=1),
+        )  # fmt: skip
+        return Transaction(name, kind, NOW, (Entry(grant, -amount), Entry(allocation, amount)))
+
+    @pytest.mark.promise(4)
+    def test_a_posting_moves_its_books_and_balances(self, uow: UnitOfWork) -> None:
+        before = uow.ledger.grant_balances([1])[1]
+        uow.ledger.post([self.move("a", 5), self.move("b", 7)], {})
+        assert uow.ledger.grant_balances([1]) == {1: before - 12}
+        assert uow.ledger.grant_balances([1], lock=True) == {1: before - 12}
+        assert uow.ledger.unbalanced() == []
+        assert uow.ledger.post([], {}) is None
+
+    @pytest.mark.promise(4)
+    def test_the_same_transaction_is_posted_once(self, centre: Centre) -> None:
+        with centre.store.write() as uow:
+            uow.ledger.post([self.move("a", 5)], {})
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.ledger.post([self.move("a", 5)], {})
+        with centre.store.read() as uow:
+            assert uow.ledger.unbalanced() == []
+
+    @pytest.mark.promise(3)
+    def test_a_book_is_never_overdrawn(self, centre: Centre) -> None:
+        with centre.store.read() as uow:
+            left = uow.ledger.grant_balances([1])[1]
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.ledger.post([self.move("a", left + 1)], {})
+        with centre.store.write() as uow:
+            uow.ledger.post([self.move("a", left)], {})
+
+    @pytest.mark.promise(4)
+    @pytest.mark.parametrize(
+        "tampering",
+        [
+            "UPDATE ledger_entry SET amount = amount + 1 WHERE transaction_id = 1",
+            "DELETE FROM ledger_entry WHERE transaction_id = 1",
+            "UPDATE book SET balance = balance + 1 WHERE kind = 'grant'",
+        ],
+    )
+    def test_what_was_tampered_with_is_found(self, centre: Centre, tampering: str) -> None:
+        with centre.database.connect(writes=True) as connection:
+            connection.exec_driver_sql(tampering)
+        with centre.store.read() as uow:
+            assert uow.ledger.unbalanced()
+
+    def test_what_a_project_may_spend(self, uow: UnitOfWork, centre: Centre, speech: int) -> None:
+        """The allocation that ends first is first; one that is not in force counts for nothing."""
+        flood = centre.population.projects["flood"]
+        assert [(purse.grant_id, purse.available) for purse in uow.ledger.purses(speech, NOW)] == [
+            (1, 600 * MICRO),
+            (2, 401 * MICRO),
+        ]
+        assert uow.ledger.available(NOW)[speech] == uow.ledger.remaining(speech, NOW) == 1_001 * MICRO
+        assert uow.ledger.purses(speech, NOW - 10**12) == []
+        assert uow.ledger.remaining(speech, NOW - 10**12) is None
+        assert speech not in uow.ledger.available(NOW - 10**12)
+        assert uow.ledger.balances([centre.population.allocations["flood"]]) == {
+            (centre.population.allocations["flood"], "allocation"): 1_000 * MICRO
+        }
+        assert uow.ledger.available(NOW)[flood] == 1_000 * MICRO
+
+    @pytest.mark.promise(5)
+    @pytest.mark.parametrize("by", ["project", "funder", "user"])
+    def test_usage_of_nothing_is_nothing(self, uow: UnitOfWork, by: str) -> None:
+        assert uow.ledger.usage(by, None, None, None) == []
+        assert uow.ledger.usage(by, 0, 1, frozenset()) == []
+
+
+class TestJobs:
+    def test_a_job_is_kept_whole(self, uow: UnitOfWork, speech: int) -> None:
+        full = replace(
+            spec(array=Array(3, 9, 2, 1), restartable=True, outputs=("*.txt",), qos="urgent", name="ភាសាខ្មែរ"),
+            env={"A": "é\n"}, secrets=("S",), source="0" * 64, stop_signal="SIGUSR1", grace_ms=0, image="img",
+        )  # fmt: skip
+        job = uow.jobs.add(full, speech, 1, NOW)
+        assert uow.jobs.get(job.id) == uow.jobs.get(job.id, lock=True) == job
+        assert job.spec == full
+        assert uow.jobs.get(10**6) is None
+        script = uow.jobs.add(replace(full, run="echo 1", command=(), array=None, held=True), speech, 1, NOW)
+        assert uow.jobs.many([job.id, script.id, 10**6], lock=True) == {job.id: job, script.id: script}
+        assert uow.jobs.names([script.id]) == {script.id: "ភាសាខ្មែរ"}
+
+    def test_many_are_added_in_order(self, uow: UnitOfWork, speech: int) -> None:
+        ids = uow.jobs.add_many([(spec(name=f"j{n}"), speech) for n in range(50)], 1, NOW)
+        assert ids == sorted(ids)
+        names = uow.jobs.names(ids)
+        assert [names[job_id] for job_id in ids] == [f"j{n}" for n in range(50)]
+        assert uow.jobs.add_many([], 1, NOW) == []
+
+    def test_pages_are_newest_first_and_filtered(self, uow: UnitOfWork, centre: Centre, speech: int) -> None:
+        flood = centre.population.projects["flood"]
+        jobs = [uow.jobs.add(spec(name=f"n{n % 2}", held=n == 3), (speech, flood)[n % 2], 1 + n % 3, NOW) for n in range(6)]
+        ids = [job.id for job in reversed(jobs)]
+        assert [job.id for job in uow.jobs.page(JobFilter(), Page(None, 4))] == ids[:4]
+        assert [job.id for job in uow.jobs.page(JobFilter(), Page(ids[3], 4))] == ids[4:]
+        assert len(uow.jobs.page(JobFilter(projects=frozenset({flood})), EVERY)) == 3
+        assert uow.jobs.page(JobFilter(projects=frozenset()), EVERY) == []
+        assert [job.id for job in uow.jobs.page(JobFilter(states=frozenset({JobState.HELD})), EVERY)] == [jobs[3].id]
+        assert len(uow.jobs.page(JobFilter(name="n0"), EVERY)) == 3
+        assert len(uow.jobs.page(JobFilter(user="admin"), EVERY)) == 2
+        assert uow.jobs.page(JobFilter(user="nobody"), EVERY) == []
+
+    def test_tasks_are_put_listed_and_counted(self, uow: UnitOfWork, speech: int) -> None:
+        job = add_job(uow, speech, array=Array(0, 9))
+        tasks = [Task(job.id, index, state) for index, state in enumerate((JobState.RUNNING, JobState.FAILED, JobState.PENDING))]
+        uow.jobs.put_tasks(tasks)
+        changed = replace(tasks[0], state=JobState.SUCCEEDED, attempts=2, started_ms=1, ended_ms=2, reason="r")
+        uow.jobs.put_tasks([changed])
+        assert uow.jobs.task(job.id, 0) == changed
+        assert uow.jobs.task(job.id, 7) is None
+        assert uow.jobs.tasks(job.id, Page(0, 1)) == [tasks[1]]
+        assert uow.jobs.live_tasks([job.id]) == [tasks[2]]
+        assert uow.jobs.tallies([job.id]) == {
+            job.id: {JobState.SUCCEEDED: 1, JobState.FAILED: 1, JobState.PENDING: 1}
+        }
+
+    def test_what_waits_is_offered_oldest_first_with_what_was_tried_before_it(self, uow: UnitOfWork, speech: int) -> None:
+        single = add_job(uow, speech)
+        add_job(uow, speech, held=True)
+        array = add_job(uow, speech, array=Array(0, 5, 1, 3))
+        uow.jobs.put_tasks([Task(array.id, 0, JobState.PENDING, 1), Task(array.id, 1, JobState.RUNNING, 1)])
+        uow.jobs.save([(replace(array, next_index=2, state=JobState.RUNNING), 5, 1)])
+        first, second = uow.jobs.pending(10)
+        assert (first.job_id, list(first.fresh), first.retries, first.parallel_left) == (single.id, [0], (), None)
+        assert (second.job_id, list(second.fresh), second.retries, second.parallel_left) == (array.id, [2, 3, 4, 5], (0,), 2)
+        assert [job.job_id for job in uow.jobs.pending(1)] == [single.id]
+
+    def test_counts_are_of_what_is_not_over(self, uow: UnitOfWork, centre: Centre, speech: int) -> None:
+        running, over, waiting = (add_job(uow, speech) for _ in range(3))
+        uow.jobs.save(
+            [
+                (replace(running, state=JobState.RUNNING, next_index=1), 0, 1),
+                (replace(over, state=JobState.FAILED, ended_ms=NOW, next_index=1), 0, 0),
+            ]
+        )
+        assert uow.jobs.running() == {speech: 1}
+        assert uow.jobs.states() == {JobState.RUNNING: 1, JobState.PENDING: 1}
+        assert uow.jobs.unfinished([speech]) == 2
+        assert uow.jobs.unfinished([centre.population.projects["flood"]]) == 0
+        assert [job.job_id for job in uow.jobs.pending(10)] == [waiting.id]
+
+
+class TestAttempts:
+    def test_an_attempt_is_kept_whole(self, uow: UnitOfWork, speech: int) -> None:
+        job, array = add_job(uow, speech), add_job(uow, speech, array=Array(0, 3))
+        one, two = uow.attempts.add([an_attempt(job, speech), an_attempt(array, speech, index=2)])
+        changed = replace(
+            one, state=AttemptState.FAILED, intent="cancel", charged=3, gpu_ms=4, facts=5, metered_ms=6, started_ms=7,
+            ended_ms=8, exit_code=9, signal=15, detail="ជំងឺ", out_of_memory=True,
+        )  # fmt: skip
+        uow.attempts.save([changed])
+        assert uow.attempts.get(one.id) == changed
+        assert uow.attempts.get(two.id) == two
+        assert uow.attempts.get(AttemptId(array.id, None, 1)) is None, "an array has no attempt of its own"
+        assert uow.attempts.get(AttemptId(job.id, None, 2)) is None
+
+    def test_attempts_are_found_by_job_task_and_state(self, uow: UnitOfWork, speech: int) -> None:
+        array = add_job(uow, speech, array=Array(0, 3))
+        over = an_attempt(array, speech, 1, 0, state=AttemptState.PREEMPTED)
+        uow.attempts.add([over, an_attempt(array, speech, 2, 0), an_attempt(array, speech, 1, 1)])
+        every = uow.attempts.of_job(array.id, EVERY)
+        assert [str(attempt.id) for attempt in every] == [f"{array.id}_0.1", f"{array.id}_0.2", f"{array.id}_1.1"]
+        assert uow.attempts.of_job(array.id, Page(every[0].row, 1)) == [every[1]]
+        assert uow.attempts.of_job(array.id, EVERY, 0) == every[:2]
+        assert uow.attempts.newest(array.id, None) == every[2]
+        assert uow.attempts.newest(array.id, 0) == every[1]
+        assert uow.attempts.newest(array.id, 3) is None
+        assert uow.attempts.live(LIVE_ATTEMPTS) == uow.attempts.live_of_job(array.id, None) == every[1:]
+        assert uow.attempts.live(frozenset({AttemptState.RUNNING})) == []
+        assert uow.attempts.live_of_job(array.id, 0) == [every[1]]
+
+    @pytest.mark.promise(4)
+    def test_a_fact_is_written_once(self, centre: Centre, speech: int) -> None:
+        with centre.store.write() as uow:
+            (attempt,) = uow.attempts.add([an_attempt(add_job(uow, speech), speech)])
+            first = UsageFact(str(attempt.id), 1, H100, NOW, NOW + 10, 20, 30, 40)
+            uow.attempts.add_facts([(attempt, first), (attempt, replace(first, seq=2, until_ms=NOW + 20))])
+            uow.attempts.add_facts([])
+            assert uow.attempts.metered(None, None, None) == {H100: 40}
+            assert uow.attempts.metered(NOW + 11, None, None) == {H100: 20}
+            assert uow.attempts.metered(None, NOW + 20, None) == {H100: 20}
+            assert uow.attempts.metered(None, None, frozenset({speech})) == {H100: 40}
+            assert uow.attempts.metered(None, None, frozenset()) == {}
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.attempts.add_facts([(attempt, first)])
+
+    def test_outputs_and_costs(self, uow: UnitOfWork, speech: int) -> None:
+        job = add_job(uow, speech)
+        (attempt,) = uow.attempts.add([an_attempt(job, speech)])
+        outputs = [Output("b", 1, "x"), Output("a/ក", 2, "y")]
+        uow.attempts.add_outputs([(attempt, output) for output in outputs])
+        uow.attempts.add_outputs([])
+        assert uow.attempts.outputs(attempt.row) == [outputs[1], outputs[0]]
+        uow.attempts.save([replace(attempt, charged=30)])
+        assert uow.attempts.costs([job.id]) == {job.id: (70, 30)}
+        uow.attempts.save([replace(attempt, charged=30, state=AttemptState.FAILED)])
+        assert uow.attempts.costs([job.id]) == {job.id: (0, 30)}
+
+
+class TestOnce:
+    def test_a_first_answer_is_kept_once_for_each_user_and_key_until_it_is_swept(self, centre: Centre) -> None:
+        with centre.store.write() as uow:
+            uow.once.keep(1, "k", b"\0d", 201, b'{"id": 1}', NOW)
+            uow.once.keep(2, "k", b"e", 204, b"", NOW + 5)
+            assert uow.once.find(1, "k") == (b"\0d", 201, b'{"id": 1}')
+            assert uow.once.find(2, "k") == (b"e", 204, b"")
+            assert uow.once.find(1, "other") is None
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.once.keep(1, "k", b"f", 201, b"", NOW)
+        with centre.store.write() as uow:
+            uow.once.sweep(NOW + 5)
+            assert uow.once.find(1, "k") is None
+            assert uow.once.find(2, "k") is not None
+
+
+class TestLeader:
+    def test_epochs_only_grow(self, uow: UnitOfWork, centre: Centre) -> None:
+        """See ``tests.lifecycle.test_one_attempt`` for what they are for."""
+        assert uow.leader.take("next", NOW + 1, 10, alone=True) == centre.epoch + 1
+        uow.leader.check(centre.epoch + 1)
+
+
+class TestSources:
+    def test_a_source_is_known_once_it_was_kept(self, uow: UnitOfWork) -> None:
+        assert not uow.has_source("0" * 64)
+        uow.keep_source("0" * 64, 5, NOW)
+        uow.keep_source("0" * 64, 5, NOW + 1)
+        assert uow.has_source("0" * 64)

@@ -1,0 +1,183 @@
+"""Everything that must be true of a centre's database at every moment, read behind the repositories' backs.
+
+Promises 2, 3 and 4 as one list of complaints; an empty list is a sound centre. Property tests call it after each step.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from domain.accounts import Tree
+from domain.fleet import CPU_FLAVOR
+from domain.jobs import LIVE_ATTEMPTS, JobState
+from domain.money import BookKind
+from domain.records import Tally, overall
+from lifecycle.ports import Store
+from lifecycle.report import KINDS, usage
+from tests.support.databases import Database
+
+_LIVE = frozenset(state.value for state in LIVE_ATTEMPTS)
+
+
+def audit(database: Database, store: Store) -> list[str]:
+    """What is wrong, in words."""
+    with store.read() as uow:
+        tree = uow.directory().tree
+        unbalanced = uow.ledger.unbalanced()
+        reports = {by: usage(uow, by, None, None, None) for by in KINDS}
+    facts = database.rows("SELECT attempt_id, flavor, SUM(gpu_ms) AS gpu_ms FROM usage GROUP BY attempt_id, flavor")
+    attempts = database.rows("SELECT * FROM attempt")
+    return [
+        *unbalanced,
+        *_quotas(database, tree, attempts),
+        *_nodes(database, attempts),
+        *_attempts(attempts, {row.attempt_id: int(row.gpu_ms) for row in facts}),
+        *_money(database, attempts),
+        *_jobs(database, attempts),
+        *_reports(reports, attempts),
+    ]
+
+
+def assert_sound(database: Database, store: Store) -> None:
+    complaints = audit(database, store)
+    assert not complaints, "\n".join(complaints)
+
+
+def _quotas(database: Database, tree: Tree, attempts: list) -> list[str]:
+    """Holdings are what live attempts hold, up the tree, and never above a ceiling."""
+    wrong = []
+    real: Counter[tuple[int, str]] = Counter()
+    for attempt in attempts:
+        if attempt.state in _LIVE:
+            for account in tree.path(attempt.project_id):
+                real[account, attempt.flavor] += attempt.milli
+    kept = {(row.account_id, row.flavor): row.milli for row in database.rows("SELECT * FROM holding WHERE milli <> 0")}
+    if kept != {key: milli for key, milli in real.items() if milli}:
+        wrong.append(f"holdings say {kept}, live attempts {dict(real)}")
+    for (account, flavor), milli in real.items():
+        quota = tree.quotas.get((account, flavor))
+        if quota is not None and quota.ceiling is not None and milli > quota.ceiling:
+            wrong.append(f"account {account} holds {milli} of {flavor}, its ceiling is {quota.ceiling}")
+    return wrong
+
+
+def _nodes(database: Database, attempts: list) -> list[str]:
+    """Cores, memory and devices taken are those of live attempts, each device once, never more than there is."""
+    cpus: Counter[str] = Counter()
+    memory: Counter[str] = Counter()
+    devices: dict[tuple[str, str, int], int] = {}
+    wrong = []
+    for attempt in attempts:
+        if attempt.state not in _LIVE:
+            continue
+        for node, ordinals in _placements(attempt):
+            cpus[node] += attempt.cpus
+            memory[node] += attempt.memory_bytes
+            for ordinal in () if attempt.flavor == CPU_FLAVOR else ordinals:
+                if (node, attempt.flavor, ordinal) in devices:
+                    wrong.append(f"device {ordinal} of {node} is given twice")
+                devices[node, attempt.flavor, ordinal] = attempt.id
+    for row in database.rows("SELECT * FROM node"):
+        if (row.cpus_used, row.memory_used) != (cpus[row.name], memory[row.name]):
+            wrong.append(f"node {row.name} says {row.cpus_used} cores are used, live attempts {cpus[row.name]}")
+        if row.present and (row.cpus_used > row.cpus or row.memory_used > row.memory_bytes):
+            wrong.append(f"node {row.name} is given more than it has")
+    given = database.rows(
+        "SELECT node.name, flavor, ordinal, attempt_id FROM device JOIN node ON node.id = node_id WHERE attempt_id IS NOT NULL"
+    )
+    if {(row.name, row.flavor, row.ordinal): row.attempt_id for row in given} != devices:
+        wrong.append("devices are not with the live attempts that they were given to")
+    return wrong
+
+
+def _placements(attempt) -> list:
+    import json
+
+    return json.loads(attempt.placements) if isinstance(attempt.placements, str) else attempt.placements
+
+
+def _attempts(attempts: list, facts: Mapping[int, int]) -> list[str]:
+    """One live attempt a task; no charge above the hold; facts add up to what the attempt says."""
+    wrong = []
+    live = Counter((attempt.job_id, attempt.task_index) for attempt in attempts if attempt.state in _LIVE)
+    wrong += [f"task {task} has {count} live attempts" for task, count in live.items() if count > 1]
+    for attempt in attempts:
+        if not 0 <= attempt.charged <= attempt.hold:
+            wrong.append(f"attempt {attempt.id} is charged {attempt.charged} of a hold of {attempt.hold}")
+        if facts.get(attempt.id, 0) != attempt.gpu_ms:
+            wrong.append(f"attempt {attempt.id} has {attempt.gpu_ms} GPU-ms, its facts {facts.get(attempt.id, 0)}")
+        if attempt.state not in _LIVE and attempt.ended_ms is None:
+            wrong.append(f"attempt {attempt.id} ended at no time")
+        if attempt.state not in _LIVE and attempt.started_ms is not None:
+            exact = (attempt.milli * max(0, attempt.ended_ms - attempt.started_ms) + 500) // 1_000
+            if exact != attempt.gpu_ms:
+                wrong.append(f"attempt {attempt.id} ran {exact} GPU-ms and was metered {attempt.gpu_ms}")
+    return wrong
+
+
+def _money(database: Database, attempts: list) -> list[str]:
+    """No book is overdrawn; what is held is what live attempts have not used yet; nothing is spent beyond what is given."""
+    wrong = []
+    outside = {BookKind.FUNDER.value, BookKind.CAPACITY.value}
+    books = database.rows("SELECT * FROM book")
+    wrong += [f"book {row.key} is overdrawn" for row in books if row.balance < 0 and row.kind not in outside]
+    held = sum(row.balance for row in books if row.kind == BookKind.HELD.value)
+    unused = sum(attempt.hold - attempt.charged for attempt in attempts if attempt.state in _LIVE)
+    if held != unused:
+        wrong.append(f"{held} is held, live attempts have {unused} of their holds left")
+    consumed = sum(row.balance for row in books if row.kind == BookKind.CONSUMED.value)
+    charged = sum(attempt.charged for attempt in attempts)
+    if consumed != charged:
+        wrong.append(f"{consumed} is consumed, attempts were charged {charged}")
+    for source in database.rows("SELECT * FROM allocation_source"):
+        of_source = [
+            row.balance
+            for row in books
+            if (row.allocation_id, row.grant_id) == (source.allocation_id, source.grant_id) and row.unit == "uSU"
+        ]
+        if sum(of_source) != source.micro_su:
+            wrong.append(f"allocation {source.allocation_id} has {sum(of_source)} of grant {source.grant_id}")
+    return wrong
+
+
+def _jobs(database: Database, attempts: list) -> list[str]:
+    """A job's state and counters are what its tasks make of it; a task is live exactly while an attempt of it is."""
+    wrong = []
+    tasks: dict[int, dict[int, str]] = {}
+    for row in database.rows("SELECT * FROM task"):
+        tasks.setdefault(row.job_id, {})[row.task_index] = row.state
+    live = {(attempt.job_id, attempt.task_index) for attempt in attempts if attempt.state in _LIVE}
+    active = {JobState.STARTING, JobState.RUNNING, JobState.STOPPING}
+    for job in database.rows("SELECT * FROM job"):
+        touched = tasks.get(job.id, {})
+        rest = JobState.CANCELLED if job.cancelled else JobState.HELD if job.held else JobState.PENDING
+        counts = Counter(JobState(state) for state in touched.values())
+        counts[rest] += job.tasks - len(touched)
+        if overall(Tally(counts)) is not JobState(job.state):
+            wrong.append(f"job {job.id} is {job.state}, its tasks {dict(counts)}")
+        if JobState(job.state).final != (job.ended_ms is not None):
+            wrong.append(f"job {job.id} is {job.state} and ended at {job.ended_ms}")
+        startable = 0 if job.held or job.cancelled else counts[JobState.PENDING]
+        if (job.startable, job.active) != (startable, sum(counts[state] for state in active)):
+            wrong.append(f"job {job.id} counts {job.startable} startable and {job.active} active of {dict(counts)}")
+        for index, state in touched.items():
+            if (JobState(state) in active) != ((job.id, index) in live):
+                wrong.append(f"task {job.id}_{index} is {state}, its attempt does not agree")
+    return wrong
+
+
+def _reports(reports: Mapping[str, object], attempts: list) -> list[str]:
+    """The sums by tenant, project, funder and user are all the same, and those of the meters and the attempts."""
+    wrong = []
+    real: Counter[str] = Counter()
+    for attempt in attempts:
+        real[attempt.flavor] += attempt.gpu_ms
+    used = {flavor: gpu_ms for flavor, gpu_ms in real.items() if gpu_ms}
+    charged = sum(attempt.charged for attempt in attempts)
+    for by, statement in reports.items():
+        if not statement.agrees:
+            wrong.append(f"the report by {by} says {statement.total.gpu_ms}, the meters {statement.metered}")
+        if {flavor: gpu_ms for flavor, gpu_ms in statement.total.gpu_ms.items() if gpu_ms} != used:
+            wrong.append(f"the report by {by} says {statement.total.gpu_ms}, the attempts {used}")
+        if statement.total.charged != charged:
+            wrong.append(f"the report by {by} charges {statement.total.charged}, the attempts {charged}")
+    return wrong

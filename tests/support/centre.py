@@ -1,0 +1,185 @@
+"""A small centre whose steps a test takes one by one, on a real database and a simulated cluster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from domain.fleet import Node
+from domain.ids import TaskId
+from domain.jobs import JobSpec
+from domain.people import Caller
+from domain.records import Attempt, Job, Task
+from lifecycle import control, people
+from lifecycle.dispatch import dispatch, stop
+from lifecycle.observe import observe
+from lifecycle.ports import Driver, Page, Store, Vault
+from lifecycle.schedule import schedule
+from lifecycle.submit import submit
+from scheduler.snapshot import Policy
+from store.vault import FileVault
+from tests.support import factories
+from tests.support.clock import FakeClock
+from tests.support.databases import Database, Rows
+from tests.support.driver import FakeDriver
+from tests.support.factories import CLUSTER, Population
+from tests.support.mortal import Life, MortalDriver, MortalStore
+
+STEPS = ("observe", "schedule", "dispatch", "stop")
+EVERY = Page(None, 100_000)
+
+
+# The small centre's rows by kind of database: written once by the steps, then put back as they were (10 ms, not 80).
+_kept: dict[str, tuple[Rows, Population]] = {}
+
+
+def _populated(database: Database, driver: FakeDriver, clock: FakeClock, *, kept: bool) -> Population:
+    if kept and database.kind in _kept:
+        rows, made = _kept[database.kind]
+        database.load(rows)
+        return made
+    with database.store().write() as uow:
+        made = factories.populate(uow, driver, clock.now_ms())
+    if kept:
+        _kept[database.kind] = (database.dump(), made)
+    return made
+
+
+@dataclass(slots=True)
+class Centre:
+    """``restart`` forgets all that a controller's process knew; the database, the clock and the cluster stay."""
+
+    database: Database
+    clock: FakeClock
+    driver: FakeDriver
+    vault: Vault
+    population: Population
+    store: Store
+    policy: Policy = field(default_factory=Policy)
+    life: Life = field(default_factory=Life)
+    epoch: int = 0
+    _told: set[int] = field(default_factory=set)
+    _lives: int = 0
+
+    @classmethod
+    def found(cls, database: Database, root: Path, nodes: Sequence[Node] | None = None) -> "Centre":
+        """The small centre; with other ``nodes`` than usual if they are given."""
+        clock = FakeClock()
+        driver = FakeDriver(clock, factories.nodes() if nodes is None else nodes)
+        made = _populated(database, driver, clock, kept=nodes is None)
+        centre = cls(database, clock, driver, FileVault(root / "secret.key"), made, database.store())
+        centre.restart()
+        return centre
+
+    def refound(self) -> None:
+        """The same small centre anew, on the same database, with nothing submitted."""
+        self.database.empty()
+        self.clock = FakeClock()
+        self.driver = FakeDriver(self.clock, self.driver.nodes)
+        self.population = _populated(self.database, self.driver, self.clock, kept=True)
+        self.restart()
+
+    def restart(self, ends_at: int = 0) -> None:
+        """Another process takes over, at once. With ``ends_at`` it dies at that moment: see ``support.mortal``."""
+        self._lives += 1
+        self.life = Life()
+        self.store = MortalStore(self.database.store(), self.life)
+        self._told = set()
+        with self.store.write() as uow:
+            epoch = uow.leader.take(f"controller-{self._lives}", self.clock.now_ms(), 0, alone=False)
+        assert epoch is not None, "somebody else leads"
+        self.epoch = epoch
+        self.life.ends_at = ends_at + self.life.lived if ends_at else 0
+
+    # The steps.
+
+    @property
+    def drivers(self) -> Mapping[str, Driver]:
+        return {CLUSTER: MortalDriver(self.driver, self.life)}
+
+    def observe(self) -> int:
+        return observe(self.store, self.drivers, self.epoch, self.policy, self.clock.now_ms())
+
+    def schedule(self) -> int:
+        return schedule(self.store, self.epoch, self.policy, self.clock.now_ms())
+
+    def dispatch(self) -> int:
+        return dispatch(self.store, self.drivers, self.vault, self.epoch)
+
+    def stop(self) -> int:
+        before = len(self._told)
+        stop(self.store, self.drivers, self._told)
+        return len(self._told) - before
+
+    def step(self, name: str) -> int:
+        return {"observe": self.observe, "schedule": self.schedule, "dispatch": self.dispatch, "stop": self.stop}[name]()
+
+    def cycle(self) -> int:
+        """All steps once. Answers how much moved."""
+        return sum(self.step(name) for name in STEPS)
+
+    def settle(self) -> None:
+        """Cycles until nothing moves, while time stands still."""
+        for _ in range(50):
+            if not self.cycle():
+                return
+        raise AssertionError("the centre does not come to rest")
+
+    def run(self, **for_: int) -> None:
+        """Let time pass, from event to event; without a duration until nothing runs any more."""
+        until_ms = None if not for_ else FakeClock(self.clock.now_ms()).advance(**for_)
+        for _ in range(10_000):
+            self.settle()
+            next_ms = self.driver.next_event_ms()
+            if next_ms is None or (until_ms is not None and next_ms > until_ms):
+                break
+            self.clock.set(next_ms)
+        else:
+            raise AssertionError("the centre runs on and on")
+        if until_ms is not None:
+            self.clock.set(until_ms)
+            self.settle()
+
+    # What people do.
+
+    def caller(self, user: str = "dara") -> Caller:
+        with self.store.read() as uow:
+            return people.authenticate(uow, self.population.tokens[user], self.clock.now_ms())
+
+    def submit(self, spec: JobSpec | None = None, user: str = "dara") -> Job:
+        caller = self.caller(user)
+        with self.store.write() as uow:
+            return submit(uow, caller, spec or factories.spec(), self.policy, self.clock.now_ms())
+
+    def control(self, what: str, job: int | TaskId) -> Job:
+        """``cancel``, ``hold``, ``release`` or ``requeue``."""
+        task_id = TaskId(job) if isinstance(job, int) else job
+        act = {"cancel": control.cancel, "hold": control.hold, "release": control.release, "requeue": control.requeue}
+        with self.store.write() as uow:
+            return act[what](uow, task_id, self.clock.now_ms())
+
+    # What there is.
+
+    def job(self, job_id: int) -> Job:
+        with self.store.read() as uow:
+            job = uow.jobs.get(job_id)
+        assert job is not None, f"job {job_id} is lost"
+        return job
+
+    def task(self, job_id: int, index: int = 0) -> Task:
+        with self.store.read() as uow:
+            task = uow.jobs.task(job_id, index)
+        assert task is not None, f"task {job_id}_{index} was not touched"
+        return task
+
+    def tasks(self, job_id: int) -> list[Task]:
+        with self.store.read() as uow:
+            return uow.jobs.tasks(job_id, EVERY)
+
+    def attempts(self, job_id: int, index: int | None = None) -> list[Attempt]:
+        with self.store.read() as uow:
+            return uow.attempts.of_job(job_id, EVERY, index)
+
+    def attempt(self, job_id: int, index: int | None = None) -> Attempt:
+        """The newest."""
+        return self.attempts(job_id, index)[-1]
+

@@ -1,0 +1,108 @@
+"""Random planner states, small enough to shrink well and odd enough to find things."""
+
+from hypothesis import strategies as st
+
+from domain.accounts import Limits, Quota
+from domain.jobs import Resources
+from domain.quantities import HOUR_MS, MICRO, MINUTE_MS
+from quotas.ledger import Purse
+from scheduler.snapshot import NodeState, PendingJob, State
+from tests.support import factories
+from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
+
+PROJECTS = (11, 12, 21, 22)
+
+flavor_lists = st.sampled_from([(H100,), (A100,), (CPU,), (H100, A100), (A100, H100)])
+qualities = st.sampled_from(["normal", "normal", "urgent", "interactive", "preemptible"])
+
+
+@st.composite
+def needs(draw: st.DrawFn) -> Resources:
+    flavors = draw(flavor_lists)
+    return Resources(
+        flavors,
+        0 if flavors == (CPU,) else draw(st.integers(1, 5)),
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 40)),
+        draw(st.sampled_from([1, GIB, 100 * GIB, 300 * GIB])),
+        draw(st.integers(1, 48)) * 30 * MINUTE_MS,
+    )
+
+
+@st.composite
+def pending_jobs(draw: st.DrawFn, job_id: int) -> PendingJob:
+    tasks = draw(st.sampled_from([1, 1, 1, 2, 5]))
+    return factories.pending(
+        job_id,
+        draw(st.sampled_from(PROJECTS)),
+        draw(needs()),
+        at_ms=draw(st.integers(0, 20)),
+        qos=draw(qualities),
+        tasks=tasks,
+        parallel=draw(st.none() | st.integers(0, 3)) if tasks > 1 else None,
+    )
+
+
+@st.composite
+def node_states(draw: st.DrawFn, number: int) -> NodeState:
+    """A node part of which is taken."""
+    devices = draw(st.sampled_from([{}, {H100: 4}, {H100: 8}, {A100: 2}, {H100: 1, A100: 4}]))
+    free = {
+        flavor: tuple(ordinal for ordinal in range(count) if draw(st.booleans())) for flavor, count in devices.items()
+    }
+    cpus, memory = draw(st.sampled_from([(8, 64 * GIB), (64, 512 * GIB)]))
+    return NodeState(
+        draw(st.sampled_from([CLUSTER, CLUSTER, "other"])), f"n{number}", devices, free,
+        cpus, draw(st.integers(0, cpus)), memory, draw(st.integers(0, memory)),
+    )  # fmt: skip
+
+
+@st.composite
+def quotas(draw: st.DrawFn) -> dict[tuple[int, str], Quota]:
+    keys = st.tuples(st.sampled_from([1, 10, 20, *PROJECTS]), st.sampled_from([H100, A100, CPU]))
+    amounts = st.integers(0, 12).map(lambda count: count * 1_000)
+    values = st.builds(Quota, amounts, st.none() | amounts, st.none())
+    return draw(st.dictionaries(keys, values, max_size=6))
+
+
+@st.composite
+def states(draw: st.DrawFn) -> State:
+    """A centre of two tenants with two projects each, somewhere in its life."""
+    limits = draw(
+        st.dictionaries(
+            st.sampled_from([1, 10, 20, *PROJECTS]), st.builds(Limits, running_jobs=st.integers(0, 4)), max_size=2
+        )
+    )
+    within = factories.tree(draw(quotas()), limits)
+    count = draw(st.integers(0, 8))
+    jobs = tuple(draw(pending_jobs(job_id)) for job_id in range(1, count + 1))
+    where = tuple(draw(node_states(number)) for number in range(draw(st.integers(0, 5))))
+    where = tuple(sorted(where, key=lambda node: (node.cluster != CLUSTER, node.name)))
+    holders = st.tuples(st.sampled_from(PROJECTS), st.sampled_from([H100, A100, CPU]))
+    held: dict[tuple[int, str], int] = {}
+    for (project, flavor), count in draw(st.dictionaries(holders, st.integers(0, 6), max_size=3)).items():
+        for account in within.path(project):
+            held[account, flavor] = held.get((account, flavor), 0) + count * 1_000
+    return factories.state(
+        jobs,
+        where,
+        within,
+        available={project: draw(st.integers(0, 400)) * MICRO for project in PROJECTS},
+        usage={account: draw(st.integers(0, 1_000)) * MICRO for account in within.accounts},
+        held=held,
+        running={account: draw(st.integers(0, 3)) for account in within.accounts},
+    )
+
+
+@st.composite
+def purses(draw: st.DrawFn) -> list[Purse]:
+    """Purses of up to three allocations, as the store orders them: one allocation's together."""
+    found = []
+    for allocation in range(1, draw(st.integers(1, 3)) + 1):
+        for grant in range(1, draw(st.integers(1, 4)) + 1):
+            weight = draw(st.integers(1, 10**9))
+            found.append(Purse(allocation, grant, draw(st.integers(0, weight)), weight))
+    return found
+
+
+walltimes_ms = st.integers(1, 31 * 24 * HOUR_MS)
