@@ -88,7 +88,7 @@ class OrderBook:
         }
 
     def _ranks(self, launch: Launch, place: Place) -> list[RankOrder]:
-        port = _free_port(str(launch.attempt))
+        port = _meeting_port(str(launch.attempt), gang=len(launch.placements) > 1)
         return [self._rank(launch, place, rank, port) for rank in range(len(launch.placements))]
 
     def _rank(self, launch: Launch, place: Place, rank: int, port: int) -> RankOrder:
@@ -146,9 +146,11 @@ def _stop_signal(spec: JobSpec) -> int:
         raise Unstartable(f"There is no signal {spec.stop_signal!r} on this machine.") from None
 
 
-def _free_port(attempt: str) -> int:
-    """A port of this machine that follows from the attempt's id and that nobody uses now."""
+def _meeting_port(attempt: str, *, gang: bool) -> int:
+    """A port of this machine that follows from the attempt's id; for a gang, one that nobody uses now."""
     wanted = zlib.crc32(attempt.encode())
+    if not gang:
+        return _FIRST_PORT + wanted % _PORTS
     for port in (_FIRST_PORT + (wanted + step) % _PORTS for step in range(_PORT_TRIES)):
         with socket.socket() as probe:
             try:

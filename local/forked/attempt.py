@@ -71,6 +71,10 @@ class Attempt:
         for pump in self.pumps:
             pump.finish()
 
+    def close(self) -> None:
+        """Let go of what refers back to us: the collector of cycles is off."""
+        self._handlers.clear()
+
     def now_ms(self) -> int:
         """Counted from one reading of the clock, so that a step of it never makes an attempt end before it began."""
         return self._born // 1_000_000 + int((time.monotonic() - self._born_monotonic) * 1_000)

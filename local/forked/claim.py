@@ -3,8 +3,8 @@
 The supervisor locks ``claim`` and writes into it before it does anything else. So:
 
 - empty or absent: nobody ever ran the attempt;
-- locked: its supervisor lives, and the kernel knows its pid;
-- written and not locked: its supervisor is gone. Either there is a result, or it was killed.
+- locked: its supervisor lives it, and the kernel knows its pid;
+- written and not locked: it is over. Either there is a result, or its supervisor was killed.
 
 The lock is a POSIX record lock: it is not inherited through fork, so a job's processes never hold it by accident; and
 it can be asked for (F_GETLK) without being taken, so a look never disturbs a supervisor that is just claiming.

@@ -17,7 +17,7 @@ NODES = ";".join(
 )
 
 _RATES = {H100: "2", A100: "1"}  # SU an hour
-_RATE_FROM_MS = 1_000  # a new rate begins in the future; the set-up takes about that long
+_RATE_FROM_MS = 700  # a new rate begins in the future; the set-up takes about that long
 _YEAR_MS = 365 * DAY_MS
 
 
@@ -84,10 +84,11 @@ class Centre:
 
 def set_up(admin: Baray) -> Centre:
     """Everything through the API, as an administrator would do it."""
-    now_ms = SystemClock().now_ms()
-    rates_from_ms = now_ms + _RATE_FROM_MS
+    clock = SystemClock()
     for flavor, rate in _RATES.items():
+        rates_from_ms = clock.now_ms() + _RATE_FROM_MS
         admin.flavors.add_rate(flavor, rates_from_ms, rate)
+    now_ms = clock.now_ms()
     _add_tenants(admin)
     users = _add_people(admin)
     _add_projects(admin)
@@ -95,7 +96,7 @@ def set_up(admin: Baray) -> Centre:
     tokens = {
         project.name: admin.users.add_token(project.member, "demo", now_ms + DAY_MS)["token"] for project in PROJECTS
     }
-    time.sleep(max(0, rates_from_ms - SystemClock().now_ms()) / 1_000)
+    time.sleep(max(0, rates_from_ms - clock.now_ms()) / 1_000)
     return Centre(tokens, users)
 
 

@@ -16,7 +16,7 @@ TRACES = "BARAY_TRACES"
 OFFERED = "philly-2017-sepoct.csv.gz"
 
 _SEED = 1
-_TARGET_S, _TARGET_JOBS = 14.0, 300  # so many jobs in so many seconds, others in proportion
+_TARGET_S, _TARGET_JOBS = 13.0, 300  # so many jobs in so many seconds or some more, others in proportion
 _SHORTEST_TARGET_S = 3.0
 
 

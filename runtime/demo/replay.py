@@ -37,7 +37,7 @@ class Submitter:
 
     visit: Visit
     jobs: Sequence[Timed]
-    submitted: int = 0
+    submitted: list[int] = field(default_factory=list)  # ids
     late_s: float = 0.0
     error: BarayError | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -49,8 +49,8 @@ class Submitter:
             for number, job in enumerate(self.jobs):
                 if self._stop.wait(max(0.0, job.at_s - (time.monotonic() - begin))):
                     return
-                self.visit.member(projects[job.tenant]).jobs.submit(_spec(number, job, projects[job.tenant]))
-                self.submitted += 1
+                member = self.visit.member(projects[job.tenant])
+                self.submitted.append(member.jobs.submit(_spec(number, job, projects[job.tenant]))["id"])
                 self.late_s = max(self.late_s, time.monotonic() - begin - job.at_s)
         except BarayError as error:
             self.error = error
@@ -76,7 +76,6 @@ def replay(visit: Visit, load: Load) -> Replayed:
     visit.screen.say(
         f"replayed {factor:,.0f} times faster than life: a job is a process that sleeps for its scaled run time"
     )
-    known = {job["id"] for job in visit.admin.jobs.each()}
     submitter = Submitter(visit, jobs)
     thread = threading.Thread(target=submitter.run, name="submitter", daemon=True)
     thread.start()
@@ -85,7 +84,8 @@ def replay(visit: Visit, load: Load) -> Replayed:
     finally:
         submitter.stop()
         thread.join()
-    done = [job for job in visit.admin.jobs.each() if job["id"] not in known]
+    ours = set(submitter.submitted)
+    done = [job for job in visit.admin.jobs.each() if job["id"] in ours]
     visit.expect_success(done)
     if submitter.late_s > _LATE_S:
         visit.screen.say(f"this machine is busy: a submission came up to {submitter.late_s:.1f} s after its time")
@@ -104,21 +104,26 @@ def _turnaround_s(visit: Visit) -> float:
 
 
 def _watch(visit: Visit, submitter: Submitter) -> None:
+    """Until all are over. Between two looks the attempts of those that are over are read: there is time for it now."""
     total = len(submitter.jobs)
     with visit.screen.bar("replay", total) as bar:
         while True:
             visit.server.check()
-            begun = time.perf_counter()
             if submitter.error is not None:
                 raise submitter.error
-            submitted = submitter.submitted  # before the look: what is submitted meanwhile may be live as well
-            live = Counter(job["state"] for job in visit.admin.jobs.each(states=_LIVE))
-            done = max(0, submitted - live.total())
-            running = live.total() - live["pending"]
-            bar.update(done, f"{submitted} submitted, {live['pending']} waiting, {running} running")
-            if done == total and not live:
+            begun = time.perf_counter()
+            submitted = submitter.submitted[:]  # before the look: what is submitted meanwhile may be live as well
+            live = {job["id"]: job["state"] for job in visit.admin.jobs.each(states=_LIVE)}
+            over = [job for job in submitted if job not in live]
+            waiting = list(live.values()).count("pending")
+            bar.update(len(over), f"{len(submitted)} submitted, {waiting} waiting, {len(live) - waiting} running")
+            if len(over) == total:
                 return
-            time.sleep(max(_LOOK_EVERY_S, (time.perf_counter() - begun) * _LOOK_SHARE))
+            next_look = time.perf_counter() + max(_LOOK_EVERY_S, (time.perf_counter() - begun) * _LOOK_SHARE)
+            for job in over:
+                if time.perf_counter() < next_look:
+                    visit.attempts(job)
+            time.sleep(max(0.0, next_look - time.perf_counter()))
 
 
 def show_queue(visit: Visit, done: Replayed, attempts: Sequence[Attempt]) -> None:

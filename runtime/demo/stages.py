@@ -1,12 +1,13 @@
 """The way through the demo. Read ``_show`` first."""
 
 import signal
+from collections.abc import Sequence
 from contextlib import closing
 from types import FrameType
 
 import client
 from client import Baray
-from client.models import Attempt
+from client.models import Attempt, Job
 from runtime.demo.centre import FUNDERS, GRANTS, NODES, PROJECTS, TENANTS, set_up
 from runtime.demo.failure import DemoFailed
 from runtime.demo.load import Load, find_load
@@ -66,11 +67,10 @@ def _show(screen: Screen, place: Place, server: Server, load: Load, *, stay: boo
                 screen.say(note)
             replayed = replay(visit, load)
 
-            attempts = {job["id"]: list(admin.jobs.attempts(job["id"])) for job in admin.jobs.each()}
-            show_queue(visit, replayed, _of([job["id"] for job in replayed.jobs], attempts))
+            show_queue(visit, replayed, _attempts(visit, replayed.jobs))
 
             screen.heading("Who used what, and who pays for it")
-            report(visit, _of(list(attempts), attempts))
+            report(visit, _attempts(visit, list(admin.jobs.each())))
             screen.heading("Done")
             if stay:
                 _stay(visit)
@@ -94,8 +94,8 @@ def _introduce(visit: Visit) -> None:
             screen.say(f"{flavor.get('total')} virtual GPUs {flavor['name']} on {count} nodes, {rate} SU an hour each")
 
 
-def _of(jobs: list[int], attempts: dict[int, list[Attempt]]) -> list[Attempt]:
-    return [attempt for job in jobs for attempt in attempts[job]]
+def _attempts(visit: Visit, jobs: Sequence[Job]) -> list[Attempt]:
+    return [attempt for job in jobs for attempt in visit.attempts(job["id"])]
 
 
 def _stay(visit: Visit) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from client import Baray
-from client.models import Job
+from client.models import Attempt, Job
 from runtime.demo.centre import Centre
 from runtime.demo.failure import DemoFailed
 from runtime.demo.place import Place
@@ -23,11 +23,18 @@ class Visit:
     admin: Baray
     centre: Centre
     _members: dict[str, Baray] = field(default_factory=dict)
+    _attempts: dict[int, list[Attempt]] = field(default_factory=dict)
 
     def member(self, project: str) -> Baray:
         if project not in self._members:
             self._members[project] = Baray(self.server.address, self.centre.tokens[project])
         return self._members[project]
+
+    def attempts(self, job: int) -> list[Attempt]:
+        """Of a job that is over: what is read of it once is true for good."""
+        if job not in self._attempts:
+            self._attempts[job] = list(self.admin.jobs.attempts(job))
+        return self._attempts[job]
 
     def close(self) -> None:
         for member in self._members.values():
@@ -39,8 +46,7 @@ class Visit:
         if not failed:
             return
         job = failed[0]
-        attempts = list(self.admin.jobs.attempts(job["id"]))
-        bad = [attempt for attempt in attempts if attempt["state"] != "succeeded"][:1]
+        bad = [attempt for attempt in self.attempts(job["id"]) if attempt["state"] != "succeeded"][:1]
         details = [
             f"attempt {attempt['id']} {attempt['state']}, exit code {attempt['exit_code']}. {attempt['detail']}"
             for attempt in bad

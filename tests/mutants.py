@@ -1,0 +1,157 @@
+"""``python -m tests.mutants [--only N]``: each promise's tests must catch its seeded mutants.
+
+A mutant is one small change of the code that protects a promise. It is made in a copy of the tree, and the tests that
+hold the promise run there and must fail.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """``old`` stands once in ``file`` and becomes ``new``; ``tests`` are the ones that must notice."""
+
+    promise: int
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        1, "an accepted job is not committed", "store/unit_of_work.py",
+        "        with translated(), self._turn, self._writer.connect() as connection, connection.begin():\n"
+        "            yield self._unit(connection)\n",
+        "        with translated(), self._turn, self._writer.connect() as connection, connection.begin() as t:\n"
+        "            yield self._unit(connection)\n            t.rollback()\n",
+        ("tests/store/test_transactions.py", "tests/lifecycle/test_restarts.py"),
+    ),
+    Mutant(
+        1, "a failed transaction is committed half done", "store/unit_of_work.py",
+        "        with translated(), self._turn, self._writer.connect() as connection, connection.begin():\n"
+        "            yield self._unit(connection)\n",
+        "        with translated(), self._turn, self._writer.connect() as connection, connection.begin() as t:\n"
+        "            try:\n                yield self._unit(connection)\n"
+        "            except Exception:\n                t.commit()\n                raise\n",
+        ("tests/store/test_transactions.py",),
+    ),
+    Mutant(
+        1, "a job that waited for its dispatch is forgotten", "lifecycle/dispatch.py",
+        "_DISPATCHING = frozenset({AttemptState.DISPATCHING})",
+        "_DISPATCHING = frozenset({AttemptState.LOST})",
+        ("tests/lifecycle/test_restarts.py",),
+    ),
+    Mutant(
+        2, "an old leader may write", "store/leases.py",
+        "        if newest != epoch:", "        if newest is None:",
+        ("tests/lifecycle/test_one_attempt.py",),
+    ),
+    Mutant(
+        2, "a task that runs may be started again", "lifecycle/schedule.py",
+        "            if task is None or task.state is not JobState.PENDING:",
+        "            if task is None:",
+        ("tests/lifecycle/test_one_attempt.py",),
+    ),
+    Mutant(
+        2, "a live index that holds nothing", "store/migrations/versions/0001_first_schema.py",
+        "batch_op.create_index('uq_attempt_live', ['job_id', 'task_index'], unique=True",
+        "batch_op.create_index('uq_attempt_live', ['job_id', 'task_index'], unique=False",
+        ("tests/lifecycle/test_one_attempt.py",),
+    ),
+    Mutant(
+        3, "the planner looks at the project's own quota alone", "domain/accounts.py",
+        "        for above in self.path(account_id):\n            quota =",
+        "        for above in self.path(account_id)[:1]:\n            quota =",
+        ("tests/scheduler/test_plan_properties.py", "tests/lifecycle/test_limits_hold.py"),
+    ),
+    Mutant(
+        3, "the planner spends what is not there", "scheduler/cycle.py",
+        "        if hold > self.available.get(job.project_id, 0):", "        if hold < 0:",
+        ("tests/scheduler/test_plan_properties.py",),
+    ),
+    Mutant(
+        3, "a device that is taken is given again", "store/fleet.py",
+        "        DeviceRow.attempt_id.is_(None),\n        DeviceRow.present,\n    )\n    .values(attempt_id=bindparam",
+        "        DeviceRow.present,\n    )\n    .values(attempt_id=bindparam",
+        ("tests/store/test_ports.py", "tests/lifecycle/test_limits_hold.py"),
+    ),
+    Mutant(
+        4, "the remainder of a split is lost", "quotas/ledger.py",
+        "    for i in by_remainder[: amount - sum(parts)]:", "    for i in by_remainder[:0]:",
+        ("tests/quotas/test_ledger.py",),
+    ),
+    Mutant(
+        4, "each slice is rounded alone", "quotas/ledger.py",
+        "    old, new = largest_remainder(before, weights), largest_remainder(after, weights)\n"
+        "    return [b - a for a, b in zip(old, new, strict=True)]",
+        "    return largest_remainder(after - before, weights)",
+        ("tests/quotas/test_ledger.py",),
+    ),
+    Mutant(
+        4, "what was not used is not given back", "lifecycle/charge.py",
+        "        self.postings.append(ledger.release(name, attempt.parts, settled, ended_ms))\n", "",
+        ("tests/lifecycle/test_metering.py",),
+    ),
+    Mutant(
+        5, "pending jobs are taken in whatever order they come", "scheduler/order.py",
+        "        for job in sorted(state.pending, key=lambda job: (job.submitted_ms, job.job_id)):",
+        "        for job in set(state.pending):",
+        ("tests/scheduler/test_same_plan.py",),
+    ),
+    Mutant(
+        8, "any role will do", "domain/access.py",
+        "    return permission in OPEN_TO_ALL or not MATRIX[permission].isdisjoint(roles)",
+        "    return permission in OPEN_TO_ALL or bool(roles)",
+        ("tests/api/test_roles.py",),
+    ),
+)  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
+    parser.add_argument("--only", type=int, action="append", help="the mutants of this promise alone")
+    options = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if not options.only or mutant.promise in options.only]
+    survived = 0
+    with tempfile.TemporaryDirectory(prefix="baray-mutants-") as scratch:
+        for mutant in chosen:
+            caught = _caught(mutant, Path(scratch) / "tree")
+            survived += not caught
+            print(f"promise {mutant.promise:2}  {'caught  ' if caught else 'SURVIVED'}  {mutant.name}", flush=True)
+    print(f"{len(chosen) - survived} caught, {survived} survived")
+    return 1 if survived or not chosen else 0
+
+
+def _caught(mutant: Mutant, tree: Path) -> bool:
+    """True if the tests fail in a copy of the tree with the mutant in it. Raises SystemExit if it cannot be made."""
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info"))
+    file = tree / mutant.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"the mutant {mutant.name!r} no longer fits {mutant.file}: mend tests/mutants.py")
+    file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    tests = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *mutant.tests]
+    done = subprocess.run(
+        tests, cwd=tree, timeout=_TIMEOUT_S, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+    )  # fmt: skip
+    if done.returncode not in {0, 1}:
+        raise SystemExit(f"the tests of the mutant {mutant.name!r} did not run:\n{done.stdout[-2000:]}{done.stderr}")
+    return done.returncode == 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
