@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from api.http import problems
 from api.http.guard import Call, look
@@ -24,8 +25,15 @@ _DESCRIPTION = """The control plane of a shared AI resource centre. Errors are R
 cursor; every POST takes an Idempotency-Key. Times are ms since the epoch, SU are decimal texts."""
 
 
+class _Application(FastAPI):
+    """FastAPI, with every answer in our words."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, problems.worded(send))
+
+
 def create_app(services: Services) -> FastAPI:
-    app = FastAPI(
+    app = _Application(
         title="Baray",
         version=services.version,
         description=_DESCRIPTION,

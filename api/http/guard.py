@@ -204,7 +204,9 @@ def _endpoint(handler: Handler, method: Method, permission: Permission, status: 
 
 
 def bearer(request: Request) -> str:
-    """The token of the request. Raises NotLoggedIn without one."""
+    """The token of the request. Raises NotLoggedIn without one, and Invalid for an address that nothing can have."""
+    if b"%00" in request.scope["raw_path"] or b"%00" in request.scope["query_string"]:
+        raise Invalid("the address holds a NUL character", fix="remove %00 from it")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise NotLoggedIn("this needs a token", fix="log in: baray login; or send Authorization: Bearer <token>")
@@ -227,7 +229,7 @@ def _if_match(request: Request) -> int | None:
     if text is None or text.strip() == "*":
         return None
     number = text.strip().removeprefix("W/").strip('"')
-    if not number.isdigit():
+    if not number.isdecimal():
         raise Invalid("If-Match takes the ETag of an earlier answer", "If-Match")
     return int(number)
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Query
+from fastapi import Path, Query
 
 from lifecycle.ports import Page
 
 Item = TypeVar("Item")
 
 Cursor = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")]
+Number = Annotated[int, Path(ge=1, le=2**53)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many items at the most")]
 
 

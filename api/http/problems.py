@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Send
 
 from domain import errors
 from domain.errors import BarayError, Fault, TooLarge
@@ -75,7 +76,9 @@ def _response(
         "fixes": [fault.fix for fault in faults if fault.fix],
         **extra,
     }
-    return Response(json.dumps(body, ensure_ascii=False), status, dict(headers or {}), media_type=MEDIA_TYPE)
+    # What people send may hold half a character; here it is shown as the escape that it came as.
+    content = json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace")
+    return Response(content, status, dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 async def _on_baray_error(_request: Request, error: Exception) -> Response:
@@ -83,10 +86,36 @@ async def _on_baray_error(_request: Request, error: Exception) -> Response:
     return problem(error)
 
 
+def worded(send: Send) -> Send:
+    """FastAPI tells of a body that is too large in plain text, whatever the handlers say. This sends a problem instead."""
+    replaced = False
+
+    async def sent(message: Message) -> None:
+        nonlocal replaced
+        if replaced:
+            return
+        if message["type"] == "http.response.start" and message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            replaced = True
+            answer = _too_large()
+            await send({**message, "headers": answer.raw_headers})
+            await send({"type": "http.response.body", "body": answer.body})
+            return
+        await send(message)
+
+    return sent
+
+
+def _too_large() -> Response:
+    return problem(TooLarge("the request's body is larger than this route takes", "body", fix="send less at once"))
+
+
 async def _on_http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return problem(TooLarge("the request's body is larger than this route takes", "body", fix="send less at once"))
+        return _too_large()
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that is no text or nests without end
+        detail = "the body cannot be read: it is no JSON in UTF-8"
+        return _response(400, "unreadable", detail, [Fault(detail, None, "mend the JSON")])
     code = {404: "no-such-route", 405: "method-not-allowed"}.get(error.status_code, "http-error")
     fault = Fault(str(error.detail), None, "see /api/v1/openapi.json for what there is")
     return _response(error.status_code, code, str(error.detail), [fault], error.headers)

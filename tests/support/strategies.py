@@ -87,7 +87,7 @@ def states(draw: st.DrawFn) -> State:
         jobs,
         where,
         within,
-        available={project: draw(st.integers(0, 400)) * MICRO for project in PROJECTS},
+        available={project: draw(st.sampled_from([0, 1, 3, 10, 400])) * MICRO for project in PROJECTS},
         usage={account: draw(st.integers(0, 1_000)) * MICRO for account in within.accounts},
         held=held,
         running={account: draw(st.integers(0, 3)) for account in within.accounts},

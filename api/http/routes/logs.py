@@ -29,10 +29,11 @@ SOURCE_BYTES = 64 * 2**20
 _POLL_S = 0.25  # a log grows without a bell; this often a follower looks
 _KEEPALIVE_S = 15.0
 _WAIT_LIMIT_S = 120
+_OFFSET_MOST = 2**53
 
 Number = Annotated[int | None, Query(ge=1, le=10**6, description="the attempt's number; the newest if left out")]
 Rank = Annotated[int, Query(ge=0, le=4096)]
-Offset = Annotated[int, Query(ge=0, le=2**53)]
+Offset = Annotated[int, Query(ge=0, le=_OFFSET_MOST)]
 
 
 def _attempt(call: Call, job: str, number: int | None) -> Attempt | None:
@@ -81,7 +82,7 @@ async def stream_logs(
 ) -> StreamingResponse:
     """Follow a log by server-sent events, across attempts' waiting, until the job is over. Resumes by Last-Event-ID."""
     resumed = request.headers.get("last-event-id", "")
-    start = int(resumed) if resumed.isdigit() else offset
+    start = min(int(resumed), _OFFSET_MOST) if resumed.isdecimal() else offset
     await run_in_threadpool(look, request, Permission.JOB_READ, lambda call: find_job(call, job))
     events = _events(request, job, attempt, rank, start)
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})

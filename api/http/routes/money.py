@@ -4,7 +4,7 @@ from typing import Any
 
 from api.http import paging
 from api.http.guard import Call, Routes
-from api.http.paging import Cursor, Limit
+from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.base import Listing, su
 from api.http.schemas.centre import AllocationIn, AllocationOut, FunderIn, GrantIn, GrantOut
 from domain.access import Permission
@@ -49,7 +49,7 @@ def list_grants(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[s
 
 
 @routes.get("/grants/{grant_id}", Permission.MONEY_READ, GrantOut)
-def get_grant(call: Call, grant_id: int) -> dict[str, Any]:
+def get_grant(call: Call, grant_id: Number) -> dict[str, Any]:
     call.need_centre()
     grant = call.uow.money.grant(grant_id)
     if grant is None:
@@ -82,7 +82,7 @@ def list_allocations(
 
 
 @routes.get("/allocations/{allocation_id}", Permission.MONEY_READ, AllocationOut)
-def get_allocation(call: Call, allocation_id: int) -> dict[str, Any]:
+def get_allocation(call: Call, allocation_id: Number) -> dict[str, Any]:
     allocation = call.uow.money.allocation(allocation_id)
     if allocation is None:
         call.checked = True

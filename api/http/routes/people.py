@@ -4,7 +4,7 @@ from typing import Any
 
 from api.http import paging
 from api.http.guard import Call, Routes
-from api.http.paging import Cursor, Limit
+from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.base import Listing
 from api.http.schemas.centre import NewTokenOut, RoleIn, TokenIn, TokenOut, UserIn, UserOut, WhoOut
 from domain.access import Permission
@@ -101,7 +101,7 @@ def list_tokens(call: Call, name: str) -> dict[str, Any]:
 
 
 @routes.delete("/tokens/{token_id}", Permission.USER_WRITE)
-def revoke_token(call: Call, token_id: int) -> None:
+def revoke_token(call: Call, token_id: Number) -> None:
     """Revoke a token at once: one's own, or anybody's for a centre administrator."""
     token = call.uow.people.token(token_id)
     if token is not None and token.user_id == call.caller.user.id:

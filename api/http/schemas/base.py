@@ -26,9 +26,26 @@ def checked(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(validate)
 
 
-Name = Annotated[StrictStr, Field(min_length=1, max_length=63, examples=["speech"])]
-Title = Annotated[StrictStr, Field(min_length=1, max_length=200)]
-Su = Annotated[StrictStr, Field(max_length=40, description="service units, a decimal text", examples=["1500", "0.25"])]
+def _encodable(text: str) -> str:
+    """JSON can write half of a surrogate pair, which is no character and can be kept nowhere."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid("holds half a character", fix="write characters, or both halves of a surrogate pair") from error
+    return text
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise Invalid("holds a NUL character", fix="remove it")
+    return text
+
+
+Whole = Annotated[StrictStr, checked(_encodable)]
+Plain = Annotated[Whole, checked(_no_nul)]
+Name = Annotated[Plain, Field(min_length=1, max_length=63, examples=["speech"])]
+Title = Annotated[Plain, Field(min_length=1, max_length=200)]
+Su = Annotated[Plain, Field(max_length=40, description="service units, a decimal text", examples=["1500", "0.25"])]
 Ms = Annotated[StrictInt, Field(ge=0, le=2**53, description="ms since the epoch, UTC", examples=[1767225600000])]
 Weight = Annotated[StrictInt, Field(ge=1, le=1_000_000, description="entitled share relative to its siblings")]
 

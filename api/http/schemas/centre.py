@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field, StrictInt, StrictStr
+from pydantic import Field, StrictInt
 
-from api.http.schemas.base import Body, Ms, Name, Shape, Su, Title, Weight
+from api.http.schemas.base import Body, Ms, Name, Plain, Shape, Su, Title, Weight, Whole
 
 Amount = Annotated[StrictInt, Field(ge=0, le=1_000_000, description="devices of the flavor, or cores")]
 Count = Annotated[StrictInt, Field(ge=0, le=10**9)]
@@ -13,7 +13,7 @@ Count = Annotated[StrictInt, Field(ge=0, le=10**9)]
 class TenantIn(Body):
     name: Name
     title: Title
-    kind: StrictStr = Field(examples=["university"])
+    kind: Plain = Field(examples=["university"])
     sector: Title | None = None
     province: Title | None = Field(default=None, description="ISO 3166-2", examples=["KH-12"])
     weight: Weight = 1
@@ -29,7 +29,7 @@ class ProjectIn(Body):
 
 class AccountPatch(Body):
     title: Title | None = None
-    state: StrictStr | None = Field(default=None, examples=["suspended"])
+    state: Plain | None = Field(default=None, examples=["suspended"])
     weight: Weight | None = None
 
 
@@ -55,16 +55,16 @@ class ProjectOut(Shape):
 
 class MemberIn(Body):
     user: Name
-    role: StrictStr = Field(examples=["member"])
+    role: Plain = Field(examples=["member"])
 
 
 class RoleIn(Body):
     account: Name
-    role: StrictStr = Field(examples=["allocator"])
+    role: Plain = Field(examples=["allocator"])
 
 
 class SecretIn(Body):
-    value: Annotated[StrictStr, Field(max_length=65536)]
+    value: Annotated[Whole, Field(max_length=65536)]
 
 
 class SecretOut(Shape):
@@ -109,7 +109,7 @@ class WhoOut(Shape):
 
 
 class ClusterPatch(Body):
-    state: StrictStr = Field(examples=["draining"])
+    state: Plain = Field(examples=["draining"])
 
 
 class NodeOut(Shape):
@@ -171,7 +171,7 @@ class LimitsIn(Body):
     running_jobs: Count | None = None
     queued_jobs: Count | None = None
     gpus_per_job: Count | None = None
-    walltime: StrictStr | None = Field(default=None, examples=["24h"])
+    walltime: Plain | None = Field(default=None, examples=["24h"])
 
 
 class FunderIn(Body):

@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
-from api.http.schemas.base import Body, Faults, Shape, checked
+from api.http.schemas.base import Body, Faults, Name, Plain, Shape, Title, Whole, checked
 from domain.errors import Invalid
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import Array, JobSpec, Resources
@@ -33,7 +33,7 @@ SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
 
 _ARRAY = re.compile(r"(\d{1,12})(?:-(\d{1,12})(?::(\d{1,9}))?)?(?:%(\d{1,9}))?")
 
-Text = Annotated[StrictStr, Field(max_length=4096)]
+Text = Annotated[Plain, Field(max_length=4096)]
 
 
 def _walltime(text: str) -> str:
@@ -72,11 +72,23 @@ def _array(text: str) -> str:
     return text
 
 
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+_NAME_OR_NAMES = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 32}]
+}
+Flavors = Annotated[
+    list[Plain], Field(min_length=1, max_length=32), BeforeValidator(_listed), WithJsonSchema(_NAME_OR_NAMES)
+]
+
+
 class ResourcesFile(Body):
     """What one node needs; `nodes` multiplies all of it."""
 
     gpus: Annotated[StrictInt, Field(ge=0, le=MAX_GPUS)] | None = None
-    flavor: StrictStr | Annotated[list[StrictStr], Field(min_length=1, max_length=32)] | None = None
+    flavor: Flavors | None = None
     nodes: Annotated[StrictInt, Field(ge=1, le=MAX_NODES)] = 1
     cpus: Annotated[StrictInt, Field(ge=1, le=MAX_CPUS)] = 1
     memory: Annotated[Text, checked(_memory)] = Field(default="1Gi", examples=["256Gi"])
@@ -94,16 +106,16 @@ class CheckpointFile(Body):
 class JobFile(Body):
     """A job file. Exactly one of `run` (a shell script) and `command` (an argument list) is given."""
 
-    project: Annotated[StrictStr, Field(min_length=1, max_length=63, examples=["speech"])]
-    name: Annotated[StrictStr, Field(min_length=1, max_length=200)] = "job"
+    project: Name
+    name: Title = "job"
     resources: ResourcesFile = Field(default_factory=ResourcesFile)
-    run: StrictStr | None = Field(default=None, examples=["python train.py"])
-    command: Annotated[list[StrictStr], Field(min_length=1, max_length=10_000)] | None = None
+    run: Whole | None = Field(default=None, examples=["python train.py"])
+    command: Annotated[list[Whole], Field(min_length=1, max_length=10_000)] | None = None
     array: Annotated[Text, checked(_array)] | None = Field(default=None, examples=["0-19%4"])
     qos: Text = "normal"
     image: Text | None = None
-    env: Annotated[dict[StrictStr, StrictStr], Field(max_length=1_000)] = Field(default_factory=dict)
-    secrets: Annotated[list[StrictStr], Field(max_length=100)] = Field(default_factory=list)
+    env: Annotated[dict[StrictStr, Whole], Field(max_length=1_000)] = Field(default_factory=dict)
+    secrets: Annotated[list[Plain], Field(max_length=100)] = Field(default_factory=list)
     source: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     outputs: Annotated[list[Annotated[Text, checked(_pattern)]], Field(max_length=100)] = Field(default_factory=list)
     checkpoint: CheckpointFile = Field(default_factory=CheckpointFile)
@@ -152,8 +164,7 @@ def _resources(given: ResourcesFile, faults: Faults) -> Resources:
 
 
 def _flavors(given: ResourcesFile, faults: Faults) -> tuple[str, ...]:
-    named = (given.flavor,) if isinstance(given.flavor, str) else tuple(given.flavor or ())
-    flavors = tuple(dict.fromkeys(named)) or (CPU_FLAVOR,)
+    flavors = tuple(dict.fromkeys(given.flavor or ())) or (CPU_FLAVOR,)
     if CPU_FLAVOR in flavors and len(flavors) > 1:
         faults.add("resources.flavor", "cpu cannot be an alternative to GPUs", "name GPU flavors, or cpu alone")
     return flavors
