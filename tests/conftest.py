@@ -66,6 +66,28 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
             yield lent
 
 
+@pytest.fixture(scope="module", params=[SQLITE, POSTGRESQL])
+def the_centre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
+    """A small centre for all tests of a module, for those that must not change it; never beside ``database``."""
+    root = tmp_path_factory.mktemp("centre")
+    template: SqliteTemplate | PostgresqlDatabase
+    if request.param == SQLITE:
+        template = request.getfixturevalue("sqlite_template")
+        with template.copy(root) as copied:
+            yield Centre.found(copied, root)
+    else:
+        template = request.getfixturevalue("postgresql_database")
+        with template.lend() as lent:
+            yield Centre.found(lent, root)
+
+
+@pytest.fixture(scope="module")
+def the_api(the_centre: Centre, server: Served, tmp_path_factory: pytest.TempPathFactory) -> Api:
+    """Its API in the hands of the administrator."""
+    server.switch.app = create_app(services_of(the_centre, tmp_path_factory.mktemp("sources")))
+    return Api(server.address, the_centre.population.tokens["admin"])
+
+
 @pytest.fixture
 def store(database: Database) -> Store:
     return database.store()

@@ -9,7 +9,7 @@ from domain.quantities import DAY_MS, MICRO
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import H100, spec
-from tests.support.marks import on_sqlite
+from tests.support.marks import the_one_on_sqlite
 from tests.support.serving import Answer, Api
 
 MIB = 2**20
@@ -106,47 +106,49 @@ JOBS = {
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_bad_job_file(api: Api, centre: Centre, name: str) -> None:
+def test_a_bad_job_file(the_api: Api, the_centre: Centre, name: str) -> None:
     body, status, code, field, words = JOBS[name]
-    answer = api.call("POST", "/jobs", body)
+    before = the_centre.database.dump()
+    answer = the_api.call("POST", "/jobs", body)
     assert (answer.status, answer.code) == (status, code), answer.body[:300]
     is_problem(answer)
     (error,) = answer.json["errors"]
     assert error.get("field") == field
     assert words in error["message"]
-    assert centre.database.rows("SELECT id FROM job") == []
+    assert the_centre.database.dump() == before, "nothing is half done"
 
 
-@on_sqlite
-def test_everything_that_is_wrong_is_said_at_once(api: Api) -> None:
+@the_one_on_sqlite
+def test_everything_that_is_wrong_is_said_at_once(the_api: Api) -> None:
     """First what cannot be read, all of it; then what does not go together, all of it."""
-    answer = api.post(
+    answer = the_api.post(
         "/jobs", job(resources={"gpus": 0.5, "walltime": "abc", "memory": "lots"}, array="x", outputs=["/etc"], gpu=1)
     )
     is_problem(answer)
     fields = {error["field"] for error in answer.json["errors"]}
     assert fields == {"resources.gpus", "resources.walltime", "resources.memory", "array", "outputs.0", "gpu"}
     assert answer.json["detail"] == "6 things are wrong with the request"
-    answer = api.post("/jobs", job(resources={"gpus": 0}, env={"1": "", "A": "\0"}, run="echo"))
+    answer = the_api.post("/jobs", job(resources={"gpus": 0}, env={"1": "", "A": "\0"}, run="echo"))
     is_problem(answer)
     assert {error["field"] for error in answer.json["errors"]} == {"resources.gpus", "env", "env.A", "run"}
 
 
-@on_sqlite
-def test_one_bad_job_of_a_batch_refuses_it_whole_and_says_which(api: Api, centre: Centre) -> None:
-    answer = api.post("/jobs/batch", {"jobs": [GOOD, job(resources={"walltime": "x"}), GOOD]})
+@the_one_on_sqlite
+def test_one_bad_job_of_a_batch_refuses_it_whole_and_says_which(the_api: Api, the_centre: Centre) -> None:
+    before = the_centre.database.dump()
+    answer = the_api.post("/jobs/batch", {"jobs": [GOOD, job(resources={"walltime": "x"}), GOOD]})
     assert answer.status == 422
     is_problem(answer)
     assert [error["field"] for error in answer.json["errors"]] == ["jobs.1.resources.walltime"]
-    answer = api.post("/jobs/batch", {"jobs": [GOOD, job(project="nope"), job(resources={"gpus": 5})]})
+    answer = the_api.post("/jobs/batch", {"jobs": [GOOD, job(project="nope"), job(resources={"gpus": 5})]})
     is_problem(answer)
     assert [error["field"] for error in answer.json["errors"]] == ["jobs.1.project", "jobs.2.resources"]
-    assert centre.database.rows("SELECT id FROM job") == []
-    assert api.post("/jobs/batch", {"jobs": []}).status == 422
-    assert api.post("/jobs/batch", {"jobs": [GOOD] * 1_001}).status == 422
+    assert the_api.post("/jobs/batch", {"jobs": []}).status == 422
+    assert the_api.post("/jobs/batch", {"jobs": [GOOD] * 1_001}).status == 422
+    assert the_centre.database.dump() == before, "all or nothing"
 
 
-@on_sqlite
+@the_one_on_sqlite
 @pytest.mark.parametrize(
     ("data", "line", "column"),
     [
@@ -158,58 +160,58 @@ def test_one_bad_job_of_a_batch_refuses_it_whole_and_says_which(api: Api, centre
         ('{"name": "ភាសា",\n}'.encode(), 2, 1),
     ],
 )
-def test_broken_json_is_told_with_its_place(api: Api, data: bytes, line: int, column: int) -> None:
-    answer = api.post("/jobs", data=data, headers={"Content-Type": "application/json"})
+def test_broken_json_is_told_with_its_place(the_api: Api, data: bytes, line: int, column: int) -> None:
+    answer = the_api.post("/jobs", data=data, headers={"Content-Type": "application/json"})
     assert (answer.status, answer.code) == (400, "unreadable"), answer.body
     is_problem(answer)
     assert (answer.json["line"], answer.json["column"]) == (line, column)
     assert f"line {line}, column {column}" in answer.json["detail"]
 
 
-@on_sqlite
+@the_one_on_sqlite
 @pytest.mark.parametrize("data", [b'{"project": "\xff"}', b"[" * 100_000, b'{"a":' * 50_000])
-def test_what_is_no_text_or_has_no_end_is_told_too(api: Api, data: bytes) -> None:
-    answer = api.post("/jobs", data=data, headers={"Content-Type": "application/json"})
+def test_what_is_no_text_or_has_no_end_is_told_too(the_api: Api, data: bytes) -> None:
+    answer = the_api.post("/jobs", data=data, headers={"Content-Type": "application/json"})
     assert (answer.status, answer.code) == (400, "unreadable"), answer.body
     is_problem(answer)
-    assert api.get("//healthz").status == 200
+    assert the_api.get("//healthz").status == 200
 
 
-@on_sqlite
+@the_one_on_sqlite
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Content-Type": "application/xml"}])
 @pytest.mark.parametrize("data", [b"", b"<xml/>", b"a=b"])
-def test_a_body_of_another_kind_is_told_so(api: Api, data: bytes, headers: dict[str, str]) -> None:
-    answer = api.post("/jobs", data=data, headers=headers)
+def test_a_body_of_another_kind_is_told_so(the_api: Api, data: bytes, headers: dict[str, str]) -> None:
+    answer = the_api.post("/jobs", data=data, headers=headers)
     assert answer.status in {400, 415, 422}, answer.body
     is_problem(answer)
 
 
-@on_sqlite
+@the_one_on_sqlite
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_of_fifty_megabytes_is_refused_and_the_answer_arrives(api: Api, announced: bool) -> None:
+def test_a_body_of_fifty_megabytes_is_refused_and_the_answer_arrives(the_api: Api, announced: bool) -> None:
     """Announced by its length or sent in chunks."""
     data = b'{"project": "' + b"x" * 50 * MIB + b'"}'
     body = data if announced else (data[begin : begin + MIB] for begin in range(0, len(data), MIB))
-    answer = api.post("/jobs", data=body, headers={"Content-Type": "application/json"})
+    answer = the_api.post("/jobs", data=body, headers={"Content-Type": "application/json"})
     assert (answer.status, answer.code) == (413, "too-large")
     is_problem(answer)
-    assert api.get("//healthz").status == 200
+    assert the_api.get("//healthz").status == 200
 
 
-@on_sqlite
-def test_a_source_that_is_no_archive_is_refused(api: Api) -> None:
-    answer = api.post("/sources", data=b"PK not a tar")
+@the_one_on_sqlite
+def test_a_source_that_is_no_archive_is_refused(the_api: Api) -> None:
+    answer = the_api.post("/sources", data=b"PK not a tar")
     assert answer.status == 422
     is_problem(answer)
 
 
-@on_sqlite
-def test_a_request_that_is_no_http_does_not_hurt(api: Api) -> None:
-    host, port = api.address.removeprefix("http://").split(":")
+@the_one_on_sqlite
+def test_a_request_that_is_no_http_does_not_hurt(the_api: Api) -> None:
+    host, port = the_api.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"\x16\x03\x01 not http at all\r\n\r\n")
         connection.recv(1_000)
-    assert api.get("//healthz").status == 200
+    assert the_api.get("//healthz").status == 200
 
 
 SPAN = {"starts_ms": NEW_YEAR_MS, "ends_ms": NEW_YEAR_MS + DAY_MS}
@@ -257,7 +259,7 @@ OTHERS = {
     "a secret with a bad name": ("PUT", "/projects/speech/secrets/A-B", {"value": "a"}, 422, "name"),
     "a job that is none": ("GET", "/jobs/abc", None, 422, "job"),
     "a job with an endless number": ("GET", f"/jobs/{HUGE}", None, 422, "job"),
-    "a job that is not there": ("GET", "/jobs/99", None, 404, "job"),
+    "a job that is not there": ("GET", "/jobs/99999", None, 404, "job"),
     "a grant with an endless number": ("GET", f"/grants/{HUGE}", None, 422, "grant_id"),
     "an allocation with an endless number": ("GET", f"/allocations/{HUGE}", None, 422, "allocation_id"),
     "a token with an endless number": ("DELETE", f"/tokens/{HUGE}", None, 422, "token_id"),
@@ -279,67 +281,69 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_bad_request(api: Api, centre: Centre, name: str) -> None:
+def test_a_bad_request(the_api: Api, the_centre: Centre, name: str) -> None:
     method, path, body, status, field = OTHERS[name]
-    before = centre.database.dump()
-    answer = api.call(method, path, body)
+    before = the_centre.database.dump()
+    answer = the_api.call(method, path, body)
     assert answer.status == status, answer.body[:300]
     is_problem(answer)
     assert [error.get("field") for error in answer.json["errors"]] == [field]
-    assert centre.database.dump() == before, "nothing is half done"
+    assert the_centre.database.dump() == before, "nothing is half done"
 
 
-@on_sqlite
+@the_one_on_sqlite
 @pytest.mark.parametrize("header", ["Last-Event-ID", "If-Match", "Idempotency-Key", "Authorization", "Range"])
 @pytest.mark.parametrize("value", ["\xb2", "\xff\xfe", "-1", "9" * 50, '"', "W/", "x" * 5_000])
-def test_odd_headers_are_never_a_bug(api: Api, centre: Centre, header: str, value: str) -> None:
-    centre.submit(spec(command="run 1m"))
-    centre.run()
+def test_odd_headers_are_never_a_bug(the_api: Api, the_centre: Centre, header: str, value: str) -> None:
+    if not the_centre.database.rows("SELECT id FROM job WHERE name = 'over'"):
+        the_centre.submit(spec(command="run 1m", name="over"))
+        the_centre.run()
+    (over,) = the_centre.database.rows("SELECT id FROM job WHERE name = 'over'")
     for method, path, body in (
-        ("GET", "/jobs/1/logs/stream", None),
+        ("GET", f"/jobs/{over.id}/logs/stream", None),
         ("PATCH", "/projects/speech", {"title": "New"}),
         ("POST", "/jobs", GOOD),
     ):
-        answer = api.call(method, path, body, headers={header: value})
+        answer = the_api.call(method, path, body, headers={header: value})
         assert answer.status < 500, (method, path, answer.body)
         if answer.status >= 400:
             is_problem(answer)
 
 
 @pytest.mark.parametrize("state", ["cancelled", "succeeded"])
-def test_a_job_that_is_over_cannot_be_cancelled_again(api: Api, centre: Centre, state: str) -> None:
-    number = centre.submit().id
+def test_a_job_that_is_over_cannot_be_cancelled_again(the_api: Api, the_centre: Centre, state: str) -> None:
+    number = the_centre.submit().id
     if state == "cancelled":
-        assert api.post(f"/jobs/{number}/cancel").json["state"] == "cancelled"
+        assert the_api.post(f"/jobs/{number}/cancel").json["state"] == "cancelled"
     else:
-        centre.run()
-    before = centre.database.dump()
-    answer = api.post(f"/jobs/{number}/cancel")
+        the_centre.run()
+    before = the_centre.database.dump()
+    answer = the_api.post(f"/jobs/{number}/cancel")
     assert (answer.status, answer.code) == (409, "already-over")
     assert answer.json["detail"] == f"job {number} is {state} already"
     is_problem(answer)
-    assert centre.database.dump() == before
+    assert the_centre.database.dump() == before
 
 
-@on_sqlite
-def test_a_job_that_alone_exceeds_the_budget_is_refused_with_what_would_pass(api: Api) -> None:
-    """speech has 1,001 SU: 4 GPUs at 2 SU an hour for 125 hours."""
-    answer = api.post("/jobs", job(resources={"gpus": 4, "walltime": "200h"}))
+@the_one_on_sqlite
+def test_a_job_that_alone_exceeds_the_budget_is_refused_with_what_would_pass(the_api: Api) -> None:
+    """flood has 1,000 SU: 4 GPUs at 2 SU an hour for 125 hours."""
+    answer = the_api.post("/jobs", job(project="flood", resources={"gpus": 4, "walltime": "200h"}))
     assert (answer.status, answer.code) == (409, "budget-exceeded")
-    assert answer.json["fixes"] == ["a walltime of 5d5h7m or less would pass"]
-    assert api.post("/jobs", job(resources={"gpus": 4, "walltime": "125h7m"})).status == 201
+    assert answer.json["fixes"] == ["a walltime of 5d5h or less would pass"]
+    assert the_api.post("/jobs", job(project="flood", resources={"gpus": 4, "walltime": "5d5h"})).status == 201
 
 
-@on_sqlite
-def test_a_hold_beyond_all_numbers_is_refused_and_not_a_bug(api: Api, centre: Centre) -> None:
+@the_one_on_sqlite
+def test_a_hold_beyond_all_numbers_is_refused_and_not_a_bug(the_api: Api, the_centre: Centre) -> None:
     """Cores at the highest rate there is: more micro-SU than a database's integer holds."""
-    with centre.store.write() as uow:
+    with the_centre.store.write() as uow:
         uow.fleet.add_rate("cpu", NEW_YEAR_MS - 1, 10**6 * MICRO)
-    answer = api.post("/jobs", job(resources={"flavor": "cpu", "gpus": 0, "cpus": 32, "nodes": 2, "walltime": "31d"}))
+    answer = the_api.post("/jobs", job(resources={"flavor": "cpu", "gpus": 0, "cpus": 32, "nodes": 2, "walltime": "31d"}))
     assert (answer.status, answer.code) == (409, "budget-exceeded")
 
 
-@on_sqlite
-def test_the_good_job_is_good(api: Api) -> None:
+@the_one_on_sqlite
+def test_the_good_job_is_good(the_api: Api) -> None:
     """The one that all bad ones differ from by one thing."""
-    assert api.post("/jobs", GOOD).status == 201
+    assert the_api.post("/jobs", GOOD).status == 201

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 import uvicorn
@@ -100,7 +101,7 @@ class Api:
         if body is not None:
             data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         if query:
-            url += "?" + urllib3.request.urlencode(dict(query), doseq=True)
+            url += "?" + urlencode(dict(query), doseq=True)
         answer = self.pool.request(method, url, body=data, headers={**sent, **(headers or {})})
         return Answer(answer.status, answer.headers, answer.data)
 

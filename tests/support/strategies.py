@@ -21,11 +21,11 @@ def needs(draw: st.DrawFn) -> Resources:
     flavors = draw(flavor_lists)
     return Resources(
         flavors,
-        0 if flavors == (CPU,) else draw(st.integers(1, 5)),
-        draw(st.integers(1, 3)),
-        draw(st.integers(1, 40)),
-        draw(st.sampled_from([1, GIB, 100 * GIB, 300 * GIB])),
-        draw(st.integers(1, 48)) * 30 * MINUTE_MS,
+        0 if flavors == (CPU,) else draw(st.sampled_from([1, 1, 2, 4, 5])),
+        draw(st.sampled_from([1, 1, 1, 2, 3])),
+        draw(st.sampled_from([1, 1, 4, 8, 40])),
+        draw(st.sampled_from([1, GIB, GIB, 100 * GIB, 300 * GIB])),
+        draw(st.sampled_from([1, 2, 4, 48])) * 30 * MINUTE_MS,
     )
 
 
@@ -48,21 +48,21 @@ def node_states(draw: st.DrawFn, number: int) -> NodeState:
     """A node part of which is taken."""
     devices = draw(st.sampled_from([{}, {H100: 4}, {H100: 8}, {A100: 2}, {H100: 1, A100: 4}]))
     free = {
-        flavor: tuple(ordinal for ordinal in range(count) if draw(st.booleans())) for flavor, count in devices.items()
+        flavor: tuple(ordinal for ordinal in range(count) if draw(st.integers(0, 3))) for flavor, count in devices.items()
     }
     cpus, memory = draw(st.sampled_from([(8, 64 * GIB), (64, 512 * GIB)]))
     return NodeState(
         draw(st.sampled_from([CLUSTER, CLUSTER, "other"])), f"n{number}", devices, free,
-        cpus, draw(st.integers(0, cpus)), memory, draw(st.integers(0, memory)),
+        cpus, draw(st.integers(cpus // 2, cpus)), memory, draw(st.integers(memory // 2, memory)),
     )  # fmt: skip
 
 
 @st.composite
 def quotas(draw: st.DrawFn) -> dict[tuple[int, str], Quota]:
     keys = st.tuples(st.sampled_from([1, 10, 20, *PROJECTS]), st.sampled_from([H100, A100, CPU]))
-    amounts = st.integers(0, 12).map(lambda count: count * 1_000)
+    amounts = st.integers(0, 6).map(lambda count: count * 1_000)
     values = st.builds(Quota, amounts, st.none() | amounts, st.none())
-    return draw(st.dictionaries(keys, values, max_size=6))
+    return draw(st.dictionaries(keys, values, min_size=2, max_size=8))
 
 
 @st.composite
@@ -70,13 +70,13 @@ def states(draw: st.DrawFn) -> State:
     """A centre of two tenants with two projects each, somewhere in its life."""
     limits = draw(
         st.dictionaries(
-            st.sampled_from([1, 10, 20, *PROJECTS]), st.builds(Limits, running_jobs=st.integers(0, 4)), max_size=2
+            st.sampled_from([1, 10, 20, *PROJECTS]), st.builds(Limits, running_jobs=st.integers(0, 6)), max_size=1
         )
     )
     within = factories.tree(draw(quotas()), limits)
-    count = draw(st.integers(0, 8))
+    count = draw(st.integers(0, 12))
     jobs = tuple(draw(pending_jobs(job_id)) for job_id in range(1, count + 1))
-    where = tuple(draw(node_states(number)) for number in range(draw(st.integers(0, 5))))
+    where = tuple(draw(node_states(number)) for number in range(draw(st.integers(0, 6))))
     where = tuple(sorted(where, key=lambda node: (node.cluster != CLUSTER, node.name)))
     holders = st.tuples(st.sampled_from(PROJECTS), st.sampled_from([H100, A100, CPU]))
     held: dict[tuple[int, str], int] = {}
@@ -87,10 +87,10 @@ def states(draw: st.DrawFn) -> State:
         jobs,
         where,
         within,
-        available={project: draw(st.sampled_from([0, 1, 3, 10, 400])) * MICRO for project in PROJECTS},
+        available={project: draw(st.sampled_from([400, 0, 4, 10, 400, 400])) * MICRO for project in PROJECTS},
         usage={account: draw(st.integers(0, 1_000)) * MICRO for account in within.accounts},
         held=held,
-        running={account: draw(st.integers(0, 3)) for account in within.accounts},
+        running={account: draw(st.integers(0, 1)) for account in within.accounts},
     )
 
 
