@@ -104,8 +104,6 @@ class LocalDriver:
             keeper, self._kept, self._closed = self._kept, None, True
         if keeper is not None:
             keeper.close()
-        else:
-            self._limits.close()
 
     def _keeper(self) -> Keeper:
         """Made by the first who needs it. Raises Unavailable while another process keeps this root."""

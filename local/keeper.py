@@ -56,10 +56,11 @@ class Keeper:
         self._cleaner = ThreadPoolExecutor(1, "baray-local-cleaner")
         self._root_lock = _lock_root(places)
         try:
+            book.limits.open()
             self._link = Link(python, places.warden_log)
         except OSError as error:
             os.close(self._root_lock)
-            raise Unavailable(f"The local cluster has no warden: {error}.") from error
+            raise Unavailable(f"The local cluster cannot be opened: {error}.") from error
         for attempt in places.marked():
             try:
                 self._adopt_marked(attempt)
@@ -125,11 +126,11 @@ class Keeper:
         self._watch.close()
         with self._lock:
             self._link.close()
-            os.close(self._root_lock)
             if not any(tracked.live for tracked in self._tracked.values()):
                 self._book.limits.close()
+            self._places.tidy()
+            os.close(self._root_lock)
         self._cleaner.shutdown(wait=False, cancel_futures=True)
-        self._places.tidy()
 
     def _lay_down(self, launch: Launch, place: Place) -> None:
         tracked = track(launch.attempt, place)

@@ -25,6 +25,12 @@ class Group:
     path: Path
     version: int
 
+    def open(self) -> None:
+        """Make the directory. In version 2 its groups can only limit what it hands down."""
+        self.path.mkdir(exist_ok=True)
+        if self.version == 2:
+            (self.path / "cgroup.subtree_control").write_text("+memory +cpu")
+
 
 @dataclass(slots=True)
 class Limits:
@@ -69,6 +75,12 @@ class Limits:
 
     def unpin(self, cores: Iterable[int]) -> None:
         self._load.subtract(cores)
+
+    def open(self) -> None:
+        """Make our directories. Only for who keeps the root directory; to ask for the notes changes nothing."""
+        for group in (self.memory, self.cpu):
+            if group is not None:
+                group.open()
 
     def close(self) -> None:
         """Take our empty directories away again; those of running jobs stay."""
@@ -136,16 +148,14 @@ def _version_1(own: Path | None, name: str, file: str) -> Group | None:
     """A group of ours below our own, if we may make one and it limits."""
     if own is None:
         return None
-    path = own / name
+    trial = own / f"{name}-trial-{os.getpid()}"
     try:
-        path.mkdir(exist_ok=True)
-        offered = os.access(path / file, os.W_OK) and os.access(path / "cgroup.procs", os.W_OK)
+        trial.mkdir()
     except OSError:
         return None
-    if not offered:
-        cgroups.remove(str(path))
-        return None
-    return Group(path, 1)
+    offered = os.access(trial / file, os.W_OK) and os.access(trial / "cgroup.procs", os.W_OK)
+    cgroups.remove(str(trial))
+    return Group(own / name, 1) if offered else None
 
 
 def _version_2(own: Path | None, name: str) -> Group | None:
@@ -158,7 +168,7 @@ def _version_2(own: Path | None, name: str) -> Group | None:
         return None
     if own.name == f"{name}-service":  # we moved there before
         own = own.parent
-    leaf, base = own / f"{name}-service", own / name
+    leaf = own / f"{name}-service"
     try:
         offered = (own / "cgroup.controllers").read_text().split()
         if not {"memory", "cpu"} <= set(offered):
@@ -172,8 +182,8 @@ def _version_2(own: Path | None, name: str) -> Group | None:
                 (own / "cgroup.procs").write_text("0")
                 leaf.rmdir()
                 raise
-        base.mkdir(exist_ok=True)
-        (base / "cgroup.subtree_control").write_text("+memory +cpu")
+        found = Group(own / name, 2)
+        found.open()
     except OSError:
         return None
-    return Group(base, 2)
+    return found

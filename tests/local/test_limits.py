@@ -168,7 +168,19 @@ def test_the_groups_of_a_centre_are_gone_when_it_lets_go(tmp_path: Path) -> None
     assert not any(group is not None and group.path.exists() for group in (limits.memory, limits.cpu))
 
 
-def test_limits_are_found_without_any_privilege() -> None:
-    """Whatever this machine offers, asking for it raises nothing."""
+def test_to_ask_for_limits_raises_nothing_and_leaves_nothing() -> None:
+    """Whatever this machine offers. A driver that only answers questions takes nothing from one that works."""
     found = find_limits("baray-test-nothing", (node(1),), real_gpus=False)
-    found.close()
+    for group in (found.memory, found.cpu):
+        if group is not None and group.version == 1:
+            assert not group.path.exists()
+            assert not list(group.path.parent.glob("baray-test-nothing*"))
+
+
+def test_a_driver_that_is_let_go_takes_nothing_from_one_that_works(rig: LocalRig) -> None:
+    rig.driver.observe()
+    second = LocalRig(rig.root)
+    second.driver.inventory()
+    second.driver.close()
+    rig.driver.start(launch(ONE))
+    assert settled(rig.driver, ONE).state is AttemptState.SUCCEEDED
