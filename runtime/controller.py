@@ -25,6 +25,7 @@ _TOKEN_FLUSH_MS = 10_000
 _ONCE_KEPT_MS = 7 * 24 * 3_600_000
 _SWEEP_EVERY_MS = 3_600_000
 _BACK_OFF_S = 1.0
+_REST_S = 0.02
 
 
 @dataclass(slots=True)
@@ -57,14 +58,13 @@ class Controller:
     def run(self) -> None:
         """Until ``stop``: a cycle whenever woken, and on every beat.
 
-        After a cycle it rests for as long as that took, so that a flood of wakes gathers into fewer, larger cycles and
-        the API keeps half of the interpreter.
+        After a cycle it rests a moment, so that a flood of wakes gathers into fewer, larger cycles.
         """
         while not self._stop.is_set():
             self._wake.clear()
             begun = time.perf_counter()
             fine = self.cycle()
-            self._stop.wait(time.perf_counter() - begun if fine else _BACK_OFF_S)
+            self._stop.wait(min(time.perf_counter() - begun, _REST_S) if fine else _BACK_OFF_S)
             self._wake.wait(self.beat_ms / 1000)
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
@@ -10,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 from api.http import problems
 from api.http.guard import Call, look
 from api.http.routes import accounts, fleet, jobs, logs, money, people, usage
+from api.http.schemas.base import Problem
+from api.http.schemas.centre import StatusOut
 from api.http.services import Services
 from domain.access import Permission
 from domain.errors import CannotStart
@@ -30,6 +33,14 @@ class _Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().__call__(scope, receive, problems.worded(send))
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        schemas = document["components"]["schemas"]
+        if "Problem" not in schemas:
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= {**problem.pop("$defs"), "Problem": problem}
+        return document
 
 
 def create_app(services: Services) -> FastAPI:
@@ -66,12 +77,12 @@ def check_declared(app: FastAPI) -> None:
 def _add_system_routes(app: FastAPI) -> None:
     services: Services = app.state.services
 
-    @app.get("/healthz", tags=["system"])
+    @app.get("/healthz", tags=["system"], responses=problems.DECLARED)
     async def healthz() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["system"])
+    @app.get("/readyz", tags=["system"], responses=problems.DECLARED)
     def readyz(response: Response) -> dict[str, str]:
         """The database answers, so requests would be served."""
         with services.store.read() as uow:
@@ -79,14 +90,26 @@ def _add_system_routes(app: FastAPI) -> None:
         response.headers["Cache-Control"] = "no-store"
         return {"status": "ready"}
 
-    @app.get("/metrics", tags=["system"], openapi_extra={"x-permission": Permission.METRICS_READ.value})
+    @app.get(
+        "/metrics",
+        tags=["system"],
+        openapi_extra={"x-permission": Permission.METRICS_READ.value},
+        response_class=PlainTextResponse,
+        responses=problems.DECLARED,
+    )
     async def metrics(request: Request) -> Response:
         """Prometheus metrics."""
         await run_in_threadpool(look, request, Permission.METRICS_READ, lambda call: call.need_centre())
         content = await run_in_threadpool(services.metrics)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get(f"{PREFIX}/status", tags=["system"], openapi_extra={"x-permission": Permission.SELF.value})
+    @app.get(
+        f"{PREFIX}/status",
+        tags=["system"],
+        openapi_extra={"x-permission": Permission.SELF.value},
+        response_model=StatusOut,
+        responses=problems.DECLARED,
+    )
     async def status(request: Request) -> dict[str, Any]:
         """The service's version, its clusters, and what people should know of it."""
 

@@ -15,10 +15,11 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from api.http import problems
 from api.http.services import Services
 from domain.access import OPEN_TO_ALL, Permission
 from domain.accounts import Account
-from domain.errors import Invalid, NotAllowed, NotFound, NotLoggedIn
+from domain.errors import Conflict, Invalid, NotAllowed, NotFound, NotLoggedIn
 from domain.people import Caller
 from lifecycle.accounts import CENTRE
 from lifecycle.people import authenticate
@@ -123,9 +124,11 @@ class Routes:
         status: int = 200,
         writes: bool | None = None,
         also: Mapping[int, Any] | None = None,
+        media: str | None = None,
         max_body_size: int | None = None,
     ) -> Callable[[Handler], Handler]:
         changes = method != "GET" if writes is None else writes
+        more: dict[str, Any] = {} if media is None else {"media": media}
         return self._declare(
             method,
             path,
@@ -135,11 +138,27 @@ class Routes:
             response_model=answer,
             max_body_size=max_body_size,
             responses={code: {"model": model} for code, model in (also or {}).items()},
+            **more,
         )
 
     def _declare(
-        self, method: Method, path: str, permission: Permission, made: Callable[[Handler], Handler], **options: Any
+        self,
+        method: Method,
+        path: str,
+        permission: Permission,
+        made: Callable[[Handler], Handler],
+        *,
+        media: str | None = None,
+        responses: Mapping[int | str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Callable[[Handler], Handler]:
+        """``media`` is the type of an answer that is no JSON; ``extra`` goes into the OpenAPI document as it is."""
+        told: dict[int | str, Any] = {**problems.DECLARED, **(responses or {})}
+        if media is not None:
+            told[200] = {"content": {media: {"schema": {"type": "string"}}}}
+            options["response_class"] = Response
+
         def declare(handler: Handler) -> Handler:
             self.router.add_api_route(
                 path,
@@ -147,7 +166,8 @@ class Routes:
                 methods=[method],
                 name=handler.__name__,
                 description=inspect.getdoc(handler) or "",
-                openapi_extra={"x-permission": permission.value},
+                openapi_extra={"x-permission": permission.value, **(extra or {})},
+                responses=told,
                 **options,
             )
             return handler
@@ -177,9 +197,26 @@ def _endpoint(handler: Handler, method: Method, permission: Permission, status: 
         token = bearer(request)
         key = _idempotency_key(request) if method == "POST" else None
         now_ms = services.clock.now_ms()
+        digest = _digest(request, arguments) if key else b""
+        try:
+            answer = answered(request, arguments, services, token, key, digest, now_ms)
+        except Conflict:
+            # Perhaps with the same request, sent twice at once: then the other one's answer is this one's too.
+            first = _first(services, token, key, now_ms) if key else None
+            if first is None:
+                raise
+            return _replay(first, digest)
+        services.observe_request(method, handler.__name__, answer.status_code, time.perf_counter() - begun)
+        return answer
+
+    def answered(
+        request: Request, arguments: Mapping[str, Any], services: Services, token: str, key: str | None,
+        digest: bytes, now_ms: int,
+    ) -> Response:  # fmt: skip
         with services.store.write() if writes else services.store.read() as uow:
+            if writes and method != "POST":
+                uow.take_turn()  # If-Match is compared with what nobody else is changing
             caller = authenticate(uow, token, now_ms)
-            digest = _digest(request, arguments) if key else b""
             if key and (first := uow.once.find(caller.user.id, key)):
                 return _replay(first, digest)
             call = Call(services, uow, caller, permission, now_ms, _if_match(request), status)
@@ -191,7 +228,6 @@ def _endpoint(handler: Handler, method: Method, permission: Permission, status: 
         services.used_tokens[caller.token.id] = now_ms
         if call.wakes:
             services.wake()
-        services.observe_request(method, handler.__name__, call.status, time.perf_counter() - begun)
         media = call.headers.pop("Content-Type", "application/json")
         return Response(content, call.status, call.headers, media_type=None if call.status == 204 else media)
 
@@ -242,6 +278,11 @@ def _digest(request: Request, arguments: Mapping[str, Any]) -> bytes:
     }
     text = json.dumps([request.url.path, told], sort_keys=True)
     return hashlib.sha256(text.encode()).digest()
+
+
+def _first(services: Services, token: str, key: str, now_ms: int) -> tuple[bytes, int, bytes] | None:
+    with services.store.read() as uow:
+        return uow.once.find(authenticate(uow, token, now_ms).user.id, key)
 
 
 def _replay(first: tuple[bytes, int, bytes], digest: bytes) -> Response:

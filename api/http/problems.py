@@ -18,6 +18,13 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
+# How the OpenAPI document tells of them, on every route; ``api.http.app`` adds the schema.
+_AS_JSON = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+DECLARED: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "What is wrong with the request, and what would pass.", "content": _AS_JSON},
+    "5XX": {"description": "Not now; nothing was changed.", "content": _AS_JSON},
+}
+
 STATUS: Mapping[type[BarayError], int] = {
     errors.Invalid: 422,
     errors.TooLarge: 413,

@@ -30,6 +30,7 @@ _POLL_S = 0.25  # a log grows without a bell; this often a follower looks
 _KEEPALIVE_S = 15.0
 _WAIT_LIMIT_S = 120
 _OFFSET_MOST = 2**53
+_BINARY = {"type": "string", "contentMediaType": "application/gzip"}
 
 Number = Annotated[int | None, Query(ge=1, le=10**6, description="the attempt's number; the newest if left out")]
 Rank = Annotated[int, Query(ge=0, le=4096)]
@@ -39,18 +40,18 @@ Offset = Annotated[int, Query(ge=0, le=_OFFSET_MOST)]
 def _attempt(call: Call, job: str, number: int | None) -> Attempt | None:
     """The attempt that the caller asks for, the newest one without a number; None before the first."""
     found, task_id = find_job(call, job)
-    if number is not None:
-        index = task_id.index if found.is_array else None
-        if found.is_array and index is None:
-            raise Invalid(f"job {found.id} is an array", "attempt", fix=f"name the task too, such as {found.id}_0")
-        attempt = call.uow.attempts.get(AttemptId(found.id, index, number))
-        if attempt is None:
-            raise NotFound(f"{task_id} has no attempt {number}", "attempt")
-        return attempt
-    return call.uow.attempts.newest(found.id, task_id.index)
+    if found.is_array and task_id.index is None:
+        first = found.task_id(found.indices()[0])
+        raise Invalid(f"job {found.id} is an array", "job", fix=f"name one of its tasks, such as {first}")
+    if number is None:
+        return call.uow.attempts.newest(found.id, task_id.index)
+    attempt = call.uow.attempts.get(AttemptId(found.id, task_id.index, number))
+    if attempt is None:
+        raise NotFound(f"{task_id} has no attempt {number}", "attempt")
+    return attempt
 
 
-@routes.get("/jobs/{job}/logs", Permission.JOB_READ, None)
+@routes.get("/jobs/{job}/logs", Permission.JOB_READ, None, media="text/plain")
 def read_logs(
     call: Call, job: str, attempt: Number = None, rank: Rank = 0, offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=4 * 1024 * 1024)] = CHUNK,
@@ -76,7 +77,7 @@ def _read(services: Services, attempt: Attempt | None, rank: int, offset: int, l
     return driver.logs(attempt.id, rank, offset, limit)
 
 
-@routes.flow("GET", "/jobs/{job}/logs/stream", Permission.JOB_READ)
+@routes.flow("GET", "/jobs/{job}/logs/stream", Permission.JOB_READ, media="text/event-stream")
 async def stream_logs(
     request: Request, job: str, attempt: Number = None, rank: Rank = 0, offset: Offset = 0
 ) -> StreamingResponse:
@@ -156,7 +157,7 @@ def list_outputs(call: Call, job: str, attempt: Number = None) -> dict[str, Any]
     return {"items": items, "next": None}
 
 
-@routes.flow("GET", "/jobs/{job}/outputs/{path:path}", Permission.JOB_READ)
+@routes.flow("GET", "/jobs/{job}/outputs/{path:path}", Permission.JOB_READ, media="application/octet-stream")
 async def get_output(request: Request, job: str, path: str, attempt: Number = None) -> StreamingResponse:
     """One collected file."""
     services: Services = request.app.state.services
@@ -186,7 +187,13 @@ def _pieces(services: Services, attempt: Attempt, path: str, size: int) -> Itera
 
 
 @routes.flow(
-    "POST", "/sources", Permission.JOB_SUBMIT, status_code=201, response_model=StoredOut, max_body_size=SOURCE_BYTES
+    "POST",
+    "/sources",
+    Permission.JOB_SUBMIT,
+    status_code=201,
+    response_model=StoredOut,
+    max_body_size=SOURCE_BYTES,
+    extra={"requestBody": {"required": True, "content": {"application/gzip": {"schema": _BINARY}}}},
 )
 async def put_source(request: Request) -> Response:
     """Keep a packed source directory (a .tar.gz). The same content is kept once."""

@@ -62,6 +62,25 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class FaultOut(Shape):
+    """One thing that is wrong: what, where (a dotted path such as `resources.walltime`) and what to do."""
+
+    message: str
+    field: str = ""
+    fix: str = ""
+
+
+class Problem(BaseModel):
+    """RFC 9457. `type` is stable: `/problems/<code>`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultOut]
+    fixes: list[str]
+
+
 class Listing(Shape, Generic[Item]):
     """One page of a list; ``next`` is the cursor of the page after, null at the end."""
 
