@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from domain.ids import AttemptId, TaskId
-from domain.jobs import AttemptState, JobSpec, JobState, Placement
+from domain.jobs import TASK_AFTER, AttemptState, JobSpec, JobState, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,8 @@ class Attempt:
 
 def ending(attempt: Attempt) -> str | None:
     """How an attempt ended, as a sentence for people; None if there is nothing to say but its state."""
+    if TASK_AFTER.get(attempt.state, attempt) is None:  # not by itself: its end is the reason
+        return f"{attempt.state}: {attempt.detail}" if attempt.detail else attempt.state.value
     if attempt.out_of_memory:
         return attempt.detail or "out of memory"
     if attempt.detail:

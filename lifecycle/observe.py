@@ -45,13 +45,15 @@ def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, policy: Pol
     for driver in drivers.values():
         seen.update({observation.attempt: observation for observation in driver.observe()})
     news = {attempt.row: attempt.id.job for attempt in live if _is_news(attempt, seen.get(attempt.id), now_ms)}
+    ended: set[AttemptId] = set()
     if news:
         with store.write() as uow:
             uow.leader.check(epoch)
             jobs = uow.jobs.many(list(news.values()), lock=True)
             fresh = [attempt for attempt in uow.attempts.live(LIVE_ATTEMPTS) if attempt.row in news]
-            take_in(uow, jobs, fresh, seen, policy, now_ms)
-    _forget(store, drivers, seen)
+            saved = take_in(uow, jobs, fresh, seen, policy, now_ms)
+        ended = {attempt.id for attempt in saved if attempt.state.final}
+    _forget(store, drivers, seen, {attempt.id for attempt in live}, ended)
     return len(news)
 
 
@@ -61,17 +63,23 @@ def _is_news(attempt: Attempt, observation: Observation | None, now_ms: int) -> 
     return observation.state in ATTEMPT_TRANSITIONS[attempt.state] or meter.due(attempt, now_ms)
 
 
-def _forget(store: Store, drivers: Mapping[str, Driver], seen: Mapping[AttemptId, Observation]) -> None:
-    """Ends that are recorded need not be observed any more."""
-    ended = [observation.attempt for observation in seen.values() if observation.state.final]
-    if not ended:
-        return
-    with store.read() as uow:
-        recorded = [
-            attempt for attempt_id in ended if (attempt := uow.attempts.get(attempt_id)) and attempt.state.final
-        ]
-    for attempt in recorded:
-        drivers[attempt.cluster].forget(attempt.id)
+def _forget(
+    store: Store,
+    drivers: Mapping[str, Driver],
+    seen: Mapping[AttemptId, Observation],
+    live: set[AttemptId],
+    ended: set[AttemptId],
+) -> None:
+    """Ends that are recorded need not be observed any more: those just recorded, and those of before a crash."""
+    over = [attempt for attempt in seen if seen[attempt].state.final]
+    old = [attempt for attempt in over if attempt not in live]
+    if old:
+        with store.read() as uow:
+            ended |= {attempt for attempt in old if (known := uow.attempts.get(attempt)) and known.state.final}
+    for attempt in over:
+        if attempt in ended:
+            for driver in drivers.values():
+                driver.forget(attempt)
 
 
 def take_in(
@@ -81,8 +89,8 @@ def take_in(
     seen: Mapping[AttemptId, Observation],
     policy: Policy,
     now_ms: int,
-) -> None:
-    """Record what is new of these attempts of these locked jobs, in the transaction at hand."""
+) -> list[Attempt]:
+    """Record what is new of these attempts of these locked jobs, in the transaction at hand. Answers them after it."""
     tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(jobs))}
     batch = _Batch(Settling(uow, policy.half_life_ms), now_ms, jobs, tasks)
     for attempt in attempts:
@@ -92,6 +100,7 @@ def take_in(
     uow.jobs.put_tasks(batch.moved)
     batch.settling.write(now_ms)
     refresh(uow, list(batch.jobs.values()), now_ms, batch.said)
+    return batch.saved
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """One process: the API in the main thread's event loop, the controller in a thread beside it."""
 
+import gc
 import socket
 import sys
 import threading
@@ -39,6 +40,9 @@ def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) ->
     server = _Server(config, ready)
     # API and controller share the interpreter: hand it over sooner than by default, so that neither waits 5 ms a turn.
     sys.setswitchinterval(_TURN_S)
+    # What is built by now lives to the end: the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
     controller = threading.Thread(target=centre.controller.run, name="controller", daemon=True)
     controller.start()
     try:

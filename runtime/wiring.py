@@ -54,20 +54,22 @@ class Centre:
 
 
 def build(settings: Settings) -> Centre:
-    """Open the data directory, bring the database up to date, found the centre if there is none, build all parts."""
+    """Open the data directory, bring the database up to date, build all parts, found the centre if there is none.
+
+    Founding comes last of all that may fail: its token is shown once.
+    """
     _check_host(settings)
+    machine = find_machine(settings.local_nodes)
     lock = open_data_dir(settings.data_dir)
     data, clock, policy = settings.data_dir, SystemClock(), Policy()
     engine = open_engine(settings.url)
     migrate(engine)
     store = Store(engine)
-    with store.write() as uow:
-        first_token = found(uow, clock.now_ms())
     sources = FileSources(data / "sources")
     wake = _Wake()
     driver = LocalDriver(
         root=data / "local",
-        machine=find_machine(settings.local_nodes),
+        machine=machine,
         clock=clock,
         wake=wake,
         sources=sources.path,
@@ -75,10 +77,11 @@ def build(settings: Settings) -> Centre:
         log_limit_bytes=settings.log_limit_mib * _MIB,
         output_limit_bytes=settings.output_limit_mib * _MIB,
     )
+    vault = FileVault(data / "secret.key")
     with store.write() as uow:
         sync_cluster(uow, LOCAL, "local", driver, clock.now_ms())
+        first_token = found(uow, clock.now_ms())
     metrics = Metrics(store)
-    vault = FileVault(data / "secret.key")
     used_tokens: dict[int, int] = {}
     drivers = {LOCAL: driver}
     controller = Controller(
