@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Engine
 
 from domain.errors import CannotStart
 from store.engine import WRITES
+from store.errors import translated
 
 
 def migrate(engine: Engine) -> None:
     """Bring the schema to this version. Raises CannotStart if the database is from a newer one."""
     config = _config()
-    with engine.execution_options(**WRITES).begin() as connection:
+    with translated(), engine.execution_options(**WRITES).begin() as connection:
         revision = current(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if revision is not None and revision not in known:

@@ -22,7 +22,10 @@ from store.once import Once
 from store.people import People
 from store.stamps import CHANGED, DIRECTORY
 from store.tables.jobs import SourceRow
+from store.tables.service import StampRow
 from store.upsert import insert_ignoring
+
+_TURN = select(StampRow.value).where(StampRow.name == DIRECTORY).with_for_update()
 
 
 @dataclass(slots=True)
@@ -48,6 +51,10 @@ class UnitOfWork:
             known = self._connection.info[DIRECTORY] = self._cache.get(self._connection)
         assert isinstance(known, ports.Directory)
         return known
+
+    def take_turn(self) -> None:
+        """Locks the stamp that every such change moves on, so it must come before anything is read."""
+        self._connection.execute(_TURN)
 
     def keep_source(self, sha256: str, size: int, now_ms: int) -> None:
         insert_ignoring(self._connection, SourceRow, {"sha256": sha256, "size": size, "created_ms": now_ms})

@@ -1,5 +1,7 @@
 """Random planner states, small enough to shrink well and odd enough to find things."""
 
+import random
+
 from hypothesis import strategies as st
 
 from domain.accounts import Limits, Quota
@@ -66,8 +68,8 @@ def quotas(draw: st.DrawFn) -> dict[tuple[int, str], Quota]:
 
 
 @st.composite
-def states(draw: st.DrawFn) -> State:
-    """A centre of two tenants with two projects each, somewhere in its life."""
+def small_states(draw: st.DrawFn) -> State:
+    """Odd corners: often without a node, a job or a SU. These shrink well."""
     limits = draw(
         st.dictionaries(
             st.sampled_from([1, 10, 20, *PROJECTS]), st.builds(Limits, running_jobs=st.integers(0, 6)), max_size=1
@@ -92,6 +94,70 @@ def states(draw: st.DrawFn) -> State:
         held=held,
         running={account: draw(st.integers(0, 1)) for account in within.accounts},
     )
+
+
+def busy_state(seed: int) -> State:
+    """Many jobs, nodes half full, a quota here and a thin budget there: something starts and something waits."""
+    rng = random.Random(seed)
+    quotas = {
+        (rng.choice([1, 10, 20, *PROJECTS]), rng.choice([H100, H100, A100])): Quota(
+            rng.randint(0, 6) * 1_000, rng.choice([None, 0, 2_000])
+        )
+        for _ in range(rng.randint(0, 3))
+    }
+    limits = {rng.choice([1, 10, 20, *PROJECTS]): Limits(running_jobs=rng.randint(1, 6))} if rng.random() < 0.3 else {}
+    within = factories.tree(quotas, limits)
+    jobs = tuple(_busy_job(rng, job_id) for job_id in range(1, rng.randint(4, 16)))
+    where = tuple(_busy_node(rng, number) for number in range(rng.randint(2, 6)))
+    held: dict[tuple[int, str], int] = {}
+    if rng.random() < 0.5:
+        for account in within.path(rng.choice(PROJECTS)):
+            held[account, H100] = rng.randint(1, 4) * 1_000
+    return factories.state(
+        jobs,
+        tuple(sorted(where, key=lambda node: (node.cluster != CLUSTER, node.name))),
+        within,
+        available={project: rng.choice([0, 3, 10, 400, 400, 4_000]) * MICRO for project in PROJECTS},
+        usage={account: rng.randint(0, 1_000) * MICRO for account in within.accounts},
+        held=held,
+        running={account: rng.randint(0, 2) for account in within.accounts},
+    )
+
+
+def _busy_job(rng: random.Random, job_id: int) -> PendingJob:
+    flavors = rng.choice([(H100,), (H100,), (A100,), (CPU,), (H100, A100), (A100, H100)])
+    asked = Resources(
+        flavors,
+        0 if flavors == (CPU,) else rng.choice([1, 1, 1, 2, 4, 8]),
+        rng.choice([1, 1, 1, 1, 2, 3]),
+        rng.choice([1, 1, 4, 8, 40]),
+        rng.choice([GIB, GIB, 100 * GIB, 300 * GIB]),
+        rng.choice([1, 2, 4, 48]) * 30 * MINUTE_MS,
+    )
+    tasks = rng.choice([1, 1, 1, 2, 5])
+    parallel = rng.choice([None, 0, 1, 3]) if tasks > 1 else None
+    qos = rng.choice(["normal", "normal", "normal", "urgent", "interactive", "preemptible"])
+    return factories.pending(
+        job_id, rng.choice(PROJECTS), asked, at_ms=rng.randint(0, 20), qos=qos, tasks=tasks, parallel=parallel
+    )
+
+
+def _busy_node(rng: random.Random, number: int) -> NodeState:
+    devices = rng.choice([{H100: 4}, {H100: 8}, {H100: 8}, {A100: 2}, {H100: 1, A100: 4}, {}])
+    free = {
+        flavor: tuple(ordinal for ordinal in range(count) if rng.random() < 0.6) for flavor, count in devices.items()
+    }
+    cpus, memory = rng.choice([(8, 64 * GIB), (64, 512 * GIB), (64, 512 * GIB)])
+    return NodeState(
+        rng.choice([CLUSTER, CLUSTER, CLUSTER, "other"]), f"n{number}", devices, free,
+        cpus, rng.randint(cpus // 2, cpus), memory, rng.randint(memory // 2, memory),
+    )  # fmt: skip
+
+
+def states() -> st.SearchStrategy[State]:
+    """A centre of two tenants with two projects each, somewhere in its life: mostly busy, at times odd."""
+    busy = st.integers(0, 2**48).map(busy_state)
+    return busy | busy | small_states()
 
 
 @st.composite

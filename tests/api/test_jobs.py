@@ -1,0 +1,170 @@
+"""A job through the API: submitted, explained, looked at, controlled, reported."""
+
+import pytest
+
+from domain.jobs import Launch
+from tests.support.centre import Centre
+from tests.support.driver import Behaviour, by_command
+from tests.support.factories import H100
+from tests.support.marks import on_sqlite
+from tests.support.serving import Api
+
+JOB = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": H100, "gpus": 4, "walltime": "1h"}}
+
+
+def test_a_job_from_submission_to_the_report(api: Api, centre: Centre) -> None:
+    made = api.post("/jobs", {**JOB, "name": "ភាសាខ្មែរ"})
+    assert made.status == 201
+    assert made.headers["Location"] == f"/api/v1/jobs/{made.json['id']}"
+    job = made.json
+    assert job == api.get(f"/jobs/{job['id']}").json
+    assert (job["name"], job["tenant"], job["user"], job["state"]) == ("ភាសាខ្មែរ", "cadt", "admin", "pending")
+    assert job["tasks"]["pending"] == job["tasks"]["total"] == 1
+    centre.settle()
+    running = api.get(f"/jobs/{job['id']}").json
+    assert (running["state"], running["cost"]) == ("running", {"held_su": "8", "charged_su": "0"})
+    centre.run()
+    done = api.get(f"/jobs/{job['id']}").json
+    assert (done["state"], done["cost"]["held_su"]) == ("succeeded", "0")
+    assert done["cost"]["charged_su"] == "0.133333"
+    report = api.get("/usage", query={"by": "tenant"}).json
+    assert report["agrees"] is True
+    assert report["rows"] == [
+        {"key": "cadt", "gpu_ms": {H100: 240_000}, "total_gpu_ms": 240_000, "charged_su": "0.133333"}
+    ]
+    assert report["metered"] == {H100: 240_000}
+    (allocation,) = api.get("/allocations", query={"project": "speech"}).json["items"]
+    assert (allocation["held_su"], allocation["consumed_su"], allocation["available_su"]) == ("0", "0.133333", "1000.866667")
+
+
+@pytest.mark.promise(5)
+@on_sqlite
+def test_the_same_report_is_the_same_bytes(api: Api, centre: Centre) -> None:
+    for _ in range(3):
+        api.post("/jobs", JOB)
+    centre.run()
+    for by in ("tenant", "project", "funder", "user"):
+        first = api.get("/usage", query={"by": by}).body
+        centre.restart()
+        assert api.get("/usage", query={"by": by}).body == first
+
+
+@on_sqlite
+def test_a_job_that_waits_says_why_and_what_would_help(api: Api, centre: Centre) -> None:
+    api.post("/jobs", {**JOB, "command": ["run", "1h"], "resources": {"flavor": H100, "gpus": 3, "nodes": 2}})
+    centre.settle()
+    waiting = api.post("/jobs", JOB).json["id"]
+    behind = api.post("/jobs", JOB).json["id"]
+    (why,) = api.get(f"/jobs/{waiting}/why").json["reasons"]
+    assert why == {
+        "code": "capacity",
+        "message": f"asks 4; 2 of {H100} free",
+        "facts": {"asked": 4_000, f"free {H100}": 2},
+        "fixes": [f"1 instead of 4 of {H100} would start now"],
+    }
+    (after,) = api.get(f"/jobs/{behind}/why").json["reasons"]
+    assert (after["code"], after["facts"]) == ("priority", {"ahead": waiting})
+    entries = api.get("/queue").json["items"]
+    assert [(entry["job"], entry["rank"], entry["reason"]["code"]) for entry in entries] == [
+        (waiting, 1, "capacity"),
+        (behind, 2, "priority"),
+    ]
+    smaller = {**JOB, "resources": {"flavor": H100, "gpus": 1}}
+    assert api.post("/jobs", {**smaller, "qos": "urgent"}, query={"dry_run": True}).json["starts_now"] is True
+
+
+@on_sqlite
+def test_a_dry_run_says_what_would_happen_and_does_nothing(api: Api, centre: Centre) -> None:
+    before = centre.database.dump()
+    answer = api.post("/jobs", JOB, query={"dry_run": True})
+    assert answer.status == 200
+    assert answer.json == {
+        "admitted": True, "flavor": H100, "cost_su": "8", "available_su": "1001", "starts_now": True, "reason": None,
+    }  # fmt: skip
+    assert api.post("/jobs", {**JOB, "project": "nope"}, query={"dry_run": True}).status == 422
+    assert centre.database.dump() == before
+
+
+@on_sqlite
+def test_a_dry_run_and_the_planner_agree(api: Api, centre: Centre) -> None:
+    """What a dry run says of now is what happens."""
+    for gpus in (4, 3, 2, 1, 1, 4):
+        job = {**JOB, "command": ["run", "1h"], "resources": {"flavor": H100, "gpus": gpus}}
+        said = api.post("/jobs", job, query={"dry_run": True}).json["starts_now"]
+        number = api.post("/jobs", job).json["id"]
+        centre.settle()
+        assert (api.get(f"/jobs/{number}").json["state"] == "running") is said, f"{gpus} GPUs"
+        centre.clock.advance(seconds=1)
+
+
+@on_sqlite
+def test_tasks_and_attempts_of_an_array(api: Api, centre: Centre) -> None:
+    job = api.post("/jobs", {**JOB, "array": "1-5:2%1", "resources": {"flavor": H100}}).json["id"]
+    centre.run(seconds=70)
+    tasks = api.get(f"/jobs/{job}/tasks").json["items"]
+    assert [(task["id"], task["state"]) for task in tasks] == [(f"{job}_1", "succeeded"), (f"{job}_3", "running")]
+    (attempt,) = api.get(f"/jobs/{job}_3/attempts").json["items"]
+    assert attempt["id"] == f"{job}_3.1"
+    assert api.get(f"/jobs/{job}").json["tasks"] | {"total": 3} == api.get(f"/jobs/{job}").json["tasks"]
+    assert api.get(f"/jobs/{job}_2").status == 404, "no task has this index"
+    assert api.post(f"/jobs/{job}_5/cancel").json["tasks"]["cancelled"] == 1
+    centre.run()
+    assert api.get(f"/jobs/{job}").json["state"] == "cancelled"
+
+
+@on_sqlite
+def test_hold_and_release(api: Api, centre: Centre) -> None:
+    job = api.post("/jobs", {**JOB, "held": True}).json
+    assert job["state"] == "held"
+    (why,) = api.get(f"/jobs/{job['id']}/why").json["reasons"]
+    assert why["code"] == "held"
+    assert api.post(f"/jobs/{job['id']}/release").json["state"] == "pending"
+    assert api.post(f"/jobs/{job['id']}/release").code == "not-held"
+    assert api.post(f"/jobs/{job['id']}/hold").json["state"] == "held"
+    assert api.post(f"/jobs/{job['id']}/hold").code == "already-held"
+
+
+@on_sqlite
+def test_a_drained_cluster_starts_nothing_new(api: Api, centre: Centre) -> None:
+    running = api.post("/jobs", JOB).json["id"]
+    centre.settle()
+    assert api.change("/clusters/sim", {"state": "draining"}).status == 200
+    waiting = api.post("/jobs", JOB)
+    assert waiting.status == 201, "it waits: the cluster comes back"
+    centre.run()
+    assert api.get(f"/jobs/{running}").json["state"] == "succeeded"
+    assert api.get(f"/jobs/{waiting.json['id']}").json["state"] == "pending"
+    assert api.get(f"/jobs/{waiting.json['id']}/why").json["reasons"][0]["code"] == "never-fits"
+    api.change("/clusters/sim", {"state": "active"})
+    centre.run()
+    assert api.get(f"/jobs/{waiting.json['id']}").json["state"] == "succeeded"
+
+
+@on_sqlite
+def test_a_secret_reaches_the_job_and_nobody_else(api: Api, centre: Centre) -> None:
+    assert api.put("/projects/speech/secrets/HF_TOKEN", {"value": "hunter2"}).json == {"name": "HF_TOKEN"}
+    seen: dict[str, str] = {}
+
+    def note(launch: Launch) -> Behaviour:
+        seen.update(launch.secrets)
+        return by_command(launch)
+
+    centre.driver.behaviour = note
+    api.post("/jobs", {**JOB, "secrets": ["HF_TOKEN"]})
+    centre.run()
+    assert seen == {"HF_TOKEN": "hunter2"}
+    rows = str(centre.database.dump())
+    assert "hunter2" not in rows, "it is kept sealed"
+    for path in ("/projects/speech/secrets", "/projects/speech/secrets/HF_TOKEN", "/jobs/1", "/jobs/1/attempts"):
+        assert b"hunter2" not in api.get(path).body
+
+
+@on_sqlite
+def test_the_service_tells_that_it_is_there(api: Api, centre: Centre) -> None:
+    assert api.as_(None).get("//healthz").json == {"status": "ok"}
+    assert api.as_(None).get("//readyz").json == {"status": "ready"}
+    api.post("/jobs", JOB)
+    centre.settle()
+    page = api.get("//metrics").body.decode()
+    assert f'baray_devices{{cluster="sim",flavor="{H100}",state="used"}} 4.0' in page
+    assert 'baray_jobs{state="running"} 1.0' in page

@@ -1,0 +1,243 @@
+"""The OpenAPI document is valid, and what the service answers is what it declares, on every route."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from schemathesis.specs.openapi import definitions
+
+from domain.quantities import DAY_MS
+from tests.support.centre import Centre
+from tests.support.clock import NEW_YEAR_MS
+from tests.support.factories import H100, nodes, spec
+from tests.support.marks import on_sqlite
+from tests.support.serving import Answer, Api
+
+SPAN = {"starts_ms": NEW_YEAR_MS, "ends_ms": NEW_YEAR_MS + DAY_MS}
+JOB = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": [H100, "a100-40gb"], "gpus": 1}}
+
+# Answers that are no JSON: their media type stands for them.
+NOT_JSON = {"/jobs/{job}/logs", "/jobs/{job}/logs/stream", "/jobs/{job}/outputs/{path}", "/metrics"}
+
+
+@pytest.fixture
+def document(api: Api) -> dict[str, Any]:
+    return api.get("/openapi.json").json
+
+
+class Checked:
+    """Calls the API and holds every answer against the document; remembers which operations were answered well."""
+
+    def __init__(self, api: Api, document: dict[str, Any]) -> None:
+        self.api = api
+        self.document = document
+        self.answered: set[tuple[str, str]] = set()
+
+    def __call__(self, method: str, route: str, body: Any = None, *, data: bytes | None = None, **where: Any) -> Answer:
+        query = where.pop("query", None)
+        path = route.format_map(where)
+        answer = self.api.call(method, path, body, data=data, query=query)
+        declared = self.document["paths"][route[1:] if route.startswith("//") else f"/api/v1{route}"][method.lower()]
+        self.hold(answer, declared)
+        if answer.status < 300:
+            self.answered.add((method, route))
+        return answer
+
+    def hold(self, answer: Answer, declared: dict[str, Any]) -> None:
+        responses = declared["responses"]
+        told = responses.get(str(answer.status), responses.get(f"{answer.status // 100}XX"))
+        assert told, f"{declared['operationId']}: {answer.status} is not declared: {answer.body[:200]!r}"
+        content = told.get("content")
+        if answer.status == 204 or content is None:
+            assert not answer.body or content is not None
+            return
+        media = answer.headers["Content-Type"].partition(";")[0]
+        assert media in content, f"{declared['operationId']}: {media} is not declared"
+        if media.endswith("json") and content[media].get("schema"):
+            schema = {**content[media]["schema"], "components": self.document["components"]}
+            jsonschema_rs.validator_for(schema).validate(answer.json)
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, declared in methods.items():
+            yield method.upper(), path.removeprefix("/api/v1"), declared
+
+
+@on_sqlite
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    definitions.OPENAPI_31_VALIDATOR.validate(document)
+
+
+@on_sqlite
+def test_every_operation_is_described_and_named_once(document: dict[str, Any]) -> None:
+    ids = [declared["operationId"] for _, _, declared in operations(document)]
+    assert len(ids) == len(set(ids))
+    for method, path, declared in operations(document):
+        assert declared.get("summary") or declared.get("description"), f"{method} {path}"
+        assert declared["tags"]
+        if path not in {"/healthz", "/readyz"}:
+            assert declared["x-permission"], f"{method} {path}"
+
+
+@on_sqlite
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(part: Any) -> Iterator[str]:
+        if isinstance(part, dict):
+            yield from ([part["$ref"]] if isinstance(part.get("$ref"), str) else [])
+            for value in part.values():
+                yield from references(value)
+        elif isinstance(part, list):
+            for value in part:
+                yield from references(value)
+
+    for reference in set(references(document)):
+        found: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            found = found[step]
+
+
+def walk(call: Checked, centre: Centre) -> None:
+    """Every route once at the least, in an order in which each has something to answer."""
+    call("POST", "/tenants", {"name": "rupp", "title": "RUPP", "kind": "university", "sector": "education", "province": "KH-12"})
+    call("PATCH", "/tenants/{name}", {"weight": 2}, name="rupp")
+    call("POST", "/users", {"name": "vuthy", "title": "Vuthy", "email": "v@centre.example"})
+    call("POST", "/projects", {"name": "ocr", "tenant": "rupp", "title": "OCR", "lead": "vuthy"})
+    call("PATCH", "/projects/{name}", {"title": "Khmer OCR"}, name="ocr")
+    call("POST", "/projects/{name}/members", {"user": "dara", "role": "member"}, name="ocr")
+    call("GET", "/projects/{name}/members", name="ocr")
+    call("DELETE", "/projects/{name}/members/{user}", name="ocr", user="dara")
+    call("PUT", "/projects/{name}/secrets/{secret}", {"value": "x"}, name="speech", secret="KEY")
+    for path in ("/projects/{name}/secrets", "/projects/{name}/secrets/{secret}"):
+        call("GET", path, name="speech", secret="KEY")
+    call("DELETE", "/projects/{name}/secrets/{secret}", name="speech", secret="KEY")
+    call("POST", "/users/{name}/roles", {"account": "ocr", "role": "reporter"}, name="vuthy")
+    call("GET", "/users/{name}/roles", name="vuthy")
+    call("DELETE", "/users/{name}/roles/{account}/{role}", name="vuthy", account="ocr", role="reporter")
+    token = call("POST", "/users/{name}/tokens", {"name": "laptop", "expires_ms": NEW_YEAR_MS + DAY_MS}, name="vuthy").json
+    call("GET", "/users/{name}/tokens", name="vuthy")
+    call("DELETE", "/tokens/{token_id}", token_id=token["id"])
+    call("POST", "/flavors", {"name": "mig", "title": "MIG", "milli": 143, "rate_su_per_hour": "0.25"})
+    call("POST", "/flavors/{name}/rates", {"from_ms": NEW_YEAR_MS + DAY_MS, "su_per_hour": "0.3"}, name="mig")
+    call("PATCH", "/clusters/{name}", {"state": "draining"}, name="sim")
+    call("PATCH", "/clusters/{name}", {"state": "active"}, name="sim")
+    call("POST", "/funders", {"name": "jica", "title": "JICA"})
+    grant = call("POST", "/grants", {"name": "jica-1", "funder": "jica", "su": "10.5", **SPAN}).json
+    paid = {"project": "ocr", "sources": [{"grant": "jica-1", "su": "3"}], **SPAN}
+    allocation = call("POST", "/allocations", paid).json
+    call("PUT", "/quotas/{account}/{flavor}", {"guaranteed": 4, "borrow_limit": None}, account="speech", flavor=H100)
+    call("GET", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
+    call("PUT", "/limits/{account}", {"running_jobs": 50, "walltime": "31d"}, account="speech")
+    call("GET", "/limits/{account}", account="speech")
+    work(call, centre)
+    for path in ("/tenants/{name}", "/projects/{name}", "/users/{name}", "/clusters/{name}", "/flavors/{name}", "/flavors/{name}/rates"):
+        names = {"/tenants": "rupp", "/projects": "ocr", "/users": "vuthy", "/clusters": "sim", "/flavors": H100}
+        call("GET", path, name=names[path[: path.index("/", 1)]])
+    call("GET", "/grants/{grant_id}", grant_id=grant["id"])
+    call("GET", "/allocations/{allocation_id}", allocation_id=allocation["id"])
+    for path in ("/tenants", "/projects", "/users", "/clusters", "/flavors", "/funders", "/grants", "/allocations", "/quotas"):
+        call("GET", path)
+    for by in ("tenant", "project", "funder", "user"):
+        call("GET", "/usage", query={"by": by, "from_ms": 0, "to_ms": 2**52, "account": "cadt"})
+    call("DELETE", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
+    for path in ("/whoami", "/status", "//healthz", "//readyz", "//metrics"):
+        call("GET", path)
+    call("POST", "/logout")
+
+
+def work(call: Checked, centre: Centre) -> None:
+    """Jobs in every state: over, running, waiting, held; single and arrays."""
+    source = call("POST", "/sources", data=b"\x1f\x8b...").json
+    over = call("POST", "/jobs", {**JOB, "command": ["run", "1m", "leave", "42"], "outputs": ["*.txt"], "source": source["sha256"]}).json
+    centre.run()
+    call("POST", "/jobs", {**JOB, "env": {"A": "1"}}, query={"dry_run": True})
+    running = call("POST", "/jobs", {**JOB, "command": ["run", "1h"], "array": "0-3%2", "checkpoint": {"restartable": True}}).json
+    call("POST", "/jobs/batch", {"jobs": [{**JOB, "command": ["run", "1h"]}] * 12})
+    held = call("POST", "/jobs", {**JOB, "held": True}).json
+    centre.settle()
+    for job in (over["id"], running["id"], f"{running['id']}_1", f"{running['id']}_3", held["id"], running["id"] + 12):
+        for path in ("", "/tasks", "/attempts", "/why", "/logs", "/outputs"):
+            call("GET", "/jobs/{job}" + path, job=job)
+        call("GET", "/jobs/{job}/wait", job=job, query={"timeout_s": 0})
+    call("GET", "/jobs/{job}/outputs/{path}", job=over["id"], path="result.txt")
+    call("GET", "/jobs/{job}/logs/stream", job=over["id"])
+    call("GET", "/jobs", query={"state": ["pending", "held"], "limit": 3})
+    call("GET", "/queue")
+    call("POST", "/jobs/{job}/release", job=held["id"])
+    call("POST", "/jobs/{job}/hold", job=held["id"])
+    call("POST", "/jobs/{job}/requeue", job=f"{running['id']}_1")
+    call("POST", "/jobs/{job}/cancel", job=running["id"])
+
+
+@on_sqlite
+def test_every_answer_is_as_declared(api: Api, centre: Centre, document: dict[str, Any]) -> None:
+    call = Checked(api, document)
+    walk(call, centre)
+    asked = {(method, path if path not in {"/healthz", "/readyz", "/metrics"} else f"/{path}") for method, path, _ in operations(document)}
+    assert asked - call.answered == set(), "a route that the walk leaves out"
+
+
+@on_sqlite
+def test_every_problem_is_as_declared(api: Api, centre: Centre, document: dict[str, Any]) -> None:
+    centre.submit(spec())
+    for method, path, body in (
+        ("GET", "/jobs/9", None),
+        ("GET", "/jobs/abc", None),
+        ("POST", "/jobs/1/release", None),
+        ("POST", "/jobs", {}),
+        ("POST", "/jobs", {**JOB, "resources": {"flavor": H100, "gpus": 9}}),
+        ("PATCH", "/projects/speech", {"state": "asleep"}),
+        ("POST", "/tenants", {"name": "cadt", "title": "x", "kind": "ngo"}),
+    ):
+        template = "/api/v1/jobs/{job}" if path.startswith("/jobs/") else f"/api/v1{path}".replace("speech", "{name}")
+        template = template + "/release" if path.endswith("/release") else template
+        Checked(api, document).hold(api.call(method, path, body), document["paths"][template][method.lower()])
+        for token in (None, centre.population.tokens["nary"]):
+            answer = api.as_(token).call(method, path, body)
+            Checked(api, document).hold(answer, document["paths"][template][method.lower()])
+
+
+@on_sqlite
+def test_the_examples_of_the_document_are_accepted(api: Api, document: dict[str, Any]) -> None:
+    """The job file's own examples make a job."""
+    schema = document["components"]["schemas"]["JobFile"]
+    resources = document["components"]["schemas"]["ResourcesFile"]["properties"]
+    body = {"project": schema["properties"]["project"]["examples"][0], "run": "python train.py"}
+    body["resources"] = {"flavor": H100, "memory": resources["memory"]["examples"][0], "walltime": resources["walltime"]["examples"][0]}
+    answer = api.post("/jobs", body)
+    assert answer.status == 201, answer.body
+
+
+def test_the_walk_has_enough_room() -> None:
+    """Twelve jobs wait behind eight GPUs, so that there is something to explain."""
+    assert sum(sum(node.devices.values()) for node in nodes()) < 12
+
+
+@pytest.mark.slow
+def test_a_thousand_random_requests_meet_no_bug(api: Api, centre: Centre) -> None:
+    """Schemathesis, bounded and with a fixed seed: nothing answers 5xx, and every answer is as declared."""
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as seeded
+
+    centre.submit(spec())
+    headers = {"Authorization": f"Bearer {api.token}"}
+    schema = schemathesis.openapi.from_url(f"{api.address}/api/v1/openapi.json", headers=headers)
+    checks = [schemathesis.checks.CHECKS.get_by_names([name])[0] for name in ("not_a_server_error", "response_schema_conformance")]
+    for operation in schema.get_all_operations():
+        strategy = operation.ok().as_strategy()
+        if operation.ok().path.endswith(("/stream", "/wait", "/logout", "/sources")):
+            continue  # these wait, end the token that all others use, or take no JSON
+
+        @seeded(1842)
+        @settings(
+            max_examples=25, phases=[Phase.generate], deadline=None, database=None,
+            suppress_health_check=list(HealthCheck), derandomize=False,
+        )  # fmt: skip
+        @given(case=strategy)
+        def ask(case: Any) -> None:
+            case.call_and_validate(base_url=api.address, headers=headers, checks=checks)
+
+        ask()
