@@ -35,7 +35,13 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Run until a signal ends it; ``ready`` is called once requests are answered."""
     config = uvicorn.Config(
-        centre.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3, server_header=False
+        centre.app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        proxy_headers=False,
     )
     server = _Server(config, ready)
     # API and controller share the interpreter: hand it over sooner than by default, so that neither waits 5 ms a turn.
