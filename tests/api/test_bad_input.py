@@ -339,7 +339,9 @@ def test_a_hold_beyond_all_numbers_is_refused_and_not_a_bug(the_api: Api, the_ce
     """Cores at the highest rate there is: more micro-SU than a database's integer holds."""
     with the_centre.store.write() as uow:
         uow.fleet.add_rate("cpu", NEW_YEAR_MS - 1, 10**6 * MICRO)
-    answer = the_api.post("/jobs", job(resources={"flavor": "cpu", "gpus": 0, "cpus": 32, "nodes": 2, "walltime": "31d"}))
+    answer = the_api.post(
+        "/jobs", job(resources={"flavor": "cpu", "gpus": 0, "cpus": 32, "nodes": 2, "walltime": "31d"})
+    )
     assert (answer.status, answer.code) == (409, "budget-exceeded")
 
 

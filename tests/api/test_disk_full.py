@@ -22,7 +22,12 @@ from tests.support.marks import on_sqlite
 from tests.support.serving import Answer, Api
 
 # A name as long as a name may be, so that the disk is full soon.
-JOB = {"project": "speech", "command": ["run", "1m", "print", "x" * 50_000], "resources": {"flavor": H100}, "held": True}
+JOB = {
+    "project": "speech",
+    "command": ["run", "1m", "print", "x" * 50_000],
+    "resources": {"flavor": H100},
+    "held": True,
+}
 
 
 def fill(api: Api) -> tuple[list[int], Answer]:
@@ -84,7 +89,9 @@ def small_disk(root: Path, size: str) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk; the pragma's test stands for it")
     root.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", root], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", root], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
     try:
@@ -94,9 +101,7 @@ def small_disk(root: Path, size: str) -> Iterator[Path]:
 
 
 @pytest.mark.promise(1)
-def test_a_real_disk_without_room(
-    sqlite_template: SqliteTemplate, open_api: Callable, tmp_path: Path
-) -> None:
+def test_a_real_disk_without_room(sqlite_template: SqliteTemplate, open_api: Callable, tmp_path: Path) -> None:
     """A file system of two megabytes, part of which a stranger's file takes until it is removed."""
     with small_disk(tmp_path / "disk", "2m") as disk:
         stranger = disk / "stranger"

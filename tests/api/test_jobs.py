@@ -34,7 +34,11 @@ def test_a_job_from_submission_to_the_report(api: Api, centre: Centre) -> None:
     ]
     assert report["metered"] == {H100: 240_000}
     (allocation,) = api.get("/allocations", query={"project": "speech"}).json["items"]
-    assert (allocation["held_su"], allocation["consumed_su"], allocation["available_su"]) == ("0", "0.133333", "1000.866667")
+    assert (allocation["held_su"], allocation["consumed_su"], allocation["available_su"]) == (
+        "0",
+        "0.133333",
+        "1000.866667",
+    )
 
 
 @pytest.mark.promise(5)

@@ -101,7 +101,11 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def walk(call: Checked, centre: Centre) -> None:
     """Every route once at the least, in an order in which each has something to answer."""
-    call("POST", "/tenants", {"name": "rupp", "title": "RUPP", "kind": "university", "sector": "education", "province": "KH-12"})
+    call(
+        "POST",
+        "/tenants",
+        {"name": "rupp", "title": "RUPP", "kind": "university", "sector": "education", "province": "KH-12"},
+    )
     call("PATCH", "/tenants/{name}", {"weight": 2}, name="rupp")
     call("POST", "/users", {"name": "vuthy", "title": "Vuthy", "email": "v@centre.example"})
     call("POST", "/projects", {"name": "ocr", "tenant": "rupp", "title": "OCR", "lead": "vuthy"})
@@ -116,7 +120,9 @@ def walk(call: Checked, centre: Centre) -> None:
     call("POST", "/users/{name}/roles", {"account": "ocr", "role": "reporter"}, name="vuthy")
     call("GET", "/users/{name}/roles", name="vuthy")
     call("DELETE", "/users/{name}/roles/{account}/{role}", name="vuthy", account="ocr", role="reporter")
-    token = call("POST", "/users/{name}/tokens", {"name": "laptop", "expires_ms": NEW_YEAR_MS + DAY_MS}, name="vuthy").json
+    token = call(
+        "POST", "/users/{name}/tokens", {"name": "laptop", "expires_ms": NEW_YEAR_MS + DAY_MS}, name="vuthy"
+    ).json
     call("GET", "/users/{name}/tokens", name="vuthy")
     call("DELETE", "/tokens/{token_id}", token_id=token["id"])
     call("POST", "/flavors", {"name": "mig", "title": "MIG", "milli": 143, "rate_su_per_hour": "0.25"})
@@ -132,12 +138,29 @@ def walk(call: Checked, centre: Centre) -> None:
     call("PUT", "/limits/{account}", {"running_jobs": 50, "walltime": "31d"}, account="speech")
     call("GET", "/limits/{account}", account="speech")
     work(call, centre)
-    for path in ("/tenants/{name}", "/projects/{name}", "/users/{name}", "/clusters/{name}", "/flavors/{name}", "/flavors/{name}/rates"):
+    for path in (
+        "/tenants/{name}",
+        "/projects/{name}",
+        "/users/{name}",
+        "/clusters/{name}",
+        "/flavors/{name}",
+        "/flavors/{name}/rates",
+    ):
         names = {"/tenants": "rupp", "/projects": "ocr", "/users": "vuthy", "/clusters": "sim", "/flavors": H100}
         call("GET", path, name=names[path[: path.index("/", 1)]])
     call("GET", "/grants/{grant_id}", grant_id=grant["id"])
     call("GET", "/allocations/{allocation_id}", allocation_id=allocation["id"])
-    for path in ("/tenants", "/projects", "/users", "/clusters", "/flavors", "/funders", "/grants", "/allocations", "/quotas"):
+    for path in (
+        "/tenants",
+        "/projects",
+        "/users",
+        "/clusters",
+        "/flavors",
+        "/funders",
+        "/grants",
+        "/allocations",
+        "/quotas",
+    ):
         call("GET", path)
     for by in ("tenant", "project", "funder", "user"):
         call("GET", "/usage", query={"by": by, "from_ms": 0, "to_ms": 2**52, "account": "cadt"})
@@ -150,10 +173,16 @@ def walk(call: Checked, centre: Centre) -> None:
 def work(call: Checked, centre: Centre) -> None:
     """Jobs in every state: over, running, waiting, held; single and arrays."""
     source = call("POST", "/sources", data=b"\x1f\x8b...").json
-    over = call("POST", "/jobs", {**JOB, "command": ["run", "1m", "leave", "42"], "outputs": ["*.txt"], "source": source["sha256"]}).json
+    over = call(
+        "POST",
+        "/jobs",
+        {**JOB, "command": ["run", "1m", "leave", "42"], "outputs": ["*.txt"], "source": source["sha256"]},
+    ).json
     centre.run()
     call("POST", "/jobs", {**JOB, "env": {"A": "1"}}, query={"dry_run": True})
-    running = call("POST", "/jobs", {**JOB, "command": ["run", "1h"], "array": "0-3%2", "checkpoint": {"restartable": True}}).json
+    running = call(
+        "POST", "/jobs", {**JOB, "command": ["run", "1h"], "array": "0-3%2", "checkpoint": {"restartable": True}}
+    ).json
     call("POST", "/jobs/batch", {"jobs": [{**JOB, "command": ["run", "1h"]}] * 12})
     held = call("POST", "/jobs", {**JOB, "held": True}).json
     centre.settle()
@@ -175,7 +204,10 @@ def work(call: Checked, centre: Centre) -> None:
 def test_every_answer_is_as_declared(api: Api, centre: Centre, document: dict[str, Any]) -> None:
     call = Checked(api, document)
     walk(call, centre)
-    asked = {(method, path if path not in {"/healthz", "/readyz", "/metrics"} else f"/{path}") for method, path, _ in operations(document)}
+    asked = {
+        (method, path if path not in {"/healthz", "/readyz", "/metrics"} else f"/{path}")
+        for method, path, _ in operations(document)
+    }
     assert asked - call.answered == set(), "a route that the walk leaves out"
 
 
@@ -205,7 +237,11 @@ def test_the_examples_of_the_document_are_accepted(api: Api, document: dict[str,
     schema = document["components"]["schemas"]["JobFile"]
     resources = document["components"]["schemas"]["ResourcesFile"]["properties"]
     body = {"project": schema["properties"]["project"]["examples"][0], "run": "python train.py"}
-    body["resources"] = {"flavor": H100, "memory": resources["memory"]["examples"][0], "walltime": resources["walltime"]["examples"][0]}
+    body["resources"] = {
+        "flavor": H100,
+        "memory": resources["memory"]["examples"][0],
+        "walltime": resources["walltime"]["examples"][0],
+    }
     answer = api.post("/jobs", body)
     assert answer.status == 201, answer.body
 
@@ -225,7 +261,10 @@ def test_a_thousand_random_requests_meet_no_bug(api: Api, centre: Centre) -> Non
     centre.submit(spec())
     headers = {"Authorization": f"Bearer {api.token}"}
     schema = schemathesis.openapi.from_url(f"{api.address}/api/v1/openapi.json", headers=headers)
-    checks = [schemathesis.checks.CHECKS.get_by_names([name])[0] for name in ("not_a_server_error", "response_schema_conformance")]
+    checks = [
+        schemathesis.checks.CHECKS.get_by_names([name])[0]
+        for name in ("not_a_server_error", "response_schema_conformance")
+    ]
     for operation in schema.get_all_operations():
         strategy = operation.ok().as_strategy()
         if operation.ok().path.endswith(("/stream", "/wait", "/logout", "/sources")):

@@ -23,9 +23,17 @@ def fill(api: Api, centre: Centre) -> None:
         assert api.post("/grants", grant).status == 201
         paid = {"project": f"p{number}", "sources": [{"grant": f"g{number}", "su": "5"}], **SPAN}
         assert api.post("/allocations", paid).status == 201
-    batch = [{"project": "speech", "command": ["x"], "name": f"j{n}", "resources": {"flavor": H100}} for n in range(COUNT)]
+    batch = [
+        {"project": "speech", "command": ["x"], "name": f"j{n}", "resources": {"flavor": H100}} for n in range(COUNT)
+    ]
     assert api.post("/jobs/batch", {"jobs": batch}).status == 201
-    array = {"project": "speech", "command": ["run", "1s"], "resources": {"flavor": H100}, "array": f"1-{COUNT}", "qos": "urgent"}
+    array = {
+        "project": "speech",
+        "command": ["run", "1s"],
+        "resources": {"flavor": H100},
+        "array": f"1-{COUNT}",
+        "qos": "urgent",
+    }
     assert api.post("/jobs", array).status == 201
 
 

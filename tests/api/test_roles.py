@@ -145,7 +145,9 @@ def lines() -> list[Line]:
 
 def path_of(line: Line, centre: Centre) -> str:
     """The route with the project speech, its people and its jobs filled in. Job 1 is over, job 2 waits."""
-    (token,) = centre.database.rows("SELECT token.id FROM token JOIN \"user\" u ON u.id = user_id WHERE u.name = 'nary'")
+    (token,) = centre.database.rows(
+        "SELECT token.id FROM token JOIN \"user\" u ON u.id = user_id WHERE u.name = 'nary'"
+    )
     names = {"/tenants": "cadt", "/projects": "speech", "/users": "dara", "/clusters": "sim", "/flavors": H100}
     name = next((found for prefix, found in names.items() if line.route.startswith(prefix)), "")
     return line.route.replace(":path", "").format_map(
@@ -187,7 +189,9 @@ def test_every_route_answers_every_role_as_the_table_says(furnished: Centre, api
             answer = api.as_(token).call(line.method, path, body, data=data)
             expected = "1" if user is None else line.expected[user]
             if mark(answer) != expected:
-                wrong.append(f"{line} for {user}: {mark(answer)} {answer.status}, not {expected}: {answer.body[:120]!r}")
+                wrong.append(
+                    f"{line} for {user}: {mark(answer)} {answer.status}, not {expected}: {answer.body[:120]!r}"
+                )
             if answer.status >= 400 and answer.headers["Content-Type"] != "application/problem+json":
                 wrong.append(f"{line} for {user}: {answer.headers['Content-Type']}")
             if line.method != "GET" and answer.status < 300:
@@ -222,7 +226,11 @@ def test_a_token_that_is_none_is_refused_without_a_hint(api: Api, token: str) ->
 def test_what_is_not_yours_looks_like_what_is_not_there(furnished: Centre, api: Api) -> None:
     """The answer for another tenant's job is that for a job that never was, but for the number."""
     rith = api.as_(furnished.population.tokens["rith"])
-    for there, gone in (("/jobs/1", "/jobs/9"), ("/projects/speech", "/projects/x"), ("/allocations/1", "/allocations/9")):
+    for there, gone in (
+        ("/jobs/1", "/jobs/9"),
+        ("/projects/speech", "/projects/x"),
+        ("/allocations/1", "/allocations/9"),
+    ):
         yours, nothing = rith.get(there), rith.get(gone)
         assert yours.status == nothing.status == 404
         assert yours.body.replace(b"speech", b"x").replace(b"1", b"9") == nothing.body.replace(b"1", b"9")

@@ -16,7 +16,10 @@ from tests.support.serving import API, Api
 def events(api: Api, path: str, **headers: str) -> list[tuple[str, str, dict]]:
     """(event, id, data) of a stream, to its end."""
     answer = api.pool.request(
-        "GET", api.address + API + path, headers={"Authorization": f"Bearer {api.token}", **headers}, preload_content=False
+        "GET",
+        api.address + API + path,
+        headers={"Authorization": f"Bearer {api.token}", **headers},
+        preload_content=False,
     )
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     found = []
@@ -35,7 +38,11 @@ def test_a_stream_tells_the_log_and_the_end(api: Api, centre: Centre) -> None:
         ("message", "5", {"offset": 0, "text": "hello"}),
         ("end", "5", {"state": "succeeded"}),
     ]
-    assert events(api, f"/jobs/{job}/logs/stream", **{"Last-Event-ID": "3"})[0] == ("message", "5", {"offset": 3, "text": "lo"})
+    assert events(api, f"/jobs/{job}/logs/stream", **{"Last-Event-ID": "3"})[0] == (
+        "message",
+        "5",
+        {"offset": 3, "text": "lo"},
+    )
     assert events(api, f"/jobs/{job}/logs/stream?offset=5") == [("end", "5", {"state": "succeeded"})]
 
 
@@ -69,7 +76,9 @@ def test_waiting_ends_with_the_job_or_with_the_time(api: Api, centre: Centre) ->
     assert api.get(f"/jobs/{job}/wait", query={"timeout_s": 1}).json["state"] == "pending"
     assert 1 <= time.monotonic() - begun < 10
     seen: list = []
-    thread = threading.Thread(target=lambda: seen.append(api.get(f"/jobs/{job}/wait", query={"timeout_s": 30}).json["state"]))
+    thread = threading.Thread(
+        target=lambda: seen.append(api.get(f"/jobs/{job}/wait", query={"timeout_s": 30}).json["state"])
+    )
     thread.start()
     centre.run()
     thread.join(20)
@@ -109,7 +118,9 @@ def test_a_follower_who_goes_away_leaves_nothing_behind(api: Api, centre: Centre
     for _ in range(5):
         pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=0.2))
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-            pool.request("GET", f"{api.address}{API}/jobs/{job}/logs/stream", headers={"Authorization": f"Bearer {api.token}"}).data
+            pool.request(
+                "GET", f"{api.address}{API}/jobs/{job}/logs/stream", headers={"Authorization": f"Bearer {api.token}"}
+            ).data
         pool.clear()
     time.sleep(1)
     assert threading.active_count() <= before + 40, "only the thread pool's own remain"

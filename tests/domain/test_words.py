@@ -22,7 +22,9 @@ def test_an_attempt_id_is_read_back_as_it_is_shown(job: int, index: int | None, 
     assert parse_attempt(str(AttemptId(job, index, number))) == AttemptId(job, index, number)
 
 
-@pytest.mark.parametrize("text", ["", "0", "01", "-1", "1_", "_1", "1_01", "1.1", "1_2.3", "1 ", "1\n", "abc", "9" * 19])
+@pytest.mark.parametrize(
+    "text", ["", "0", "01", "-1", "1_", "_1", "1_01", "1.1", "1_2.3", "1 ", "1\n", "abc", "9" * 19]
+)
 def test_what_is_no_job_id_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="no job id"):
         parse_task(text)

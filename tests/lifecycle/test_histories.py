@@ -18,7 +18,9 @@ from tests.support.factories import A100, CLUSTER, CPU, H100, resources, spec
 
 # Each project's job submitter; the administrator may submit to all.
 projects = st.sampled_from(["speech", "vision", "flood"])
-commands = st.sampled_from(["run 10s", "run 31s exit 1", "run 2m starts-after 3s", "run forever stops-after 7s", "run 90m"])
+commands = st.sampled_from(
+    ["run 10s", "run 31s exit 1", "run 2m starts-after 3s", "run forever stops-after 7s", "run 90m"]
+)
 needs = st.builds(
     resources,
     st.integers(1, 4),
@@ -28,7 +30,9 @@ needs = st.builds(
     walltime=st.sampled_from(["1m", "1h", "70h"]),
 )
 cores = st.builds(resources, st.just(0), st.just(CPU), cpus=st.integers(1, 16), walltime=st.just("1h"))
-arrays = st.none() | st.builds(Array, st.integers(0, 1), st.integers(2, 5), st.integers(1, 2), st.none() | st.integers(1, 2))
+arrays = st.none() | st.builds(
+    Array, st.integers(0, 1), st.integers(2, 5), st.integers(1, 2), st.none() | st.integers(1, 2)
+)
 specs = st.builds(
     lambda project, needs, command, array, restartable, held: spec(
         project, needs=needs, command=command, array=array, restartable=restartable, held=held
@@ -52,7 +56,12 @@ acts = st.one_of(
     st.builds(Act, st.just("pass"), st.integers(1, 3_000)),
     st.builds(Act, st.just("cycle")),
     st.builds(Act, st.sampled_from(STEPS)),
-    st.builds(Act, st.sampled_from(["cancel", "hold", "release", "requeue"]), st.integers(0, 20), st.none() | st.integers(0, 5)),
+    st.builds(
+        Act,
+        st.sampled_from(["cancel", "hold", "release", "requeue"]),
+        st.integers(0, 20),
+        st.none() | st.integers(0, 5),
+    ),
     st.builds(Act, st.sampled_from(["vanish", "restart", "away", "back"]), st.integers(0, 20)),
     st.builds(Act, st.just("fail_node"), st.integers(0, 2)),
     st.builds(Act, st.sampled_from(["quota", "drain", "open"]), st.integers(0, 8)),

@@ -10,6 +10,7 @@ from tests.support.audit import assert_sound
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import A100, CPU, H100, resources, spec
+import itertools
 
 
 def facts(centre: Centre, job: int) -> list:
@@ -35,7 +36,7 @@ def test_a_running_attempt_is_charged_slice_by_slice_and_the_slices_add_up(centr
         assert_sound(centre.database, centre.store)
     written = facts(centre, job)
     assert [fact.seq for fact in written] == list(range(1, len(written) + 1))
-    assert all(fact.from_ms == last.until_ms for last, fact in zip(written, written[1:], strict=False))
+    assert all(fact.from_ms == last.until_ms for last, fact in itertools.pairwise(written))
     attempt = centre.attempt(job)
     ran_ms = 3 * HOUR_MS + 7_000
     assert sum(fact.gpu_ms for fact in written) == attempt.gpu_ms == 3 * ran_ms
@@ -123,7 +124,7 @@ def test_reports_of_parts_of_a_time_add_up_to_the_report_of_the_whole(centre: Ce
     cuts = [NEW_YEAR_MS + minutes * 60_000 for minutes in (0, 13, 26, 60, 200)]
     with centre.store.read() as uow:
         whole = usage(uow, "project", cuts[0], cuts[-1], None)
-        parts = [usage(uow, "project", begin, end, None) for begin, end in zip(cuts, cuts[1:], strict=False)]
+        parts = [usage(uow, "project", begin, end, None) for begin, end in itertools.pairwise(cuts)]
     assert whole.agrees
     assert all(part.agrees for part in parts)
     assert sum(part.total.total_gpu_ms for part in parts) == whole.total.total_gpu_ms == (10 + 25 + 40 + 95) * 60_000

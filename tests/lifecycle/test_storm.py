@@ -42,7 +42,10 @@ def test_people_and_the_controller_at_the_same_time(centre: Centre, seed: int) -
             try:
                 with store.write() as uow:
                     if rng.random() < 0.4 or not accepted:
-                        what, job = "submit", submit(uow, caller, rng.choice(SPECS), centre.policy, centre.clock.now_ms())
+                        what, job = (
+                            "submit",
+                            submit(uow, caller, rng.choice(SPECS), centre.policy, centre.clock.now_ms()),
+                        )
                     else:
                         job_id = rng.choice(accepted)
                         index = rng.choice([None, None, 0, 1])

@@ -15,15 +15,17 @@ from tests.support.factories import A100, CPU, H100, resources, spec
 CENTRE = Account(1, None, AccountKind.CENTRE, "centre", "")
 TENANT = Account(2, 1, AccountKind.TENANT, "cadt", "")
 PROJECT = Account(3, 2, AccountKind.PROJECT, "speech", "")
-TERMS = {H100: FlavorTerms(1_000, 2 * MICRO, True), A100: FlavorTerms(1_000, MICRO, True), CPU: FlavorTerms(1_000, MICRO // 100, True)}
+TERMS = {
+    H100: FlavorTerms(1_000, 2 * MICRO, True),
+    A100: FlavorTerms(1_000, MICRO, True),
+    CPU: FlavorTerms(1_000, MICRO // 100, True),
+}
 LIMITED = Limits(queued_jobs=5, gpus_per_job=8, walltime_ms=24 * HOUR_MS)
 
 
 def application(**changes: object) -> Application:
     """One that is admitted: one GPU for an hour, 100 SU left."""
-    plain = Application(
-        spec(needs=resources(1)), (PROJECT, TENANT, CENTRE), {}, TERMS, 100 * MICRO, {3: 0, 2: 0, 1: 0}
-    )
+    plain = Application(spec(needs=resources(1)), (PROJECT, TENANT, CENTRE), {}, TERMS, 100 * MICRO, {3: 0, 2: 0, 1: 0})
     return replace(plain, **changes)
 
 

@@ -53,7 +53,9 @@ def test_equal_remainders_go_to_the_earlier(amount: int, shares: list[int]) -> N
     parts = largest_remainder(amount, shares)
     total = sum(shares) or 1
     rounded_up = [i for i, share in enumerate(shares) if parts[i] > amount * share // total]
-    passed_over = [i for i, share in enumerate(shares) if parts[i] == amount * share // total and amount * share % total]
+    passed_over = [
+        i for i, share in enumerate(shares) if parts[i] == amount * share // total and amount * share % total
+    ]
     for up in rounded_up:
         for over in passed_over:
             assert (-(amount * shares[up] % total), up) < (-(amount * shares[over] % total), over)

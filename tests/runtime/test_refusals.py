@@ -86,7 +86,9 @@ def test_a_port_that_is_taken(root: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = up(root / "data", "--port", str(port))
-        refused(lambda: listen("127.0.0.1", port), f"cannot listen on 127.0.0.1, port {port}", "choose another with --port")
+        refused(
+            lambda: listen("127.0.0.1", port), f"cannot listen on 127.0.0.1, port {port}", "choose another with --port"
+        )
     said_no(done, f"cannot listen on 127.0.0.1, port {port}: Address already in use", "choose another with --port")
     assert not (root / "data").exists()
 
@@ -95,7 +97,10 @@ def test_a_directory_that_is_somebody_elses(root: Path) -> None:
     (root / "thesis.tex").write_text("\\documentclass{book}")
     root.chmod(0o750)
     before = contents(root)
-    message, fix = f"the directory {root} holds 'thesis.tex' and is no data directory of Baray", "choose an empty or a new"
+    message, fix = (
+        f"the directory {root} holds 'thesis.tex' and is no data directory of Baray",
+        "choose an empty or a new",
+    )
     said_no(up(root), message, fix)
     refused(lambda: open_data_dir(root), message, fix)
     assert contents(root) == before
@@ -113,13 +118,17 @@ def test_a_directory_of_another_version(root: Path) -> None:
 def test_a_directory_that_is_a_file(root: Path) -> None:
     (root / "file").write_text("x")
     before = contents(root)
-    refused(lambda: open_data_dir(root / "file"), f"the data directory {root / 'file'} cannot be used", "choose another")
+    refused(
+        lambda: open_data_dir(root / "file"), f"the data directory {root / 'file'} cannot be used", "choose another"
+    )
     assert contents(root) == before
 
 
 def test_a_directory_that_cannot_be_made() -> None:
     place = Path("/proc/no/such/place")
-    refused(lambda: open_data_dir(place), f"the data directory {place} cannot be used", "choose another with --data-dir")
+    refused(
+        lambda: open_data_dir(place), f"the data directory {place} cannot be used", "choose another with --data-dir"
+    )
 
 
 def test_a_directory_that_was_opened_may_be_opened_again_when_it_is_free(root: Path) -> None:
@@ -151,7 +160,9 @@ def test_a_database_that_is_away(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"lease_ms": "soon"}, {"beat_ms": 0}, {"log_limit_mib": -1}, {"port": 70_000}], ids=lambda given: next(iter(given))
+    "given",
+    [{"lease_ms": "soon"}, {"beat_ms": 0}, {"log_limit_mib": -1}, {"port": 70_000}],
+    ids=lambda given: next(iter(given)),
 )
 def test_a_setting_that_is_wrong_is_named(given: dict[str, object]) -> None:
     refused(lambda: read_settings(given), f"BARAY_{next(iter(given)).upper()}: Input should be", "see baray settings")

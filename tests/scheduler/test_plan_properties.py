@@ -122,7 +122,11 @@ def test_within_a_project_equal_jobs_start_first_come_first_served(state: State)
     started = Counter(start.job_id for start in answer.starts)
     for earlier in state.pending:
         for later in state.pending:
-            same = (earlier.project_id, earlier.qos, earlier.resources) == (later.project_id, later.qos, later.resources)
+            same = (earlier.project_id, earlier.qos, earlier.resources) == (
+                later.project_id,
+                later.qos,
+                later.resources,
+            )
             before = (earlier.submitted_ms, earlier.job_id) < (later.submitted_ms, later.job_id)
             capped = earlier.parallel_left is not None
             if same and before and not capped and started[later.job_id]:

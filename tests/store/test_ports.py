@@ -352,7 +352,9 @@ class TestJobs:
 
     def test_pages_are_newest_first_and_filtered(self, uow: UnitOfWork, centre: Centre, speech: int) -> None:
         flood = centre.population.projects["flood"]
-        jobs = [uow.jobs.add(spec(name=f"n{n % 2}", held=n == 3), (speech, flood)[n % 2], 1 + n % 3, NOW) for n in range(6)]
+        jobs = [
+            uow.jobs.add(spec(name=f"n{n % 2}", held=n == 3), (speech, flood)[n % 2], 1 + n % 3, NOW) for n in range(6)
+        ]
         ids = [job.id for job in reversed(jobs)]
         assert [job.id for job in uow.jobs.page(JobFilter(), Page(None, 4))] == ids[:4]
         assert [job.id for job in uow.jobs.page(JobFilter(), Page(ids[3], 4))] == ids[4:]
@@ -365,7 +367,10 @@ class TestJobs:
 
     def test_tasks_are_put_listed_and_counted(self, uow: UnitOfWork, speech: int) -> None:
         job = add_job(uow, speech, array=Array(0, 9))
-        tasks = [Task(job.id, index, state) for index, state in enumerate((JobState.RUNNING, JobState.FAILED, JobState.PENDING))]
+        tasks = [
+            Task(job.id, index, state)
+            for index, state in enumerate((JobState.RUNNING, JobState.FAILED, JobState.PENDING))
+        ]
         uow.jobs.put_tasks(tasks)
         changed = replace(tasks[0], state=JobState.SUCCEEDED, attempts=2, started_ms=1, ended_ms=2, reason="r")
         uow.jobs.put_tasks([changed])
@@ -373,11 +378,11 @@ class TestJobs:
         assert uow.jobs.task(job.id, 7) is None
         assert uow.jobs.tasks(job.id, Page(0, 1)) == [tasks[1]]
         assert uow.jobs.live_tasks([job.id]) == [tasks[2]]
-        assert uow.jobs.tallies([job.id]) == {
-            job.id: {JobState.SUCCEEDED: 1, JobState.FAILED: 1, JobState.PENDING: 1}
-        }
+        assert uow.jobs.tallies([job.id]) == {job.id: {JobState.SUCCEEDED: 1, JobState.FAILED: 1, JobState.PENDING: 1}}
 
-    def test_what_waits_is_offered_oldest_first_with_what_was_tried_before_it(self, uow: UnitOfWork, speech: int) -> None:
+    def test_what_waits_is_offered_oldest_first_with_what_was_tried_before_it(
+        self, uow: UnitOfWork, speech: int
+    ) -> None:
         single = add_job(uow, speech)
         add_job(uow, speech, held=True)
         array = add_job(uow, speech, array=Array(0, 5, 1, 3))
@@ -385,7 +390,12 @@ class TestJobs:
         uow.jobs.save([(replace(array, next_index=2, state=JobState.RUNNING), 5, 1)])
         first, second = uow.jobs.pending(10)
         assert (first.job_id, list(first.fresh), first.retries, first.parallel_left) == (single.id, [0], (), None)
-        assert (second.job_id, list(second.fresh), second.retries, second.parallel_left) == (array.id, [2, 3, 4, 5], (0,), 2)
+        assert (second.job_id, list(second.fresh), second.retries, second.parallel_left) == (
+            array.id,
+            [2, 3, 4, 5],
+            (0,),
+            2,
+        )
         assert [job.job_id for job in uow.jobs.pending(1)] == [single.id]
 
     def test_counts_are_of_what_is_not_over(self, uow: UnitOfWork, centre: Centre, speech: int) -> None:

@@ -86,7 +86,9 @@ def test_a_reader_sees_one_moment_throughout(centre: Centre) -> None:
 @pytest.mark.promise(2)
 @pytest.mark.parametrize("act", ["cancel", "requeue"])
 @pytest.mark.parametrize("step", ["observe", "dispatch"])
-def test_what_a_person_says_between_two_statements_of_a_step_is_not_overwritten(centre: Centre, act: str, step: str) -> None:
+def test_what_a_person_says_between_two_statements_of_a_step_is_not_overwritten(
+    centre: Centre, act: str, step: str
+) -> None:
     """The step has read the attempt; a person cancels before it writes. A writer waits its turn, so one of them is
     first, and the other builds on it.
     """

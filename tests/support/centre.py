@@ -111,7 +111,9 @@ class Centre:
         return len(self._told) - before
 
     def step(self, name: str) -> int:
-        return {"observe": self.observe, "schedule": self.schedule, "dispatch": self.dispatch, "stop": self.stop}[name]()
+        return {"observe": self.observe, "schedule": self.schedule, "dispatch": self.dispatch, "stop": self.stop}[
+            name
+        ]()
 
     def cycle(self) -> int:
         """All steps once. Answers how much moved."""
@@ -182,4 +184,3 @@ class Centre:
     def attempt(self, job_id: int, index: int | None = None) -> Attempt:
         """The newest."""
         return self.attempts(job_id, index)[-1]
-

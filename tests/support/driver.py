@@ -243,11 +243,7 @@ class FakeDriver:
         """Note it if the new run is given what another still has."""
         if self.runs[run.launch.attempt]:
             self.violations.append(f"{run.launch.attempt} was run twice")
-        alive = [
-            other
-            for attempt, other in self._known.items()
-            if attempt not in self._lost and not self._over(other)
-        ]
+        alive = [other for attempt, other in self._known.items() if attempt not in self._lost and not self._over(other)]
         same = [other for other in alive if other.launch.attempt.task == run.launch.attempt.task]
         self.violations += [f"{other.launch.attempt} still runs beside {run.launch.attempt}" for other in same]
         for node in self.nodes:

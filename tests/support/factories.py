@@ -165,7 +165,11 @@ def state(
     rich = {number: 10**12 for number, one in within.accounts.items() if one.kind is AccountKind.PROJECT}
     return State(
         tree=within,
-        flavors={H100: FlavorState(1_000, 2 * MICRO), A100: FlavorState(1_000, MICRO), CPU: FlavorState(1_000, MICRO // 100)},
+        flavors={
+            H100: FlavorState(1_000, 2 * MICRO),
+            A100: FlavorState(1_000, MICRO),
+            CPU: FlavorState(1_000, MICRO // 100),
+        },
         nodes=where if where is not None else (node_state("n1", {H100: 4}), node_state("n2", {H100: 4})),
         held=held or {},
         usage=usage or {},

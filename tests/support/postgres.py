@@ -56,7 +56,18 @@ def cluster(binaries: Path) -> Iterator[str]:
     subprocess.run([binaries / "initdb", "-D", data, *setup], check=True, **quiet, **who)
     options = [word for option in _FAST for word in ("-c", option)]
     server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-k", root, "-c", "listen_addresses=", "-c", "max_connections=200", *options],
+        [
+            binaries / "postgres",
+            "-D",
+            data,
+            "-k",
+            root,
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=200",
+            *options,
+        ],
         **quiet,
         **who,
     )

@@ -86,7 +86,9 @@ class Api:
 
     address: str
     token: str | None
-    pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=32, retries=False, timeout=30))
+    pool: urllib3.PoolManager = field(
+        default_factory=lambda: urllib3.PoolManager(maxsize=32, retries=False, timeout=30)
+    )
 
     def as_(self, token: str | None) -> "Api":
         return Api(self.address, token, self.pool)

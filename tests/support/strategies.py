@@ -50,7 +50,8 @@ def node_states(draw: st.DrawFn, number: int) -> NodeState:
     """A node part of which is taken."""
     devices = draw(st.sampled_from([{}, {H100: 4}, {H100: 8}, {A100: 2}, {H100: 1, A100: 4}]))
     free = {
-        flavor: tuple(ordinal for ordinal in range(count) if draw(st.integers(0, 3))) for flavor, count in devices.items()
+        flavor: tuple(ordinal for ordinal in range(count) if draw(st.integers(0, 3)))
+        for flavor, count in devices.items()
     }
     cpus, memory = draw(st.sampled_from([(8, 64 * GIB), (64, 512 * GIB)]))
     return NodeState(
