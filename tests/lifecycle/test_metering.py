@@ -1,5 +1,7 @@
 """Steps 6 and 7 over hours: slices, their sums, the walltime, and the reports that are made of them."""
 
+import itertools
+
 import pytest
 
 from domain.jobs import JobState
@@ -10,7 +12,6 @@ from tests.support.audit import assert_sound
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import A100, CPU, H100, resources, spec
-import itertools
 
 
 def facts(centre: Centre, job: int) -> list:
