@@ -32,10 +32,10 @@ up: install ## the whole centre on this machine, left running
 	$(BIN)/baray up
 
 test: dev ## the tests (under 10 minutes on 2 cores)
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test-all: test ## the slow proofs too
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 -m slow
 
 promises: dev ## a line per promise of the design (ONLY=3 for one)
 	$(BIN)/python -m tests.promises $(if $(ONLY),--only $(ONLY))

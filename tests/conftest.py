@@ -1,6 +1,7 @@
 """Fixtures of the centre's own tests. ``database`` runs a test on SQLite and on PostgreSQL; the rest builds on it."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,12 +54,22 @@ def postgresql_database() -> Iterator[PostgresqlDatabase]:
         lent.close()
 
 
+@pytest.fixture(scope="session")
+def quick_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where SQLite's files lie: in memory if there is such a disk, since every commit is synced."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path_factory.mktemp("databases")
+        return
+    with tempfile.TemporaryDirectory(prefix="baray-tests-", dir="/dev/shm") as made:
+        yield Path(made)
+
+
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest, quick_disk: Path) -> Iterator[Database]:
     """An empty database of each kind."""
     if request.param == SQLITE:
         template: SqliteTemplate = request.getfixturevalue("sqlite_template")
-        with template.copy(tmp_path) as copied:
+        with tempfile.TemporaryDirectory(dir=quick_disk) as root, template.copy(Path(root)) as copied:
             yield copied
     else:
         server: PostgresqlDatabase = request.getfixturevalue("postgresql_database")
@@ -73,7 +84,8 @@ def the_centre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     template: SqliteTemplate | PostgresqlDatabase
     if request.param == SQLITE:
         template = request.getfixturevalue("sqlite_template")
-        with template.copy(root) as copied:
+        quick = Path(tempfile.mkdtemp(dir=request.getfixturevalue("quick_disk")))
+        with template.copy(quick) as copied:
             yield Centre.found(copied, root)
     else:
         template = request.getfixturevalue("postgresql_database")

@@ -14,6 +14,7 @@ from domain.jobs import Array, AttemptState
 from lifecycle import accounts, fleet
 from tests.support.audit import audit
 from tests.support.centre import STEPS, Centre
+from tests.support.databases import SQLITE
 from tests.support.factories import A100, CLUSTER, CPU, H100, resources, spec
 
 # Each project's job submitter; the administrator may submit to all.
@@ -162,8 +163,9 @@ def search(centre: Centre, examples: int) -> Counter[str]:
 @pytest.mark.promise(3)
 @pytest.mark.promise(4)
 def test_a_history_leaves_a_sound_centre_at_every_moment(centre: Centre) -> None:
-    ends = search(centre, 25)
-    assert sum(ends.values()) > 25, "histories in which nothing happens prove nothing"
+    examples = 25 if centre.database.kind == SQLITE else 12
+    ends = search(centre, examples)
+    assert sum(ends.values()) > examples, "histories in which nothing happens prove nothing"
 
 
 @pytest.mark.slow
