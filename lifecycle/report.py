@@ -58,7 +58,7 @@ def usage(
         _line(key, [(row.flavor, row.gpu_ms) for row in rows[key]], sum(row.charged for row in rows[key]))
         for key in sorted(rows)
     )
-    return Statement(by, lines, uow.attempts.metered(from_ms, until_ms, projects))
+    return Statement(by, lines, dict(sorted(uow.attempts.metered(from_ms, until_ms, projects).items())))
 
 
 def _tenant(uow: UnitOfWork, project: str) -> str:

@@ -54,6 +54,19 @@ MUTANTS = (
         ("tests/lifecycle/test_restarts.py",),
     ),
     Mutant(
+        1, "a repeated submission makes a second job", "api/http/guard.py",
+        "            if key and (first := uow.once.find(caller.user.id, key)):\n"
+        "                return _replay(first, digest)\n",
+        "            first = uow.once.find(caller.user.id, key) if key else None\n"
+        "            key = None if first else key\n",
+        ("tests/api/test_idempotency.py",),
+    ),
+    Mutant(
+        2, "a cancellation is overwritten by what a step has read before", "lifecycle/dispatch.py",
+        "            uow.jobs.many(list(told.values()), lock=True)  # so that no cancellation is overwritten\n", "",
+        ("tests/store/test_transactions.py",),
+    ),
+    Mutant(
         2, "an old leader may write", "store/leases.py",
         "        if newest != epoch:", "        if newest is None:",
         ("tests/lifecycle/test_one_attempt.py",),
@@ -88,6 +101,23 @@ MUTANTS = (
         ("tests/store/test_ports.py", "tests/lifecycle/test_limits_hold.py"),
     ),
     Mutant(
+        3, "a grant's last SU are given to all who ask at once", "lifecycle/allocations.py",
+        "uow.ledger.grant_balances([grant.id], lock=True)", "uow.ledger.grant_balances([grant.id])",
+        ("tests/lifecycle/test_limits_hold.py",),
+    ),
+    Mutant(
+        4, "what runs past the walltime is charged too", "quotas/charging.py",
+        "    return Settled(min(attempt.hold, cost(used, attempt.micro_su_per_hour)), used)",
+        "    return Settled(cost(used, attempt.micro_su_per_hour), used)",
+        ("tests/quotas/test_ledger.py", "tests/lifecycle/test_metering.py"),
+    ),
+    Mutant(
+        4, "a vanished attempt is charged for time in which nobody saw it", "lifecycle/observe.py",
+        "            ended_ms = attempt.metered_ms or attempt.started_ms or self.now_ms",
+        "            ended_ms = self.now_ms",
+        ("tests/lifecycle/test_ends.py",),
+    ),
+    Mutant(
         4, "the remainder of a split is lost", "quotas/ledger.py",
         "    for i in by_remainder[: amount - sum(parts)]:", "    for i in by_remainder[:0]:",
         ("tests/quotas/test_ledger.py",),
@@ -109,6 +139,31 @@ MUTANTS = (
         "        for job in sorted(state.pending, key=lambda job: (job.submitted_ms, job.job_id)):",
         "        for job in set(state.pending):",
         ("tests/scheduler/test_same_plan.py",),
+    ),
+    Mutant(
+        5, "a report's lines come as the database has them", "lifecycle/report.py",
+        "        for key in sorted(rows)\n", "        for key in rows\n",
+        ("tests/lifecycle/test_same_report.py",),
+    ),
+    Mutant(
+        5, "who came at the same moment goes first by chance", "scheduler/order.py",
+        "key=lambda job: (job.submitted_ms, job.job_id)):", "key=lambda job: job.submitted_ms):",
+        ("tests/scheduler/test_same_plan.py",),
+    ),
+    Mutant(
+        7, "a wide job does not keep its place", "scheduler/cycle.py",
+        "                self.closed[flavor] = job.job_id\n", "                pass\n",
+        ("tests/scheduler/test_cycle.py",),
+    ),
+    Mutant(
+        8, "what is another's is told to be there", "api/http/guard.py",
+        "        if any(self.caller.roles.get(above) for above in path):\n", "        if path:\n",
+        ("tests/api/test_roles.py",),
+    ),
+    Mutant(
+        9, "a step that fails keeps the others from their work", "runtime/controller.py",
+        "            fine = self._step(name, step) and fine\n", "            fine = fine and self._step(name, step)\n",
+        ("tests/runtime/test_controller.py",),
     ),
     Mutant(
         8, "any role will do", "domain/access.py",

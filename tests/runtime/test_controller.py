@@ -79,6 +79,27 @@ def test_a_cluster_that_is_away_keeps_no_other_step_from_its_work(centre: Centre
     assert_sound(centre.database, centre.store)
 
 
+@pytest.mark.promise(9)
+def test_a_cluster_out_of_sight_keeps_what_runs_and_lets_the_other_steps_go_on(centre: Centre) -> None:
+    centre.clock.advance(1)
+    one = controller(centre)
+    running = centre.submit(spec(command="run 1h")).id
+    assert one.cycle()
+    centre.driver.blind = True
+    second = centre.submit(spec(command="run 1m")).id
+    for _ in range(3):
+        centre.clock.advance(minutes=2)
+        assert not one.cycle()
+    assert centre.driver.runs[centre.attempt(second).id] == 1, "it was planned and handed over all the same"
+    assert centre.job(running).state in {JobState.STARTING, JobState.RUNNING}, "not seen is not gone"
+    centre.driver.blind = False
+    assert one.cycle()
+    assert centre.job(second).state is JobState.SUCCEEDED
+    assert centre.attempt(second).gpu_ms == 60_000
+    assert centre.job(running).state is JobState.RUNNING
+    assert_sound(centre.database, centre.store)
+
+
 @dataclass
 class Flaky:
     """A store whose database goes away and comes back."""

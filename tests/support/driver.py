@@ -138,7 +138,7 @@ class _Run:
 
 @dataclass(slots=True)
 class FakeDriver:
-    """See the module. ``away`` makes it refuse starts; ``lost`` holds what it knows nothing of any more."""
+    """See the module. ``away`` makes it refuse starts; ``blind`` makes it show nothing at all."""
 
     clock: Clock
     nodes: Sequence[Node]
@@ -146,6 +146,7 @@ class FakeDriver:
     wake: Callable[[], None] = lambda: None
     notes: tuple[str, ...] = ()
     away: bool = False
+    blind: bool = False
     runs: Counter[AttemptId] = field(default_factory=Counter)
     stops: Counter[AttemptId] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
@@ -182,6 +183,8 @@ class FakeDriver:
         self.wake()
 
     def observe(self) -> tuple[Observation, ...]:
+        if self.blind:
+            raise Unavailable("the cluster does not answer")
         with self._lock:
             hidden = self._forgotten | self._lost
             now_ms = self.clock.now_ms()
