@@ -150,9 +150,11 @@ class Controller:
             used = dict(self.used_tokens)
             self.used_tokens.clear()
             with self.store.write() as uow:
+                uow.leader.check(self._leading())
                 for token_id, used_ms in used.items():
                     uow.people.touch_token(token_id, used_ms)
         if now_ms - self._swept_ms >= _SWEEP_EVERY_MS:
             self._swept_ms = now_ms
             with self.store.write() as uow:
+                uow.leader.check(self._leading())
                 uow.once.sweep(now_ms - _ONCE_KEPT_MS)

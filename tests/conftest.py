@@ -27,7 +27,12 @@ settings.register_profile(
 settings.register_profile("search", settings.get_profile("same"), derandomize=False)
 settings.load_profile("search" if os.environ.get("BARAY_TEST_SEARCH") else "same")
 
-structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # what a failing step logs is not for the screen
+
+def _unheard(_logger: object, _method: str, _event: object) -> str:
+    raise structlog.DropEvent
+
+
+structlog.configure(processors=[_unheard])  # what a failing step logs is not for the screen, and slow to render
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +45,7 @@ def postgresql_database() -> Iterator[PostgresqlDatabase]:
     """One database of a temporary server; the test is skipped, by name, where no PostgreSQL can be had."""
     given = os.environ.get(postgres.URL)
     if given:
-        lent = PostgresqlDatabase(given)
+        lent = PostgresqlDatabase(postgres.own_database(given, os.environ.get("PYTEST_XDIST_WORKER", "")))
         yield lent
         lent.close()
         return

@@ -1,5 +1,6 @@
 """Promises 2, 3 and 4 over random histories: whatever people and clusters do, the audit finds nothing, at any moment."""
 
+import random
 from collections import Counter
 from dataclasses import dataclass
 
@@ -10,36 +11,22 @@ from hypothesis import strategies as st
 from domain.accounts import Quota
 from domain.errors import BarayError
 from domain.ids import TaskId
-from domain.jobs import Array, AttemptState
+from domain.jobs import Array, AttemptState, JobSpec
 from lifecycle import accounts, fleet
 from tests.support.audit import audit
 from tests.support.centre import STEPS, Centre
 from tests.support.databases import SQLITE
 from tests.support.factories import A100, CLUSTER, CPU, H100, resources, spec
 
-# Each project's job submitter; the administrator may submit to all.
-projects = st.sampled_from(["speech", "vision", "flood"])
-commands = st.sampled_from(
-    ["run 10s", "run 31s exit 1", "run 2m starts-after 3s", "run forever stops-after 7s", "run 90m"]
+COMMANDS = (
+    "run 10s",
+    "run 31s exit 1",
+    "run 2m starts-after 3s",
+    "run forever stops-after 7s",
+    "run 90m",
+    "run 50s stops-after 9s",
 )
-needs = st.builds(
-    resources,
-    st.integers(1, 4),
-    st.sampled_from([H100, A100, (A100, H100)]),
-    nodes=st.sampled_from([1, 1, 2]),
-    cpus=st.sampled_from([1, 9, 20]),
-    walltime=st.sampled_from(["1m", "1h", "70h"]),
-)
-cores = st.builds(resources, st.just(0), st.just(CPU), cpus=st.integers(1, 16), walltime=st.just("1h"))
-arrays = st.none() | st.builds(
-    Array, st.integers(0, 1), st.integers(2, 5), st.integers(1, 2), st.none() | st.integers(1, 2)
-)
-specs = st.builds(
-    lambda project, needs, command, array, restartable, held: spec(
-        project, needs=needs, command=command, array=array, restartable=restartable, held=held
-    ),
-    projects, needs | cores, commands, arrays, st.booleans(), st.sampled_from([False, False, False, True]),
-)  # fmt: skip
+CONTROLS = ("cancel", "hold", "release", "requeue")
 
 
 @dataclass(frozen=True)
@@ -51,23 +38,58 @@ class Act:
     detail: object = None
 
 
-acts = st.one_of(
-    st.builds(Act, st.just("submit"), st.just(0), specs),
-    st.builds(Act, st.just("submit"), st.just(0), specs),
-    st.builds(Act, st.just("pass"), st.integers(1, 3_000)),
-    st.builds(Act, st.just("cycle")),
-    st.builds(Act, st.sampled_from(STEPS)),
-    st.builds(
-        Act,
-        st.sampled_from(["cancel", "hold", "release", "requeue"]),
-        st.integers(0, 20),
-        st.none() | st.integers(0, 5),
-    ),
-    st.builds(Act, st.sampled_from(["vanish", "restart", "away", "back"]), st.integers(0, 20)),
-    st.builds(Act, st.just("fail_node"), st.integers(0, 2)),
-    st.builds(Act, st.sampled_from(["quota", "drain", "open"]), st.integers(0, 8)),
-)
-histories = st.lists(acts, min_size=5, max_size=30)
+def some_spec(rng: random.Random) -> JobSpec:
+    """Small and large, short and long, single and many."""
+    if rng.random() < 0.15:
+        needs = resources(0, CPU, cpus=rng.randint(1, 16))
+    else:
+        needs = resources(
+            rng.randint(1, 4),
+            rng.choice([H100, H100, A100, (A100, H100)]),
+            nodes=rng.choice([1, 1, 1, 2]),
+            cpus=rng.choice([1, 1, 9, 20]),
+            walltime=rng.choice(["1m", "1h", "1h", "70h"]),
+        )
+    first = rng.randint(0, 1)
+    array = Array(first, rng.randint(2, 5), rng.randint(1, 2), rng.choice([None, 1, 2]))
+    return spec(
+        rng.choice(["speech", "vision", "flood"]),
+        needs=needs,
+        command=rng.choice(COMMANDS),
+        array=array if rng.random() < 0.35 else None,
+        restartable=rng.random() < 0.5,
+        held=rng.random() < 0.1,
+    )
+
+
+def some_act(rng: random.Random) -> Act:
+    """Mostly work; at times people, and now and then misfortune."""
+    kind = rng.choices(
+        ["submit", "pass", "cycle", "step", "people", "cluster", "process", "rules"], [6, 4, 6, 4, 5, 2, 2, 2]
+    )[0]
+    if kind == "submit":
+        return Act("submit", 0, some_spec(rng))
+    if kind == "pass":
+        return Act("pass", rng.choice([1, 9, 40, 70, 300, 3_000]))
+    if kind == "people":
+        return Act(rng.choice(CONTROLS), rng.randint(0, 20), rng.choice([None, None, 0, 1, 2, 5]))
+    what = {
+        "cycle": ("cycle",),
+        "step": STEPS,
+        "cluster": ("vanish", "fail_node"),
+        "process": ("restart", "away", "back"),
+        "rules": ("quota", "drain", "open", "open"),
+    }[kind]
+    return Act(rng.choice(what), rng.randint(0, 8))
+
+
+def some_history(seed: bytes) -> list[Act]:
+    rng = random.Random(seed)
+    return [some_act(rng) for _ in range(rng.randint(8, 40))]
+
+
+# The seeds are Hypothesis'; the histories are even, since its own choices cling to the small and the same.
+histories = st.binary(min_size=8, max_size=8).map(some_history)
 
 
 def do(centre: Centre, act: Act) -> None:
@@ -85,7 +107,7 @@ def do(centre: Centre, act: Act) -> None:
     elif act.what in {"away", "back"}:
         centre.driver.away = act.what == "away"
     elif act.what == "fail_node":
-        centre.driver.fail_node(f"n{act.pick + 1}")
+        centre.driver.fail_node(f"n{act.pick % 3 + 1}")
     else:
         _administer(centre, act) if act.what in {"quota", "drain", "open"} else _to_a_job(centre, act)
 
@@ -163,9 +185,8 @@ def search(centre: Centre, examples: int) -> Counter[str]:
 @pytest.mark.promise(3)
 @pytest.mark.promise(4)
 def test_a_history_leaves_a_sound_centre_at_every_moment(centre: Centre) -> None:
-    examples = 25 if centre.database.kind == SQLITE else 12
-    ends = search(centre, examples)
-    assert sum(ends.values()) > examples, "histories in which nothing happens prove nothing"
+    ends = search(centre, 20 if centre.database.kind == SQLITE else 8)
+    assert len(ends) >= 5, f"histories in which little happens prove little: {ends}"
 
 
 @pytest.mark.slow
@@ -173,7 +194,7 @@ def test_a_history_leaves_a_sound_centre_at_every_moment(centre: Centre) -> None
 @pytest.mark.promise(3)
 @pytest.mark.promise(4)
 def test_many_histories_leave_a_sound_centre_at_every_moment(centre: Centre) -> None:
-    ends = search(centre, 400)
+    ends = search(centre, 100 if centre.database.kind == SQLITE else 40)
     # A search seldom cancels just what runs; ``test_control`` does so on purpose.
     met = {state.value for state in AttemptState if state.final} - {AttemptState.CANCELLED.value}
     assert ends.keys() >= met, "every other end was met"

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import create_engine, make_url
 
 OLDEST = 15
 URL = "BARAY_TEST_POSTGRES_URL"
@@ -40,6 +41,19 @@ def _suits(place: Path) -> bool:
     said = subprocess.run([place / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
     number = next((word for word in said.split() if word[0].isdigit()), "0")
     return int(number.partition(".")[0]) >= OLDEST
+
+
+def own_database(url: str, worker: str) -> str:
+    """The given server's database; a new one beside it for each of several workers, since a test has it to itself."""
+    if not worker:
+        return url
+    name = f"{make_url(url).database}_{worker}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    engine.dispose()
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 @contextmanager
