@@ -77,6 +77,8 @@ class _Work:
         """Reasons that hold for every flavor."""
         if job.parallel_left is not None and nth >= job.parallel_left:
             return explain.array_limit(job)
+        if job.project_id not in self.available:
+            return explain.no_allocation(self.state.tree.accounts[job.project_id])
         for account_id in self.state.tree.path(job.project_id):
             account = self.state.tree.accounts[account_id]
             if not self.state.tree.active(account_id):

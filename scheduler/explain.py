@@ -25,6 +25,15 @@ def no_rate(flavor: str) -> Reason:
     )
 
 
+def no_allocation(project: Account) -> Reason:
+    return Reason(
+        "no-allocation",
+        f"{project.kind} {project.name} has no allocation in force any more",
+        {"account": project.name},
+        ("ask the centre for an allocation",),
+    )
+
+
 def budget(cost: int, available: int, walltime_ms: int) -> Reason:
     """The hold of one task does not fit in what is left. The fix is the longest walltime that would."""
     fits_ms = walltime_ms * available // cost if cost else 0

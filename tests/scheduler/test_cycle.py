@@ -8,7 +8,7 @@ import pytest
 from domain.accounts import Limits, Quota
 from domain.quantities import HOUR_MS, MICRO
 from scheduler.cycle import plan
-from scheduler.snapshot import PendingJob, Plan, Start
+from scheduler.snapshot import FlavorState, PendingJob, Plan, Start
 from tests.support.factories import A100, CPU, GIB, H100, node_state, pending, resources, state, tree
 
 NOW_MS = 10**12
@@ -117,6 +117,15 @@ def test_a_budget_that_is_too_small_names_the_walltime_that_fits() -> None:
     assert answer.reasons[1].fixes[0] == "a walltime of 15m at the most fits now"
     shorter = plan(state((pending(1, needs=resources(4, walltime="15m")),), available={11: 2 * MICRO}), NOW_MS)
     assert started(shorter) == [1]
+
+
+@pytest.mark.parametrize("flavor", [H100, "free"])
+def test_a_project_without_an_allocation_in_force_starts_nothing_not_even_what_is_free(flavor: str) -> None:
+    current = state((pending(1, needs=resources(1, flavor)),), (node_state("n1", {flavor: 4}),), available={})
+    current = replace(current, flavors={**current.flavors, "free": FlavorState(1_000, 0)})
+    answer = plan(current, NOW_MS)
+    assert not answer.starts
+    assert codes(answer) == {1: "no-allocation"}
 
 
 def test_one_blocked_for_money_or_quota_does_not_keep_others_from_free_gpus() -> None:
