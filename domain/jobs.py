@@ -119,6 +119,28 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """Where a job may run, beside what it asks for.
+
+    ``require`` and ``forbid`` are node labels as (name, value). ``together`` names a label, such as ``rack``, whose
+    value all nodes of the job must share. ``classification`` is the class of its data, which the cluster must be
+    cleared for; ``residency`` the place that its data must not leave.
+    """
+
+    require: tuple[tuple[str, str], ...] = ()
+    forbid: tuple[tuple[str, str], ...] = ()
+    together: str | None = None
+    classification: str | None = None
+    residency: str | None = None
+
+
+ANYWHERE = Constraint()
+
+# Classes of data, least sensitive first. A cluster that says nothing is cleared for the first.
+CLASSIFICATIONS = ("public", "internal", "confidential", "restricted")
+
+
+@dataclass(frozen=True, slots=True)
 class Array:
     """Task indices ``first, first + step, …`` up to ``last``; at most ``parallel`` of them run at once (None: no limit)."""
 

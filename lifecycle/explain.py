@@ -8,7 +8,9 @@ from lifecycle.ports import JobFilter, Page, UnitOfWork
 from lifecycle.snapshot import PENDING_LIMIT, snapshot
 from scheduler import explain as reasons
 from scheduler.cycle import plan
-from scheduler.snapshot import PendingJob, Policy, Reason
+from scheduler.policy import Policy
+from scheduler.queue import PendingJob
+from scheduler.snapshot import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +32,21 @@ def explain(uow: UnitOfWork, job: Job, policy: Policy, now_ms: int) -> tuple[Rea
     if job.state.final:
         return ()
     answer = plan(snapshot(uow, policy, now_ms), now_ms)
-    reason = answer.reasons.get(job.id)
-    return () if reason is None else (reason,)
+    line = answer.outlook.of(job.id)
+    return () if line is None or line.reason is None else (line.reason,)
 
 
 def queue(uow: UnitOfWork, policy: Policy, now_ms: int) -> list[Explained]:
     """All that waits, in the planner's order, then what is held."""
     state = snapshot(uow, policy, now_ms)
     answer = plan(state, now_ms)
-    names = uow.jobs.names([job.job_id for job in state.pending])
-    ranks = {ranked.job_id: ranked for ranked in answer.queue}
+    names = uow.jobs.names([line.job_id for line in answer.outlook])
     waiting = [
         Explained(
-            job, names[job.job_id], JobState.PENDING, ranks[job.job_id].rank, ranks[job.job_id].share,
-            answer.reasons.get(job.job_id),
+            state.queue.jobs[line.job_id], names[line.job_id], JobState.PENDING, line.rank, line.share, line.reason
         )
-        for job in state.pending
-    ]  # fmt: skip
-    waiting.sort(key=lambda entry: entry.rank or 0)
+        for line in answer.outlook
+    ]
     held = uow.jobs.page(JobFilter(states=frozenset({JobState.HELD})), Page(None, PENDING_LIMIT))
     return waiting + [
         Explained(_as_pending(job), job.spec.name, JobState.HELD, None, None, reasons.HELD) for job in reversed(held)

@@ -26,7 +26,7 @@ from lifecycle import meter
 from lifecycle.charge import Settling
 from lifecycle.ports import Driver, Store, UnitOfWork
 from lifecycle.refresh import refresh
-from scheduler.snapshot import Policy
+from scheduler.policy import Policy
 
 log = structlog.get_logger(__name__)
 

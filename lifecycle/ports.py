@@ -16,7 +16,8 @@ from domain.money import Allocation, Funder, Grant, Transaction, UsageFact
 from domain.people import Caller, Token, User
 from domain.records import Attempt, Job, Task
 from quotas.ledger import Purse
-from scheduler.snapshot import NodeState, PendingJob
+from scheduler.queue import PendingJob
+from scheduler.snapshot import NodeState
 
 
 class Clock(Protocol):

@@ -15,14 +15,16 @@ from lifecycle.snapshot import snapshot
 from quotas.ledger import Purse, hold, split_hold
 from quotas.tariffs import rate_at
 from scheduler.cycle import plan
-from scheduler.snapshot import Plan, Policy, Start
+from scheduler.outlook import Plan
+from scheduler.policy import Policy
+from scheduler.snapshot import Start
 
 
 def schedule(store: Store, epoch: int, policy: Policy, now_ms: int) -> int:
     """Plan once and commit what may start. Answers how many attempts were committed."""
     with store.read() as uow:
         state = snapshot(uow, policy, now_ms)
-    if not state.pending:
+    if not state.queue:
         return 0
     answer = plan(state, now_ms)
     if not answer.starts:

@@ -2,7 +2,9 @@
 
 from lifecycle.ports import UnitOfWork
 from quotas.tariffs import rate_at
-from scheduler.snapshot import FlavorState, Policy, State
+from scheduler.policy import Policy
+from scheduler.queue import Queue
+from scheduler.snapshot import FlavorState, State
 
 # More pending jobs than this are not looked at in one cycle; the oldest come first.
 PENDING_LIMIT = 20_000
@@ -23,7 +25,7 @@ def snapshot(uow: UnitOfWork, policy: Policy, now_ms: int) -> State:
         usage=uow.accounts.usage(now_ms, policy.half_life_ms),
         available=uow.ledger.available(now_ms),
         running=_up_the_tree(uow, uow.jobs.running()),
-        pending=uow.jobs.pending(PENDING_LIMIT),
+        queue=Queue.of(uow.jobs.pending(PENDING_LIMIT), policy),
         policy=policy,
     )
 

@@ -18,7 +18,9 @@ from quotas.admission import Application, FlavorTerms, admit
 from quotas.tariffs import rate_at
 from scheduler.cycle import plan
 from scheduler.fit import amount, ever_fits
-from scheduler.snapshot import NodeState, PendingJob, Policy, Reason
+from scheduler.policy import Policy
+from scheduler.queue import PendingJob, Queue
+from scheduler.snapshot import NodeState, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_
     directory = uow.directory()
     state = snapshot(uow, policy, now_ms)
     ghost = PendingJob(0, project.id, caller.user.id, spec.qos, spec.resources, now_ms, fresh=range(spec.tasks))
-    answer = plan(replace(state, pending=(*state.pending, ghost)), now_ms)
+    answer = plan(replace(state, queue=Queue.of((*state.queue, ghost), policy)), now_ms)
+    line = answer.outlook.of(0)
     start = next((start for start in answer.starts if start.job_id == 0), None)
     flavor = start.flavor if start else spec.resources.flavors[0]
     rate = rate_at(directory.rates.get(flavor, ()), now_ms) or 0
@@ -83,7 +86,7 @@ def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_
         booking(milli, spec.resources.walltime_ms, rate) * spec.tasks,
         state.available.get(project.id, 0),
         start is not None and not spec.held,
-        answer.reasons.get(0),
+        None if line is None else line.reason,
     )
 
 

@@ -17,7 +17,7 @@ from lifecycle.observe import observe
 from lifecycle.ports import Clock, Driver, Store, Vault
 from lifecycle.schedule import schedule
 from monitoring.metrics import Metrics
-from scheduler.snapshot import Policy
+from scheduler.policy import Policy
 
 log = structlog.get_logger(__name__)
 

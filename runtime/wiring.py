@@ -21,7 +21,7 @@ from runtime.clock import SystemClock
 from runtime.controller import Controller
 from runtime.datadir import open_data_dir
 from runtime.settings import Settings
-from scheduler.snapshot import Policy
+from scheduler.policy import Policy
 from store.engine import open_engine
 from store.schema import migrate
 from store.sources import FileSources

@@ -4,13 +4,15 @@ A job that is blocked for want of capacity closes its flavors to all that rank b
 are not starved by narrow ones.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.money import booking
 from scheduler import explain
 from scheduler.fit import Room, amount, ever_fits
 from scheduler.order import Turns
-from scheduler.snapshot import PendingJob, Plan, Ranked, Reason, Start, State
+from scheduler.outlook import Outlook, Plan
+from scheduler.queue import PendingJob
+from scheduler.snapshot import Ranked, Reason, Start, State
 
 
 def plan(state: State, now_ms: int) -> Plan:
@@ -26,7 +28,9 @@ def plan(state: State, now_ms: int) -> Plan:
     turns = Turns.of(state)
     for job in turns:
         if job.job_id not in work.ranks:
-            work.ranks[job.job_id] = Ranked(job.job_id, len(work.ranks) + 1, turns.tenant_share(job.project_id))
+            work.ranks[job.job_id] = Ranked(
+                job.job_id, len(work.ranks) + 1, turns.tenant_share(job.project_id), None, None
+            )
         outcome = work.try_start(job)
         if isinstance(outcome, Reason):
             work.reasons[job.job_id] = outcome
@@ -35,7 +39,9 @@ def plan(state: State, now_ms: int) -> Plan:
         turns.spend(job.project_id, outcome.hold)
         if work.started[job.job_id] < len(job):
             turns.again(job)
-    return Plan(tuple(work.starts), tuple(work.ranks.values()), work.reasons)
+    lines = {job_id: replace(line, reason=work.reasons.get(job_id)) for job_id, line in work.ranks.items()}
+    waiting = {job_id: line for job_id, line in lines.items() if line.reason is not None}
+    return Plan(tuple(work.starts), outlook=Outlook(waiting))
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ from domain.fleet import CPU_FLAVOR
 from domain.jobs import Resources
 from domain.quantities import MILLI, format_su
 from scheduler.fit import Room
-from scheduler.snapshot import PendingJob, Reason
+from scheduler.queue import PendingJob
+from scheduler.snapshot import Reason
 
 HELD = Reason("held", "held by a person", fixes=("release it: baray release JOB",))
 

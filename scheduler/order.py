@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from scheduler.snapshot import PendingJob, State
+from scheduler.queue import PendingJob
+from scheduler.snapshot import State
 
 
 @dataclass(slots=True)
@@ -23,8 +24,8 @@ class Turns:
     @classmethod
     def of(cls, state: State) -> "Turns":
         turns = cls(state, dict(state.usage))
-        for job in sorted(state.pending, key=lambda job: (job.submitted_ms, job.job_id)):
-            tier = state.policy.tiers.get(job.qos, 0)
+        for job in sorted(state.queue, key=lambda job: (job.submitted_ms, job.job_id)):
+            tier = state.policy.tier(job.qos).rank
             turns._queues.setdefault((tier, job.project_id), deque()).append(job)
         for tier, project_id in turns._queues:
             turns._push(tier, project_id)
@@ -47,7 +48,7 @@ class Turns:
 
     def again(self, job: PendingJob) -> None:
         """Offer the job again, before the others of its project."""
-        self._queues[self.state.policy.tiers.get(job.qos, 0), job.project_id].appendleft(job)
+        self._queues[self.state.policy.tier(job.qos).rank, job.project_id].appendleft(job)
 
     def spend(self, project_id: int, micro_su: int) -> None:
         for account in self.state.tree.path(project_id):

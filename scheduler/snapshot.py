@@ -8,23 +8,17 @@ from dataclasses import dataclass, field
 
 from domain.accounts import Tree
 from domain.jobs import Placement, Resources
-from domain.quantities import DAY_MS
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The rules in force. ``tiers`` orders QoS names, higher first; usage halves in ``half_life_ms``."""
-
-    tiers: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_TIERS))
-    half_life_ms: int = 7 * DAY_MS
-
-
-DEFAULT_TIERS: Mapping[str, int] = {"urgent": 3, "interactive": 2, "normal": 1, "preemptible": 0}
+from scheduler.policy import Policy
+from scheduler.predict import Calibration
+from scheduler.queue import Queue
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """One node of a cluster that takes jobs: what it has in all and what is free. ``free`` lists device ordinals."""
+    """One node of a cluster that takes jobs: what it has in all and what is free. ``free`` lists device ordinals.
+
+    ``labels`` are the node's own and its cluster's (``cluster``, ``clearance``, ``residency``).
+    """
 
     cluster: str
     name: str
@@ -34,6 +28,7 @@ class NodeState:
     cpus_free: int
     memory_bytes: int
     memory_free: int
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +40,86 @@ class FlavorState:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingJob:
-    """A job with tasks that may start: those that were tried before (``retries``), then ``fresh`` ones in order."""
+class Running:
+    """A live attempt, from its commitment until its end is known: what it holds, where, and until when at the most.
+
+    ``ends_ms`` is when its walltime is over (or its grace period, once it was told to stop). ``resources`` is what each
+    of its nodes gives. ``window`` names the reservation it runs in.
+    """
 
     job_id: int
+    index: int
     project_id: int
     user_id: int
     qos: str
+    cluster: str
+    flavor: str
+    placements: tuple[Placement, ...]
     resources: Resources
-    submitted_ms: int
-    retries: tuple[int, ...] = ()
-    fresh: range = range(0)
-    parallel_left: int | None = None
-    is_array: bool = False
+    milli: int
+    started_ms: int
+    ends_ms: int
+    grace_ms: int = 0
+    restartable: bool = False
+    stopping: bool = False
+    window: str | None = None
 
-    def __len__(self) -> int:
-        return len(self.retries) + len(self.fresh)
 
-    def index(self, nth: int) -> int:
-        """The array index of the nth task to start, counted from 0."""
-        return self.retries[nth] if nth < len(self.retries) else self.fresh[nth - len(self.retries)]
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One occurrence of a reservation: devices or whole nodes, kept from ``starts_ms`` until ``ends_ms``.
+
+    Kept for an account and all below it; ``account_id`` None is maintenance: nothing runs there. Either ``nodes`` of
+    ``cluster`` are named, or ``gpus`` devices of ``flavor`` are kept wherever the planner finds them.
+    """
+
+    name: str
+    account_id: int | None
+    starts_ms: int
+    ends_ms: int
+    cluster: str | None = None
+    nodes: tuple[str, ...] = ()
+    flavor: str | None = None
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """The whole centre, as one consistent snapshot.
 
-    ``held`` is what each account holds of each flavor now, itself and below; ``usage`` its decayed spending, with the
-    booked walltime of what runs; ``available`` what each project may still spend; ``running`` the live jobs of each.
+    ``held`` is what each account holds of each flavor now, itself and below. ``usage`` is its decayed spending, with
+    the booked walltime of what runs, and ``user_usage`` the same by (project, user). ``available`` is what each project
+    may still spend; ``running`` counts the live tasks of each account; ``recent`` has each user's last run times in ms,
+    newest last; ``stopped_ms`` when attempts were last stopped to restore fair shares.
     """
 
     tree: Tree
     flavors: Mapping[str, FlavorState]
     nodes: tuple[NodeState, ...]
+    queue: Queue
     held: Mapping[tuple[int, str], int]
     usage: Mapping[int, int]
     available: Mapping[int, int]
     running: Mapping[int, int]
-    pending: tuple[PendingJob, ...]
-    policy: Policy = Policy()
+    live: tuple[Running, ...] = ()
+    user_usage: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
+    recent: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+    stopped_ms: tuple[int, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change that would start the job sooner: what to change (fields of the job file) and when it would start then.
+
+    ``starts_ms`` is the plan's own time where it would start at once.
+    """
+
+    change: Mapping[str, int | str]
+    starts_ms: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +130,15 @@ class Reason:
     message: str
     facts: Mapping[str, int | str] = field(default_factory=dict)
     fixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """When a job is expected to start, and an interval that holds nine real starts of ten."""
+
+    starts_ms: int
+    low_ms: int
+    high_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +153,38 @@ class Start:
     placements: tuple[Placement, ...]
     milli: int
     hold: int
+    window: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop this attempt, with its grace period: ``cause`` is guarantee, urgent or fair-share; ``made_way_for`` a job."""
+
+    job_id: int
+    index: int
+    cause: str
+    made_way_for: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A blocked job's reserved start. No start of this plan delays it."""
+
+    job_id: int
+    index: int
+    cluster: str
+    flavor: str
+    nodes: tuple[str, ...]
+    starts_ms: int
+    ends_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A pending job's place in the queue: rank from 1, and its tenant's usage per weight, in micro-SU, at its turn."""
+    """A pending job's line in the queue: rank from 1, its tenant's usage per weight, and why and until when it waits."""
 
     job_id: int
     rank: int
     share: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to start, in order; every pending job's rank; and one reason for each job with a task that stays."""
-
-    starts: tuple[Start, ...] = ()
-    queue: tuple[Ranked, ...] = ()
-    reasons: Mapping[int, Reason] = field(default_factory=dict)
+    reason: Reason | None
+    estimate: Estimate | None

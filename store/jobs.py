@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, Integer, Select, bindparam, fu
 from domain.jobs import LIVE_JOBS, JobSpec, JobState
 from domain.records import Job, Task
 from lifecycle.ports import JobFilter, Page
-from scheduler.snapshot import PendingJob
+from scheduler.queue import PendingJob
 from store.codec import decode_spec, encode_spec
 from store.tables.accounts import UserRow
 from store.tables.jobs import JobRow, TaskRow

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lifecycle.ports import Clock, Driver, Sources, Store, Vault
-from scheduler.snapshot import Policy
+from scheduler.policy import Policy
 
 
 class Bell:

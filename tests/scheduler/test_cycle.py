@@ -8,7 +8,9 @@ import pytest
 from domain.accounts import Limits, Quota
 from domain.quantities import HOUR_MS, MICRO
 from scheduler.cycle import plan
-from scheduler.snapshot import FlavorState, PendingJob, Plan, Start
+from scheduler.outlook import Plan
+from scheduler.queue import PendingJob
+from scheduler.snapshot import FlavorState, Reason, Start
 from tests.support.factories import A100, CPU, GIB, H100, node_state, pending, resources, state, tree
 
 NOW_MS = 10**12
@@ -19,8 +21,19 @@ def started(answer: Plan) -> list[int]:
     return [start.job_id for start in answer.starts]
 
 
+def reason_of(answer: Plan, job_id: int) -> Reason:
+    line = answer.outlook.of(job_id)
+    assert line is not None
+    assert line.reason is not None
+    return line.reason
+
+
+def ranked(answer: Plan) -> list[int]:
+    return [*started(answer), *(line.job_id for line in answer.outlook)]
+
+
 def codes(answer: Plan) -> dict[int, str]:
-    return {job_id: reason.code for job_id, reason in answer.reasons.items()}
+    return {line.job_id: line.reason.code for line in answer.outlook if line.reason}
 
 
 def test_nothing_pending_is_nothing_to_do() -> None:
@@ -30,7 +43,7 @@ def test_nothing_pending_is_nothing_to_do() -> None:
 def test_what_fits_starts_and_the_rest_is_told_the_numbers() -> None:
     answer = plan(state((pending(1, needs=resources(3)), pending(2, needs=resources(2))), ONE_NODE), NOW_MS)
     assert started(answer) == [1]
-    reason = answer.reasons[2]
+    reason = reason_of(answer, 2)
     assert reason.code == "capacity"
     assert reason.facts == {"asked": 2_000, f"free {H100}": 1}
     assert reason.fixes == (f"1 instead of 2 of {H100} would start now",)
@@ -39,7 +52,7 @@ def test_what_fits_starts_and_the_rest_is_told_the_numbers() -> None:
 def test_the_fixes_are_true() -> None:
     """The smaller size that a reason offers does start."""
     offered = plan(state((pending(1, needs=resources(3)), pending(2, needs=resources(2))), ONE_NODE), NOW_MS)
-    assert offered.reasons[2].fixes[0].startswith("1 instead of 2")
+    assert reason_of(offered, 2).fixes[0].startswith("1 instead of 2")
     accepted = plan(state((pending(1, needs=resources(3)), pending(2, needs=resources(1))), ONE_NODE), NOW_MS)
     assert started(accepted) == [1, 2]
 
@@ -53,14 +66,14 @@ def test_higher_tiers_go_first() -> None:
     )
     answer = plan(state(jobs, ONE_NODE), NOW_MS)
     assert started(answer) == [3]
-    assert [ranked.job_id for ranked in answer.queue] == [3, 4, 2, 1]
+    assert ranked(answer) == [3, 4, 2, 1]
 
 
 def test_the_tenant_that_used_less_goes_first_then_the_project() -> None:
     jobs = (pending(1, 11, resources(4)), pending(2, 12, resources(4)), pending(3, 21, resources(4)))
     usage = {10: 5 * MICRO, 11: 4 * MICRO, 12: 1 * MICRO, 20: 60 * MICRO, 21: 60 * MICRO}
     answer = plan(state(jobs, ONE_NODE, usage=usage), NOW_MS)
-    assert [ranked.job_id for ranked in answer.queue] == [2, 1, 3]
+    assert ranked(answer) == [2, 1, 3]
 
 
 def test_a_burst_does_not_outrun_the_accounting_within_a_cycle() -> None:
@@ -105,16 +118,16 @@ def test_flavors_are_tried_in_the_order_of_preference() -> None:
 def test_quotas_and_limits_of_every_account_on_the_way_up_count(within, code: str, fixes: tuple[str, ...]) -> None:
     answer = plan(state((pending(1, needs=resources(3)),), within=within), NOW_MS)
     assert not answer.starts
-    assert (answer.reasons[1].code, answer.reasons[1].fixes) == (code, fixes)
+    assert (reason_of(answer, 1).code, reason_of(answer, 1).fixes) == (code, fixes)
 
 
 def test_a_budget_that_is_too_small_names_the_walltime_that_fits() -> None:
     """Four GPUs at 2 SU for an hour need 8 SU; 2 SU are left: a quarter of an hour."""
     needs = resources(4, walltime="1h")
     answer = plan(state((pending(1, needs=needs),), available={11: 2 * MICRO}), NOW_MS)
-    assert answer.reasons[1].code == "budget"
-    assert answer.reasons[1].facts == {"needed_micro_su": 8 * MICRO, "available_micro_su": 2 * MICRO}
-    assert answer.reasons[1].fixes[0] == "a walltime of 15m at the most fits now"
+    assert reason_of(answer, 1).code == "budget"
+    assert reason_of(answer, 1).facts == {"needed_micro_su": 8 * MICRO, "available_micro_su": 2 * MICRO}
+    assert reason_of(answer, 1).fixes[0] == "a walltime of 15m at the most fits now"
     shorter = plan(state((pending(1, needs=resources(4, walltime="15m")),), available={11: 2 * MICRO}), NOW_MS)
     assert started(shorter) == [1]
 

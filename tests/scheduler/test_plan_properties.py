@@ -9,7 +9,8 @@ from hypothesis import given
 from domain.accounts import AccountState, Tree
 from domain.fleet import CPU_FLAVOR
 from scheduler.cycle import plan
-from scheduler.snapshot import Plan, Start, State
+from scheduler.outlook import Plan
+from scheduler.snapshot import Start, State
 from tests.support.strategies import states
 
 NOW_MS = 10**12
@@ -23,7 +24,7 @@ def places(start: Start, state: State) -> list:
 @pytest.mark.promise(3)
 @given(states())
 def test_nothing_starts_that_does_not_fit_on_its_nodes(state: State) -> None:
-    needs = {job.job_id: job.resources for job in state.pending}
+    needs = {job.job_id: job.resources for job in state.queue}
     cpus: Counter[str] = Counter()
     memory: Counter[str] = Counter()
     given_out: set[tuple[str, str, int]] = set()
@@ -49,7 +50,7 @@ def test_nothing_starts_that_does_not_fit_on_its_nodes(state: State) -> None:
 @given(states())
 def test_no_plan_lets_an_account_hold_more_than_its_quota(state: State) -> None:
     held = Counter(dict(state.held))
-    needs = {job.job_id: job.resources for job in state.pending}
+    needs = {job.job_id: job.resources for job in state.queue}
     for start in plan(state, NOW_MS).starts:
         asked = needs[start.job_id]
         units = (asked.cpus if start.flavor == CPU_FLAVOR else asked.gpus) * asked.nodes
@@ -64,7 +65,7 @@ def test_no_plan_lets_an_account_hold_more_than_its_quota(state: State) -> None:
 @pytest.mark.promise(3)
 @given(states())
 def test_no_plan_spends_more_than_a_project_has(state: State) -> None:
-    needs = {job.job_id: job.resources for job in state.pending}
+    needs = {job.job_id: job.resources for job in state.queue}
     spent: Counter[int] = Counter()
     for start in plan(state, NOW_MS).starts:
         rate = state.flavors[start.flavor].micro_su_per_hour
@@ -85,7 +86,7 @@ def test_limits_on_running_jobs_and_parallel_tasks_hold(state: State) -> None:
             running[account] += 1
             limit = state.tree.accounts[account].limits.running_jobs
             assert limit is None or running[account] <= limit
-    for job in state.pending:
+    for job in state.queue:
         assert tasks[job.job_id] <= len(job)
         assert job.parallel_left is None or tasks[job.job_id] <= job.parallel_left
 
@@ -94,15 +95,17 @@ def test_limits_on_running_jobs_and_parallel_tasks_hold(state: State) -> None:
 def test_every_pending_job_starts_whole_or_has_a_reason_and_a_rank(state: State) -> None:
     answer = plan(state, NOW_MS)
     started = Counter(start.job_id for start in answer.starts)
-    for job in state.pending:
+    for job in state.queue:
         waits = started[job.job_id] < len(job)
-        assert waits == (job.job_id in answer.reasons), f"job {job.job_id} has {started[job.job_id]} starts"
+        assert waits == (answer.outlook.of(job.job_id) is not None), (
+            f"job {job.job_id} has {started[job.job_id]} starts"
+        )
         if waits:
-            reason = answer.reasons[job.job_id]
+            reason = answer.outlook.of(job.job_id).reason
             assert reason.code
             assert reason.message
-    assert sorted(ranked.rank for ranked in answer.queue) == list(range(1, len(state.pending) + 1))
-    assert {ranked.job_id for ranked in answer.queue} == {job.job_id for job in state.pending}
+    ranks = [line.rank for line in answer.outlook]
+    assert ranks == sorted(set(ranks))
 
 
 @given(states())
@@ -110,7 +113,7 @@ def test_tasks_start_in_order_and_once(state: State) -> None:
     by_job: dict[int, list[int]] = {}
     for start in plan(state, NOW_MS).starts:
         by_job.setdefault(start.job_id, []).append(start.index)
-    for job in state.pending:
+    for job in state.queue:
         begun = by_job.get(job.job_id, [])
         assert begun == [job.index(nth) for nth in range(len(begun))]
 
@@ -120,8 +123,8 @@ def test_within_a_project_equal_jobs_start_first_come_first_served(state: State)
     """Of two jobs of a project that ask for the same, the later one starts only once the earlier one has started whole."""
     answer: Plan = plan(state, NOW_MS)
     started = Counter(start.job_id for start in answer.starts)
-    for earlier in state.pending:
-        for later in state.pending:
+    for earlier in state.queue:
+        for later in state.queue:
             same = (earlier.project_id, earlier.qos, earlier.resources) == (
                 later.project_id,
                 later.qos,
@@ -142,6 +145,6 @@ def test_a_suspended_account_starts_nothing(state: State) -> None:
     asleep = replace(state, tree=Tree.of(accounts, state.tree.quotas))
     answer = plan(asleep, NOW_MS)
     assert all(start.project_id == 22 for start in answer.starts)
-    for job in state.pending:
+    for job in state.queue:
         if job.project_id != 22 and job.parallel_left != 0:
-            assert answer.reasons[job.job_id].code == "account-inactive"
+            assert answer.outlook.of(job.job_id).reason.code == "account-inactive"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.cycle import plan
+from scheduler.queue import Queue
 from scheduler.snapshot import State
 from tests.support.factories import A100, H100, node_state, pending, resources, state
 from tests.support.strategies import states
@@ -37,7 +38,7 @@ def shuffled(current: State, random) -> State:
         usage=other(dict(current.usage)),
         available=other(dict(current.available)),
         running=other(dict(current.running)),
-        pending=tuple(jobs),
+        queue=Queue.of(jobs),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from lifecycle.observe import observe
 from lifecycle.ports import Driver, Page, Store, Vault
 from lifecycle.schedule import schedule
 from lifecycle.submit import submit
-from scheduler.snapshot import Policy
+from scheduler.policy import Policy
 from store.vault import FileVault
 from tests.support import factories
 from tests.support.clock import FakeClock

@@ -11,7 +11,9 @@ from domain.quantities import DAY_MS, MICRO, parse_duration
 from lifecycle import accounts, allocations, fleet, people
 from lifecycle.founding import found
 from lifecycle.ports import Driver, UnitOfWork
-from scheduler.snapshot import FlavorState, NodeState, PendingJob, Policy, State
+from scheduler.policy import Policy
+from scheduler.queue import PendingJob, Queue
+from scheduler.snapshot import FlavorState, NodeState, State
 
 GIB = 2**30
 H100, A100, CPU = "h100-80gb", "a100-40gb", "cpu"
@@ -175,6 +177,6 @@ def state(
         usage=usage or {},
         available=rich if available is None else available,
         running=running or {},
-        pending=jobs,
+        queue=Queue.of(jobs),
         policy=Policy(),
     )

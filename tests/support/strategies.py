@@ -8,7 +8,8 @@ from domain.accounts import Limits, Quota
 from domain.jobs import Resources
 from domain.quantities import HOUR_MS, MICRO, MINUTE_MS
 from quotas.ledger import Purse
-from scheduler.snapshot import NodeState, PendingJob, State
+from scheduler.queue import PendingJob
+from scheduler.snapshot import NodeState, State
 from tests.support import factories
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
 

@@ -19,7 +19,7 @@ def test_random_states_start_things_and_block_things_for_every_reason() -> None:
         seen["starts"] += bool(answer.starts)
         seen["several"] += len(answer.starts) > 1
         seen["gangs"] += any(len(start.placements) > 1 for start in answer.starts)
-        seen.update({reason.code for reason in answer.reasons.values()})
+        seen.update({line.reason.code for line in answer.outlook if line.reason})
 
     look()
     share = {what: count / seen["examples"] for what, count in seen.items()}
