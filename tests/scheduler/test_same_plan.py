@@ -26,7 +26,7 @@ def shuffled(current: State, random) -> State:
         random.shuffle(items)
         return dict(items)
 
-    jobs = list(current.pending)
+    jobs = list(current.queue)
     random.shuffle(jobs)
     within = current.tree
     return replace(
