@@ -140,6 +140,38 @@ ANYWHERE = Constraint()
 CLASSIFICATIONS = ("public", "internal", "confidential", "restricted")
 
 
+class DependencyKind(StrEnum):
+    """What a job waits for before it may start: how another job or task ended, or that none of its name is before it.
+
+    Every end is either ``ok`` (succeeded) or ``failed`` (failed, timed out, cancelled); ``any`` takes both.
+    ``singleton`` waits for all earlier jobs of the same user, project and name.
+    """
+
+    OK = "ok"
+    FAILED = "failed"
+    ANY = "any"
+    SINGLETON = "singleton"
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One thing that a job waits for: a job, or the task ``index`` of an array; neither for a singleton.
+
+    ``earlier`` is set instead of ``job_id`` in a batch: the position of an earlier job of the same batch.
+    """
+
+    kind: DependencyKind
+    job_id: int | None = None
+    index: int | None = None
+    earlier: int | None = None
+
+    def __str__(self) -> str:
+        if self.kind is DependencyKind.SINGLETON:
+            return "singleton"
+        name = f"@{self.earlier}" if self.earlier is not None else str(self.job_id)
+        return f"{self.kind}:{name}" + ("" if self.index is None else f"_{self.index}")
+
+
 @dataclass(frozen=True, slots=True)
 class Array:
     """Task indices ``first, first + step, …`` up to ``last``; at most ``parallel`` of them run at once (None: no limit)."""
@@ -181,6 +213,9 @@ class JobSpec:
     stop_signal: str = "SIGTERM"
     grace_ms: int = 10_000
     held: bool = False
+    after: tuple[Dependency, ...] = ()
+    priority: int = 0  # as submitted; the job's own may change
+    constraint: Constraint = ANYWHERE
 
     @property
     def tasks(self) -> int:

@@ -8,7 +8,6 @@ from lifecycle.ports import JobFilter, Page, UnitOfWork
 from lifecycle.snapshot import PENDING_LIMIT, snapshot
 from scheduler import explain as reasons
 from scheduler.cycle import plan
-from scheduler.policy import Policy
 from scheduler.queue import PendingJob
 from scheduler.snapshot import Reason
 
@@ -25,20 +24,20 @@ class Explained:
     reason: Reason | None
 
 
-def explain(uow: UnitOfWork, job: Job, policy: Policy, now_ms: int) -> tuple[Reason, ...]:
+def explain(uow: UnitOfWork, job: Job, now_ms: int) -> tuple[Reason, ...]:
     """The reasons why tasks of the job wait; none if nothing waits or the next cycle starts it."""
     if job.state is JobState.HELD or (job.held and not job.state.final):
         return (reasons.HELD,)
     if job.state.final:
         return ()
-    answer = plan(snapshot(uow, policy, now_ms), now_ms)
+    answer = plan(snapshot(uow, now_ms), now_ms)
     line = answer.outlook.of(job.id)
     return () if line is None or line.reason is None else (line.reason,)
 
 
-def queue(uow: UnitOfWork, policy: Policy, now_ms: int) -> list[Explained]:
+def queue(uow: UnitOfWork, now_ms: int) -> list[Explained]:
     """All that waits, in the planner's order, then what is held."""
-    state = snapshot(uow, policy, now_ms)
+    state = snapshot(uow, now_ms)
     answer = plan(state, now_ms)
     names = uow.jobs.names([line.job_id for line in answer.outlook])
     waiting = [

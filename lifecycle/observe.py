@@ -26,7 +26,6 @@ from lifecycle import meter
 from lifecycle.charge import Settling
 from lifecycle.ports import Driver, Store, UnitOfWork
 from lifecycle.refresh import refresh
-from scheduler.policy import Policy
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +36,7 @@ _TASK_STATE = {
 }
 
 
-def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, policy: Policy, now_ms: int) -> int:
+def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int) -> int:
     """Bring the database in line with what the clusters show. Answers how many attempts changed."""
     with store.read() as uow:
         live = [attempt for attempt in uow.attempts.live(LIVE_ATTEMPTS) if attempt.cluster in drivers]
@@ -51,7 +50,7 @@ def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, policy: Pol
             uow.leader.check(epoch)
             jobs = uow.jobs.many(list(news.values()), lock=True)
             fresh = [attempt for attempt in uow.attempts.live(LIVE_ATTEMPTS) if attempt.row in news]
-            saved = take_in(uow, jobs, fresh, seen, policy, now_ms)
+            saved = take_in(uow, jobs, fresh, seen, now_ms)
         ended = {attempt.id for attempt in saved if attempt.state.final}
     _forget(store, drivers, seen, {attempt.id for attempt in live}, ended)
     return len(news)
@@ -87,12 +86,11 @@ def take_in(
     jobs: dict[int, Job],
     attempts: list[Attempt],
     seen: Mapping[AttemptId, Observation],
-    policy: Policy,
     now_ms: int,
 ) -> list[Attempt]:
     """Record what is new of these attempts of these locked jobs, in the transaction at hand. Answers them after it."""
     tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(jobs))}
-    batch = _Batch(Settling(uow, policy.half_life_ms), now_ms, jobs, tasks)
+    batch = _Batch(Settling(uow, uow.directory().policy_at(now_ms).half_life_ms), now_ms, jobs, tasks)
     for attempt in attempts:
         batch.take_in(attempt, seen.get(attempt.id))
     uow.attempts.save(batch.saved)

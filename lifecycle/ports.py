@@ -16,6 +16,7 @@ from domain.money import Allocation, Funder, Grant, Transaction, UsageFact
 from domain.people import Caller, Token, User
 from domain.records import Attempt, Job, Task
 from quotas.ledger import Purse
+from scheduler.policy import Policy
 from scheduler.queue import PendingJob
 from scheduler.snapshot import NodeState
 
@@ -95,11 +96,15 @@ class ClusterRecord:
     version: int
 
 
+_DEFAULTS = Policy()
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The slow-moving part of the centre, shared and immutable: who there is, what there is, what it costs.
+    """The slow-moving part of the centre, shared and immutable: who there is, what there is, what it costs, by what rules.
 
-    ``nodes`` maps a cluster that takes jobs to its nodes; ``rates`` a flavor to its dated rates.
+    ``nodes`` maps a cluster that takes jobs to its nodes; ``rates`` a flavor to its dated rates. ``policies`` are dated
+    too: (from when, policy), in the order in which they take over.
     """
 
     tree: Tree
@@ -108,6 +113,11 @@ class Directory:
     rates: Mapping[str, tuple[tuple[int, int], ...]]
     clusters: Mapping[str, ClusterRecord]
     nodes: Mapping[str, tuple[Node, ...]]
+    policies: tuple[tuple[int, Policy], ...] = ()
+
+    def policy_at(self, now_ms: int) -> Policy:
+        """The policy in force: the last that has begun; the defaults before the first."""
+        return next((policy for from_ms, policy in reversed(self.policies) if from_ms <= now_ms), _DEFAULTS)
 
     def path_of(self, account: Account) -> tuple[int, ...]:
         return self.tree.path(account.id)

@@ -16,14 +16,13 @@ from quotas.ledger import Purse, hold, split_hold
 from quotas.tariffs import rate_at
 from scheduler.cycle import plan
 from scheduler.outlook import Plan
-from scheduler.policy import Policy
 from scheduler.snapshot import Start
 
 
-def schedule(store: Store, epoch: int, policy: Policy, now_ms: int) -> int:
+def schedule(store: Store, epoch: int, now_ms: int) -> int:
     """Plan once and commit what may start. Answers how many attempts were committed."""
     with store.read() as uow:
-        state = snapshot(uow, policy, now_ms)
+        state = snapshot(uow, now_ms)
     if not state.queue:
         return 0
     answer = plan(state, now_ms)
@@ -31,10 +30,10 @@ def schedule(store: Store, epoch: int, policy: Policy, now_ms: int) -> int:
         return 0
     with store.write() as uow:
         uow.leader.check(epoch)
-        return commit(uow, answer, epoch, policy, now_ms)
+        return commit(uow, answer, epoch, now_ms)
 
 
-def commit(uow: UnitOfWork, answer: Plan, epoch: int, policy: Policy, now_ms: int) -> int:
+def commit(uow: UnitOfWork, answer: Plan, epoch: int, now_ms: int) -> int:
     """Turn starts into attempts, job by job, in the plan's order."""
     batch = _Batch(uow, epoch, now_ms, uow.directory(), uow.accounts.held())
     by_job: dict[int, list[Start]] = {}
@@ -45,7 +44,7 @@ def commit(uow: UnitOfWork, answer: Plan, epoch: int, policy: Policy, now_ms: in
     for job_id, starts in by_job.items():
         if job_id in jobs:
             batch.commit_job(jobs[job_id], starts)
-    return batch.write(policy.half_life_ms)
+    return batch.write(batch.directory.policy_at(now_ms).half_life_ms)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from lifecycle.ports import UnitOfWork
 from quotas.tariffs import rate_at
-from scheduler.policy import Policy
 from scheduler.queue import Queue
 from scheduler.snapshot import FlavorState, State
 
@@ -10,8 +9,9 @@ from scheduler.snapshot import FlavorState, State
 PENDING_LIMIT = 20_000
 
 
-def snapshot(uow: UnitOfWork, policy: Policy, now_ms: int) -> State:
+def snapshot(uow: UnitOfWork, now_ms: int) -> State:
     directory = uow.directory()
+    policy = directory.policy_at(now_ms)
     open_clusters = [cluster.name for cluster in directory.clusters.values() if cluster.state == "active"]
     flavors = {
         name: FlavorState(flavor.milli, rate_at(directory.rates.get(name, ()), now_ms))

@@ -44,15 +44,15 @@ def project_of(directory: Directory, name: str) -> Account:
     return account
 
 
-def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_ms: int) -> Job:
+def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Job:
     """Admit the job and put it in the queue. Raises Invalid or Refused with every reason at once."""
-    project = _Desk(uow, policy, now_ms).admit(spec)
+    project = _Desk(uow, now_ms).admit(spec)
     return uow.jobs.add(spec, project.id, caller.user.id, now_ms)
 
 
-def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], policy: Policy, now_ms: int) -> list[int]:
+def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], now_ms: int) -> list[int]:
     """Admit all jobs or none; answers their ids in order."""
-    desk = _Desk(uow, policy, now_ms)
+    desk = _Desk(uow, now_ms)
     faults: list[Fault] = []
     code = "refused"
     placed: list[tuple[JobSpec, int]] = []
@@ -69,13 +69,13 @@ def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], polic
     return uow.jobs.add_many(placed, caller.user.id, now_ms)
 
 
-def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, policy: Policy, now_ms: int) -> Forecast:
+def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Forecast:
     """Admit the job, then ask the planner what it would do with it; nothing is written."""
-    project = _Desk(uow, policy, now_ms).admit(spec)
+    project = _Desk(uow, now_ms).admit(spec)
     directory = uow.directory()
-    state = snapshot(uow, policy, now_ms)
+    state = snapshot(uow, now_ms)
     ghost = PendingJob(0, project.id, caller.user.id, spec.qos, spec.resources, now_ms, fresh=range(spec.tasks))
-    answer = plan(replace(state, queue=Queue.of((*state.queue, ghost), policy)), now_ms)
+    answer = plan(replace(state, queue=Queue.of((*state.queue, ghost), state.policy)), now_ms)
     line = answer.outlook.of(0)
     start = next((start for start in answer.starts if start.job_id == 0), None)
     flavor = start.flavor if start else spec.resources.flavors[0]
@@ -95,7 +95,6 @@ class _Desk:
     """Admission within one transaction. What many jobs of a batch share is looked up once."""
 
     uow: UnitOfWork
-    policy: Policy
     now_ms: int
     remaining: dict[int, int | None] = field(default_factory=dict)
     terms: dict[tuple[Resources, str], FlavorTerms] = field(default_factory=dict)
@@ -105,7 +104,7 @@ class _Desk:
         """The project, if the job may enter; raises with every refusal otherwise."""
         directory = self.uow.directory()
         project = project_of(directory, spec.project)
-        _check_words(self.uow, directory, spec, self.policy)
+        _check_words(self.uow, directory, spec, directory.policy_at(self.now_ms))
         path = directory.path_of(project)
         self._count_queued(directory, path)
         if project.id not in self.remaining:

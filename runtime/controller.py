@@ -17,7 +17,6 @@ from lifecycle.observe import observe
 from lifecycle.ports import Clock, Driver, Store, Vault
 from lifecycle.schedule import schedule
 from monitoring.metrics import Metrics
-from scheduler.policy import Policy
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +35,6 @@ class Controller:
     drivers: Mapping[str, Driver]
     vault: Vault
     clock: Clock
-    policy: Policy
     metrics: Metrics
     holder: str
     beat_ms: int
@@ -125,12 +123,12 @@ class Controller:
         self.metrics.leading.set(0 if self._epoch is None else 1)
 
     def _observe(self) -> int:
-        changed = observe(self.store, self.drivers, self._leading(), self.policy, self.clock.now_ms())
+        changed = observe(self.store, self.drivers, self._leading(), self.clock.now_ms())
         self.metrics.changed.inc(changed)
         return changed
 
     def _schedule(self) -> int:
-        started = schedule(self.store, self._leading(), self.policy, self.clock.now_ms())
+        started = schedule(self.store, self._leading(), self.clock.now_ms())
         self.metrics.started.inc(started)
         return started
 

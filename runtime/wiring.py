@@ -21,7 +21,6 @@ from runtime.clock import SystemClock
 from runtime.controller import Controller
 from runtime.datadir import open_data_dir
 from runtime.settings import Settings
-from scheduler.policy import Policy
 from store.engine import open_engine
 from store.schema import migrate
 from store.sources import FileSources
@@ -61,7 +60,7 @@ def build(settings: Settings) -> Centre:
     _check_host(settings)
     machine = find_machine(settings.local_nodes)
     lock = open_data_dir(settings.data_dir)
-    data, clock, policy = settings.data_dir, SystemClock(), Policy()
+    data, clock = settings.data_dir, SystemClock()
     engine = open_engine(settings.url)
     migrate(engine)
     store = Store(engine)
@@ -89,7 +88,6 @@ def build(settings: Settings) -> Centre:
         drivers=drivers,
         vault=vault,
         clock=clock,
-        policy=policy,
         metrics=metrics,
         holder=f"{socket.gethostname()}:{os.getpid()}:{clock.now_ms()}",
         beat_ms=settings.beat_ms,
@@ -104,7 +102,6 @@ def build(settings: Settings) -> Centre:
         vault=vault,
         sources=sources,
         clock=clock,
-        policy=policy,
         wake=controller.wake,
         metrics=metrics.page,
         observe_request=metrics.observe_request,

@@ -4,7 +4,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from domain.jobs import Array, JobSpec, Placement, Resources
+from domain.jobs import ANYWHERE, Array, Constraint, Dependency, DependencyKind, JobSpec, Placement, Resources
 from domain.records import Part
 
 
@@ -28,6 +28,9 @@ def encode_spec(spec: JobSpec) -> str:
         "stop_signal": spec.stop_signal,
         "grace_ms": spec.grace_ms,
         "held": spec.held,
+        "after": [[d.kind.value, d.job_id, d.index, d.earlier] for d in spec.after],
+        "priority": spec.priority,
+        "constraint": None if spec.constraint == ANYWHERE else _constraint_values(spec.constraint),
     }
     return json.dumps({key: value for key, value in data.items() if value}, separators=(",", ":"))
 
@@ -37,6 +40,7 @@ def decode_spec(text: str) -> JobSpec:
     data = json.loads(text)
     flavors, gpus, nodes, cpus, memory_bytes, walltime_ms = data.pop("resources")
     array = data.pop("array", None)
+    constraint = data.pop("constraint", None)
     return JobSpec(
         resources=Resources(tuple(flavors), gpus, nodes, cpus, memory_bytes, walltime_ms),
         array=Array(*array) if array else None,
@@ -44,8 +48,25 @@ def decode_spec(text: str) -> JobSpec:
         secrets=tuple(data.pop("secrets", ())),
         outputs=tuple(data.pop("outputs", ())),
         grace_ms=data.pop("grace_ms", 0),
+        after=tuple(Dependency(DependencyKind(kind), *rest) for kind, *rest in data.pop("after", ())),
+        constraint=ANYWHERE if constraint is None else _constraint(*constraint),
         **data,
     )
+
+
+def _constraint_values(constraint: Constraint) -> list[Any]:
+    c = constraint
+    return [c.require, c.forbid, c.together, c.classification, c.residency]
+
+
+def _constraint(
+    require: list[list[str]], forbid: list[list[str]], together: str | None, classification: str | None, residency: str | None
+) -> Constraint:
+    return Constraint(_pairs(require), _pairs(forbid), together, classification, residency)
+
+
+def _pairs(values: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in values)
 
 
 def encode_placements(placements: tuple[Placement, ...]) -> list[Any]:

@@ -44,6 +44,8 @@ def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str,
         "cancelled": False,
         "submitted_ms": now_ms,
         "version": 1,
+        "priority": spec.priority,
+        "gate": [],
     }
 
 
@@ -74,7 +76,7 @@ _LIVE_TASKS = select(TaskRow.__table__).where(TaskRow.job_id.in_(_ids), TaskRow.
 _PENDING = (
     select(
         JobRow.id, JobRow.project_id, JobRow.user_id, JobRow.spec, JobRow.next_index, JobRow.startable, JobRow.active,
-        JobRow.submitted_ms,
+        JobRow.submitted_ms, JobRow.priority, JobRow.gate,
     )
     .where(JobRow.startable > 0)
     .order_by(JobRow.id)
@@ -236,5 +238,5 @@ def _pending(row: Any, retries: tuple[int, ...]) -> PendingJob:
     parallel = None if spec.array is None or spec.array.parallel is None else spec.array.parallel - row.active
     return PendingJob(
         row.id, row.project_id, row.user_id, spec.qos, spec.resources, row.submitted_ms, retries, fresh, parallel,
-        spec.array is not None,
+        spec.array is not None, row.priority, spec.constraint, tuple(row.gate),
     )  # fmt: skip

@@ -131,7 +131,6 @@ def services_of(centre: Centre, root: Path) -> Services:
         vault=centre.vault,
         sources=FileSources(root / "sources"),
         clock=centre.clock,
-        policy=centre.policy,
         wake=lambda: None,
         metrics=metrics.page,
         observe_request=metrics.observe_request,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lifecycle.ports import Clock, Driver, Sources, Store, Vault
-from scheduler.policy import Policy
 
 
 class Bell:
@@ -42,7 +41,6 @@ class Services:
     vault: Vault
     sources: Sources
     clock: Clock
-    policy: Policy
     wake: Callable[[], None]
     metrics: Callable[[], bytes]
     observe_request: Callable[[str, str, int, float], None]

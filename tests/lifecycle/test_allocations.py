@@ -35,7 +35,7 @@ def left(centre: Centre, project: int) -> list[tuple[int, int]]:
 
 def reasons(centre: Centre, job: int) -> list[str]:
     with centre.store.read() as uow:
-        return [reason.code for reason in explain(uow, centre.job(job), centre.policy, centre.clock.now_ms())]
+        return [reason.code for reason in explain(uow, centre.job(job), centre.clock.now_ms())]
 
 
 @pytest.mark.promise(4)

@@ -44,7 +44,7 @@ def schedulers(centre: Centre) -> list[object]:
     """Eight schedulers of the same epoch, each with a store and connections of its own."""
     stores = [centre.database.store() for _ in range(WRITERS)]
     now_ms = centre.clock.now_ms()
-    return at_once(WRITERS, lambda number: schedule(stores[number], centre.epoch, centre.policy, now_ms))
+    return at_once(WRITERS, lambda number: schedule(stores[number], centre.epoch, now_ms))
 
 
 def live(centre: Centre) -> int:
@@ -139,7 +139,7 @@ def test_the_last_place_in_a_queue_goes_to_one(centre: Centre) -> None:
     caller = centre.caller()
 
     def one(uow: UnitOfWork) -> int:
-        return submit(uow, caller, spec(), centre.policy, centre.clock.now_ms()).id
+        return submit(uow, caller, spec(), centre.clock.now_ms()).id
 
     def put(number: int) -> str:
         with stores[number].write() as uow:

@@ -137,7 +137,9 @@ def test_fair_share_usage_is_booked_at_the_start_and_corrected_at_the_end(centre
 
     def booked() -> int:
         with centre.store.read() as uow:
-            return uow.accounts.usage(centre.clock.now_ms(), centre.policy.half_life_ms).get(speech, 0)
+            return uow.accounts.usage(
+                centre.clock.now_ms(), uow.directory().policy_at(centre.clock.now_ms()).half_life_ms
+            ).get(speech, 0)
 
     centre.submit(spec(needs=resources(1, walltime="10h"), command="run 1m"))
     centre.settle()

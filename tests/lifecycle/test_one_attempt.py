@@ -48,11 +48,11 @@ def test_the_same_plan_committed_twice_starts_everything_once(centre: Centre) ->
     single, several = centre.submit().id, centre.submit(spec(array=Array(0, 3))).id
     now_ms = centre.clock.now_ms()
     with centre.store.read() as uow:
-        answer = plan(snapshot(uow, centre.policy, now_ms), now_ms)
+        answer = plan(snapshot(uow, now_ms), now_ms)
     for _ in range(2):
         try:
             with centre.store.write() as uow:
-                commit(uow, answer, centre.epoch, centre.policy, now_ms)
+                commit(uow, answer, centre.epoch, now_ms)
         except Conflict:
             pass
     assert len(centre.attempts(single)) == 1
@@ -74,8 +74,8 @@ def test_who_was_followed_by_another_leader_writes_nothing_more(centre: Centre, 
     before = (centre.job(running), centre.attempts(running))
     now_ms = centre.clock.now_ms()
     old_steps: dict[str, Callable[[], int]] = {
-        "observe": lambda: observe(centre.store, centre.drivers, old, centre.policy, now_ms),
-        "schedule": lambda: schedule(centre.store, old, centre.policy, now_ms),
+        "observe": lambda: observe(centre.store, centre.drivers, old, now_ms),
+        "schedule": lambda: schedule(centre.store, old, now_ms),
         "dispatch": lambda: dispatch(centre.store, centre.drivers, centre.vault, old),
     }
     with pytest.raises(StaleLeader, match=f"epoch {old} has been followed by {centre.epoch}"):
@@ -120,7 +120,7 @@ def test_two_controllers_that_both_believe_to_lead_start_everything_once(centre:
         for _ in range(5):
             line.wait()
             try:
-                started.append(schedule(stores[number], epoch, centre.policy, centre.clock.now_ms()))
+                started.append(schedule(stores[number], epoch, centre.clock.now_ms()))
                 dispatch(stores[number], centre.drivers, centre.vault, epoch)
             except BarayError as error:
                 refused.append(f"{number} {error.code}")

@@ -44,7 +44,7 @@ def test_people_and_the_controller_at_the_same_time(centre: Centre, seed: int) -
                     if rng.random() < 0.4 or not accepted:
                         what, job = (
                             "submit",
-                            submit(uow, caller, rng.choice(SPECS), centre.policy, centre.clock.now_ms()),
+                            submit(uow, caller, rng.choice(SPECS), centre.clock.now_ms()),
                         )
                     else:
                         job_id = rng.choice(accepted)

@@ -23,7 +23,7 @@ LEASE_MS = 10_000
 def controller(centre: Centre, holder: str = "one", *, store: Store | None = None, alone: bool = False) -> Controller:
     store = store or centre.database.store()
     return Controller(
-        store=store, drivers=centre.drivers, vault=centre.vault, clock=centre.clock, policy=centre.policy,
+        store=store, drivers=centre.drivers, vault=centre.vault, clock=centre.clock,
         metrics=Metrics(store), holder=holder, beat_ms=60_000, lease_ms=LEASE_MS, alone=alone, used_tokens={},
     )  # fmt: skip
 

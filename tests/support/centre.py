@@ -15,7 +15,6 @@ from lifecycle.observe import observe
 from lifecycle.ports import Driver, Page, Store, Vault
 from lifecycle.schedule import schedule
 from lifecycle.submit import submit
-from scheduler.policy import Policy
 from store.vault import FileVault
 from tests.support import factories
 from tests.support.clock import FakeClock
@@ -54,7 +53,6 @@ class Centre:
     vault: Vault
     population: Population
     store: Store
-    policy: Policy = field(default_factory=Policy)
     life: Life = field(default_factory=Life)
     epoch: int = 0
     _told: set[int] = field(default_factory=set)
@@ -97,10 +95,10 @@ class Centre:
         return {CLUSTER: MortalDriver(self.driver, self.life)}
 
     def observe(self) -> int:
-        return observe(self.store, self.drivers, self.epoch, self.policy, self.clock.now_ms())
+        return observe(self.store, self.drivers, self.epoch, self.clock.now_ms())
 
     def schedule(self) -> int:
-        return schedule(self.store, self.epoch, self.policy, self.clock.now_ms())
+        return schedule(self.store, self.epoch, self.clock.now_ms())
 
     def dispatch(self) -> int:
         return dispatch(self.store, self.drivers, self.vault, self.epoch)
@@ -150,7 +148,7 @@ class Centre:
     def submit(self, spec: JobSpec | None = None, user: str = "dara") -> Job:
         caller = self.caller(user)
         with self.store.write() as uow:
-            return submit(uow, caller, spec or factories.spec(), self.policy, self.clock.now_ms())
+            return submit(uow, caller, spec or factories.spec(), self.clock.now_ms())
 
     def control(self, what: str, job: int | TaskId) -> Job:
         """``cancel``, ``hold``, ``release`` or ``requeue``."""

@@ -47,7 +47,7 @@ def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, An
     _may_submit(call, spec.project)
     if dry_run:
         return _forecast(call, body)
-    job = submit(call.uow, call.caller, spec, call.services.policy, call.now_ms)
+    job = submit(call.uow, call.caller, spec, call.now_ms)
     call.wakes = not spec.held
     call.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return show_new_job(call, job)
@@ -68,7 +68,7 @@ def submit_batch(call: Call, body: BatchFile) -> dict[str, Any]:
         raise Invalid.many(faults)
     for project in {spec.project for spec in specs}:
         _may_submit(call, project)
-    ids = submit_many(call.uow, call.caller, specs, call.services.policy, call.now_ms)
+    ids = submit_many(call.uow, call.caller, specs, call.now_ms)
     call.wakes = True
     return {"ids": ids}
 
@@ -102,11 +102,7 @@ def list_jobs(
 def show_queue(call: Call, project: str | None = None) -> dict[str, Any]:
     """The queue as the planner sees it now: rank, share, and why each job waits."""
     visible = call.visible()
-    entries = [
-        entry
-        for entry in queue(call.uow, call.services.policy, call.now_ms)
-        if visible is None or entry.job.project_id in visible
-    ]
+    entries = [entry for entry in queue(call.uow, call.now_ms) if visible is None or entry.job.project_id in visible]
     users = call.uow.people.user_names([entry.job.user_id for entry in entries])
     shown = [_queue_entry(call, entry, users) for entry in entries]
     return {"items": [one for one in shown if project in {None, one["project"]}], "next": None}
@@ -138,7 +134,7 @@ def list_attempts(call: Call, job: str, cursor: Cursor = None, limit: Limit = 10
 def why(call: Call, job: str) -> dict[str, Any]:
     """Why the job waits, with the numbers and what would make it start sooner."""
     found, task_id = find_job(call, job)
-    reasons = explain(call.uow, found, call.services.policy, call.now_ms)
+    reasons = explain(call.uow, found, call.now_ms)
     return {"job": str(task_id), "state": found.state.value, "reasons": [show_reason(one) for one in reasons]}
 
 
@@ -185,7 +181,7 @@ def _may_submit(call: Call, project: str) -> None:
 
 
 def _forecast(call: Call, body: JobFile) -> dict[str, Any]:
-    forecast = dry_run(call.uow, call.caller, body.to_spec(), call.services.policy, call.now_ms)
+    forecast = dry_run(call.uow, call.caller, body.to_spec(), call.now_ms)
     call.status = 200
     return {
         "admitted": True,
