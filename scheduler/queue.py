@@ -7,7 +7,7 @@ the planner only reads it.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.jobs import ANYWHERE, Constraint, Resources
 from scheduler.policy import Policy
@@ -111,6 +111,16 @@ class Queue:
         del lane.keys[at], lane.jobs[at]
         if not lane.jobs:
             del self.lanes[name]
+
+    def with_job(self, job: PendingJob) -> "Queue":
+        """A queue in which this job stands instead of the one of its id; this one stays. Costs two lanes, not all."""
+        other = Queue(self.policy, dict(self.lanes), dict(self.gated), dict(self.jobs))
+        for changed in (self.jobs.get(job.job_id, job), job):
+            lane = self.lanes.get(_lane_key(changed))
+            if lane is not None:
+                other.lanes[_lane_key(changed)] = replace(lane, jobs=list(lane.jobs), keys=list(lane.keys))
+        other.add(job)
+        return other
 
     def _key(self, job: PendingJob) -> tuple[int, int]:
         """Submission time, brought forward by priority and size; then the id."""

@@ -1,0 +1,255 @@
+"""Ways out, computed: changes of a waiting job that would start it sooner, each proven by planning again.
+
+A change is proposed by looking at what is free, booked and left, then tried: the pure ``plan`` runs on a state that
+differs in this one job. What does not start the job sooner is dropped, so that every fix is true by construction.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from domain.fleet import CPU_FLAVOR
+from domain.jobs import Constraint, Resources
+from domain.money import booking
+from domain.quantities import MINUTE_MS, format_duration
+from scheduler.cycle import plan
+from scheduler.outlook import Plan
+from scheduler.queue import PendingJob
+from scheduler.snapshot import Fix, NodeState, State
+
+# One call plans at most so many times: once as it is, and the rest in trials, of which no one kind may use up all.
+MAX_PLANS = 12
+_TRIALS_OF_A_KIND = 5
+_OTHER_FLAVORS = 3
+
+# No other size, place or walltime helps here.
+_HOPELESS = frozenset({"held", "gate", "account-inactive", "no-allocation", "running-limit", "array-limit"})
+
+
+def fixes(state: State, job: PendingJob, now_ms: int, answer: Plan | None = None) -> tuple[Fix, ...]:
+    """What would start more of the job now, or its first waiting task at least a minute earlier than it will.
+
+    The job need not be in the queue yet. ``answer`` is the plan of the state with the job in it, if the caller has it.
+    Sizes and walltimes are the largest that were found to start now, at most ``MAX_PLANS`` plans in all.
+    A label given up is written as its field with an empty text.
+    """
+    if job.gate:
+        return ()
+    trials = _Trials.of(state, job, now_ms, answer)
+    if trials.hopeless:
+        return ()
+    return (*_smaller(trials), *_shorter(trials), *_elsewhere(trials), *_unconstrained(trials))
+
+
+@dataclass(slots=True)
+class _Trials:
+    """Plans with the job changed, counted. ``started`` and ``starts_ms`` are what the job gets as it is."""
+
+    state: State
+    job: PendingJob
+    now_ms: int
+    answer: Plan
+    started: int
+    starts_ms: int | None
+    left: int = MAX_PLANS - 1
+    known: dict[PendingJob, int | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: State, job: PendingJob, now_ms: int, answer: Plan | None) -> "_Trials":
+        answer = answer or plan(_with(state, job), now_ms)
+        return cls(state, job, now_ms, answer, *_lot(answer, job.job_id))
+
+    @property
+    def hopeless(self) -> bool:
+        line = self.answer.outlook.of(self.job.job_id)
+        return line is None or (line.reason is not None and line.reason.code in _HOPELESS)
+
+    def sooner(self, resources: Resources | None = None, constraint: Constraint | None = None) -> int | None:
+        """When the job would start with these; None if that is no sooner, or if the trials are used up."""
+        changed = replace(
+            self.job, resources=resources or self.job.resources, constraint=constraint or self.job.constraint
+        )
+        if changed not in self.known:
+            if not self.left:
+                return None
+            self.left -= 1
+            self.known[changed] = self._try(changed)
+        return self.known[changed]
+
+    def _try(self, changed: PendingJob) -> int | None:
+        started, starts_ms = _lot(plan(_with(self.state, changed), self.now_ms), changed.job_id)
+        if started > self.started:
+            return self.now_ms
+        if started < self.started or starts_ms is None:
+            return None
+        return starts_ms if self.starts_ms is None or starts_ms <= self.starts_ms - MINUTE_MS else None
+
+    def when(self, starts_ms: int) -> str:
+        wait_ms = starts_ms - self.now_ms
+        minutes = -(-wait_ms // MINUTE_MS) * MINUTE_MS
+        return "starts now" if wait_ms <= 0 else f"starts in {format_duration(minutes)}"
+
+    def hold(self, flavor: str) -> int:
+        """The hold of one task as it is, in micro-SU; 0 if the flavor has no rate."""
+        known = self.state.flavors.get(flavor)
+        if known is None or known.micro_su_per_hour is None:
+            return 0
+        asked = self.job.resources
+        units = (asked.cpus if flavor == CPU_FLAVOR else asked.gpus) * asked.nodes
+        return booking(units * known.milli, asked.walltime_ms, known.micro_su_per_hour)
+
+
+def _with(state: State, job: PendingJob) -> State:
+    return replace(state, queue=state.queue.with_job(job))
+
+
+def _lot(answer: Plan, job_id: int) -> tuple[int, int | None]:
+    """How many tasks of the job start, and when the first that waits is expected to (None: nobody knows, or none waits)."""
+    line = answer.outlook.of(job_id)
+    estimate = None if line is None else line.estimate
+    started = sum(start.job_id == job_id for start in answer.starts)
+    return started, None if estimate is None else estimate.starts_ms
+
+
+def _largest(trials: _Trials, values: Sequence[int], change: Callable[[int], Resources]) -> tuple[int, int] | None:
+    """The largest of ascending values that starts now, with the time; else the last, if it starts sooner than so far.
+
+    A bisection: whatever starts with more is taken to start with less, which is only a guess where size counts in the
+    order. What is answered was tried.
+    """
+    if not values:
+        return None
+    best: tuple[int, int] | None = None
+    low, high, at = 0, len(values) - 1, len(values) - 1
+    for _ in range(_TRIALS_OF_A_KIND):
+        starts_ms = trials.sooner(change(values[at]))
+        if starts_ms is not None and (starts_ms <= trials.now_ms or best is None):
+            best = values[at], starts_ms
+        if starts_ms is not None and starts_ms <= trials.now_ms:
+            low = at + 1
+        elif at == low:
+            break  # not even the smallest
+        else:
+            high = at - 1
+        if low > high:
+            break
+        # After the largest the smallest: if that does not start now, nothing between will.
+        at = low if at == len(values) - 1 else (low + high + 1) // 2
+    return best
+
+
+def _smaller(trials: _Trials) -> Iterator[Fix]:
+    """Fewer nodes, or fewer devices or cores a node."""
+    asked = trials.job.resources
+    if asked.nodes > 1:
+        found = _largest(trials, range(1, asked.nodes), lambda count: replace(asked, nodes=count))
+        if found:
+            yield _sized(trials, "nodes", asked.nodes, *found)
+            return
+    cores = asked.flavors == (CPU_FLAVOR,)
+    name, most = ("cpus", asked.cpus) if cores else ("gpus", asked.gpus)
+    at_most = min(most - 1, max((_most(trials, flavor, name) for flavor in asked.flavors), default=0))
+
+    def smaller(count: int) -> Resources:
+        return replace(asked, cpus=count) if cores else replace(asked, gpus=count)
+
+    if found := _largest(trials, range(1, at_most + 1), smaller):
+        yield _sized(trials, name, most, *found)
+
+
+def _sized(trials: _Trials, name: str, asked: int, count: int, starts_ms: int) -> Fix:
+    word = {"gpus": "GPUs", "cpus": "cores", "nodes": "nodes"}[name]
+    message = f"{count} instead of {asked} {word} {trials.when(starts_ms)}"
+    return Fix({f"resources.{name}": count}, starts_ms, message)
+
+
+def _most(trials: _Trials, flavor: str, name: str) -> int:
+    """The most devices (or cores) a node that what is free, the quotas and the budget could give now, at a glance."""
+    state, asked = trials.state, trials.job.resources
+    known = state.flavors.get(flavor)
+    if known is None:
+        return 0
+    bounds = [_widest(state.nodes, asked, flavor, name)]
+    for account in state.tree.path(trials.job.project_id):
+        quota = state.tree.quotas.get((account, flavor))
+        if quota is not None and quota.ceiling is not None:
+            left = quota.ceiling - state.held.get((account, flavor), 0)
+            bounds.append(left // (known.milli * asked.nodes))
+    if hold := trials.hold(flavor):
+        bounds.append(getattr(asked, name) * state.available.get(trials.job.project_id, 0) // hold)
+    return max(0, min(bounds))
+
+
+def _widest(nodes: Iterable[NodeState], asked: Resources, flavor: str, name: str) -> int:
+    """The most free devices (or cores) that as many nodes of one cluster as are asked for have each."""
+    free: dict[str, list[int]] = {}
+    for node in nodes:
+        if node.memory_free >= asked.memory_bytes and (name == "cpus" or node.cpus_free >= asked.cpus):
+            count = node.cpus_free if name == "cpus" else len(node.free.get(flavor, ()))
+            free.setdefault(node.cluster, []).append(count)
+    return max(
+        (sorted(counts)[-asked.nodes] for counts in free.values() if len(counts) >= asked.nodes),
+        default=0,
+    )
+
+
+def _shorter(trials: _Trials) -> Iterator[Fix]:
+    """A walltime in whole minutes that ends before something booked begins, or that the budget covers."""
+    asked, now_ms = trials.job.resources, trials.now_ms
+    ends = [booked.starts_ms for booked in trials.answer.booked if booked.job_id != trials.job.job_id]
+    ends += [window.starts_ms for window in trials.state.windows]
+    lengths = {end - now_ms for end in ends}
+    available = trials.state.available.get(trials.job.project_id, 0)
+    lengths |= {asked.walltime_ms * available // hold for f in asked.flavors if (hold := trials.hold(f)) > available}
+    whole = {length // MINUTE_MS * MINUTE_MS for length in lengths}
+    values = sorted(length for length in whole if MINUTE_MS <= length < asked.walltime_ms)
+    found = _largest(trials, values, lambda length: replace(asked, walltime_ms=length))
+    if found:
+        walltime = format_duration(found[0])
+        message = f"≤ {walltime} walltime {trials.when(found[1])}"
+        yield Fix({"resources.walltime": walltime}, found[1], message)
+
+
+def _elsewhere(trials: _Trials) -> Iterator[Fix]:
+    """Another flavor, those with enough free devices first, then the cheapest."""
+    asked = trials.job.resources
+    if asked.flavors == (CPU_FLAVOR,):
+        return
+    for flavor in _other_flavors(trials.state, asked)[:_OTHER_FLAVORS]:
+        starts_ms = trials.sooner(replace(asked, flavors=(flavor,)))
+        if starts_ms is not None:
+            instead = " or ".join(asked.flavors)
+            message = f"{flavor} instead of {instead} {trials.when(starts_ms)}"
+            yield Fix({"resources.flavor": flavor}, starts_ms, message)
+
+
+def _other_flavors(state: State, asked: Resources) -> list[str]:
+    """Flavors that have a rate and a node with devices enough, best first."""
+    found = []
+    for name, flavor in state.flavors.items():
+        rate = flavor.micro_su_per_hour
+        if name == CPU_FLAVOR or name in asked.flavors or rate is None:
+            continue
+        if any(node.devices.get(name, 0) >= asked.gpus for node in state.nodes):
+            short = _widest(state.nodes, asked, name, "gpus") < asked.gpus
+            found.append((short, rate * flavor.milli, name))
+    return [name for _, _, name in sorted(found)]
+
+
+def _unconstrained(trials: _Trials) -> Iterator[Fix]:
+    """Without a label that the job could do without. Its data's class and residency are not up for change."""
+    kept = trials.job.constraint
+    given_up: list[tuple[str, str, Constraint]] = []
+    if kept.together is not None:
+        given_up.append(("together", kept.together, replace(kept, together=None)))
+    if kept.require:
+        given_up.append(("require", _labels(kept.require), replace(kept, require=())))
+    if kept.forbid:
+        given_up.append(("forbid", _labels(kept.forbid), replace(kept, forbid=())))
+    for name, said, constraint in given_up:
+        starts_ms = trials.sooner(constraint=constraint)
+        if starts_ms is not None:
+            yield Fix({name: ""}, starts_ms, f"without {name} {said} {trials.when(starts_ms)}")
+
+
+def _labels(pairs: tuple[tuple[str, str], ...]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in pairs)
