@@ -60,7 +60,11 @@ def _constraint_values(constraint: Constraint) -> list[Any]:
 
 
 def _constraint(
-    require: list[list[str]], forbid: list[list[str]], together: str | None, classification: str | None, residency: str | None
+    require: list[list[str]],
+    forbid: list[list[str]],
+    together: str | None,
+    classification: str | None,
+    residency: str | None,
 ) -> Constraint:
     return Constraint(_pairs(require), _pairs(forbid), together, classification, residency)
 

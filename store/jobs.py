@@ -45,7 +45,7 @@ def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str,
         "submitted_ms": now_ms,
         "version": 1,
         "priority": spec.priority,
-        "gate": [],
+        "gate": None,
     }
 
 
@@ -238,5 +238,5 @@ def _pending(row: Any, retries: tuple[int, ...]) -> PendingJob:
     parallel = None if spec.array is None or spec.array.parallel is None else spec.array.parallel - row.active
     return PendingJob(
         row.id, row.project_id, row.user_id, spec.qos, spec.resources, row.submitted_ms, retries, fresh, parallel,
-        spec.array is not None, row.priority, spec.constraint, tuple(row.gate),
+        spec.array is not None, row.priority, spec.constraint, tuple(row.gate.split(",")) if row.gate else (),
     )  # fmt: skip

@@ -15,7 +15,7 @@ class JobRow(Base):
     """A job. A task has no row of its own before it is first touched: those from ``next_index`` on are untouched.
 
     ``startable`` is the number of tasks that wait to start, 0 while held: the planner reads the rows where it is not.
-    ``gate`` lists what the job waits for before it may be planned, such as ``ok:1842``.
+    ``gate`` lists what the job waits for before it may be planned, such as ``ok:1842,singleton``.
     """
 
     __tablename__ = "job"
@@ -38,7 +38,7 @@ class JobRow(Base):
     reason: Mapped[str | None]
     version: Mapped[big]
     priority: Mapped[big] = mapped_column(server_default="0")
-    gate: Mapped[list[Any]] = mapped_column(server_default="[]")
+    gate: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         Index("ix_job_startable", "id", sqlite_where=text("startable > 0"), postgresql_where=text("startable > 0")),

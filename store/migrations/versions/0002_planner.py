@@ -13,7 +13,7 @@ def upgrade() -> None:
     # What a job may ask for beyond resources.
     with op.batch_alter_table("job") as batch_op:
         batch_op.add_column(sa.Column("priority", sa.BigInteger(), server_default="0", nullable=False))
-        batch_op.add_column(sa.Column("gate", sa.JSON(), server_default="[]", nullable=False))
+        batch_op.add_column(sa.Column("gate", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
