@@ -8,7 +8,7 @@ from client.models import Allocation, AllocationSource, Funder, Grant, Limits, Q
 from client.transport import Transport, segment
 
 QUOTA_FIELDS = ("guaranteed", "borrow_limit", "lend_limit")
-LIMIT_FIELDS = ("running_jobs", "queued_jobs", "gpus_per_job", "walltime")
+LIMIT_FIELDS = ("running_jobs", "queued_jobs", "gpus_per_job", "walltime", "user_running_jobs", "user_queued_jobs")
 
 
 class Quotas:

@@ -230,6 +230,8 @@ class Limits(TypedDict):
     queued_jobs: int | None
     gpus_per_job: int | None
     walltime: str | None
+    user_running_jobs: int | None
+    user_queued_jobs: int | None
 
 
 class Funder(TypedDict):

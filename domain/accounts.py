@@ -41,12 +41,17 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of an account that are not per flavor. None is no limit."""
+    """Limits of an account that are not per flavor. None is no limit.
+
+    ``running_jobs`` and ``queued_jobs`` count all jobs below the account; with ``user_`` before it, those of each user.
+    """
 
     running_jobs: int | None = None
     queued_jobs: int | None = None
     gpus_per_job: int | None = None
     walltime_ms: int | None = None
+    user_running_jobs: int | None = None
+    user_queued_jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

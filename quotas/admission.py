@@ -5,7 +5,7 @@ names the rule and the smallest change that would pass.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.accounts import Account, AccountState, Quota
 from domain.errors import Fault
@@ -29,7 +29,7 @@ class Application:
     """A job and all that bears on whether it may enter.
 
     ``path`` is the project and all above it; ``quotas`` those of the path; ``remaining`` micro-SU the project could
-    still spend if nothing else ran (None: it has no allocation); ``queued`` the unfinished jobs of each account.
+    still spend if nothing else ran (None: it has no allocation); ``queued`` the unfinished jobs of each account, ``user_queued`` the user's own of them.
     """
 
     spec: JobSpec
@@ -38,6 +38,7 @@ class Application:
     flavors: Mapping[str, FlavorTerms]
     remaining: int | None
     queued: Mapping[int, int]
+    user_queued: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ def _limits(application: Application) -> list[Refusal]:
         if limits.queued_jobs is not None and queued >= limits.queued_jobs:
             message = f"{who} has {queued} unfinished jobs, as many as it may"
             found.append(Refusal("queued-limit", Fault(message, "project", "wait for a job to end, or cancel one")))
+        own = application.user_queued.get(account.id, 0)
+        if limits.user_queued_jobs is not None and own >= limits.user_queued_jobs:
+            message = f"you have {own} unfinished jobs in {who}, as many as each user may"
+            fix = "wait for a job of yours to end, or cancel one"
+            found.append(Refusal("user-queued-limit", Fault(message, "project", fix)))
     return found
 
 

@@ -90,7 +90,8 @@ class State:
     ``held`` is what each account holds of each flavor now, itself and below. ``usage`` is its decayed spending, with
     the booked walltime of what runs, and ``user_usage`` the same by (project, user). ``available`` is what each project
     may still spend; ``running`` counts the live tasks of each account; ``recent`` has each user's last run times in ms,
-    newest last; ``stopped_ms`` when attempts were last stopped to restore fair shares.
+    newest last; ``user_running`` counts the live tasks by (account, user) for every account on the way up;
+    ``stopped_ms`` when attempts were last stopped to restore fair shares.
     """
 
     tree: Tree
@@ -107,6 +108,7 @@ class State:
     recent: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
     stopped_ms: tuple[int, ...] = ()
+    user_running: Mapping[tuple[int, int], int] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
 
 

@@ -23,7 +23,14 @@ def to_account(row: Any) -> Account:
         title=row.title,
         state=AccountState(row.state),
         weight=row.weight,
-        limits=Limits(row.running_jobs, row.queued_jobs, row.gpus_per_job, row.walltime_ms),
+        limits=Limits(
+            row.running_jobs,
+            row.queued_jobs,
+            row.gpus_per_job,
+            row.walltime_ms,
+            row.user_running_jobs,
+            row.user_queued_jobs,
+        ),
         tenant_kind=row.tenant_kind,
         sector=row.sector,
         province=row.province,
@@ -91,6 +98,8 @@ class Accounts:
                 queued_jobs=limits.queued_jobs,
                 gpus_per_job=limits.gpus_per_job,
                 walltime_ms=limits.walltime_ms,
+                user_running_jobs=limits.user_running_jobs,
+                user_queued_jobs=limits.user_queued_jobs,
                 version=AccountRow.version + 1,
             )
         )

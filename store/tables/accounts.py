@@ -20,6 +20,8 @@ class AccountRow(Base):
     queued_jobs: Mapped[optional_big]
     gpus_per_job: Mapped[optional_big]
     walltime_ms: Mapped[optional_big]
+    user_running_jobs: Mapped[optional_big]
+    user_queued_jobs: Mapped[optional_big]
     tenant_kind: Mapped[str | None]
     sector: Mapped[str | None]
     province: Mapped[str | None]
@@ -56,6 +58,27 @@ class FairShareRow(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
     micro_su: Mapped[big]
     at_ms: Mapped[big]
+
+
+class UserShareRow(Base):
+    """Decayed usage of a user within a project as of ``at_ms``."""
+
+    __tablename__ = "user_share"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    micro_su: Mapped[big]
+    at_ms: Mapped[big]
+
+
+class RecentRunRow(Base):
+    """How long a user's last two attempts ran that came to an end of their own, or by the user's word."""
+
+    __tablename__ = "recent_run"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    last_ms: Mapped[big]
+    before_ms: Mapped[optional_big]
 
 
 class UserRow(Base):

@@ -234,7 +234,14 @@ def get_limits(call: Call, account: str) -> dict[str, Any]:
 def put_limits(call: Call, account: str, body: LimitsIn) -> dict[str, Any]:
     found = _account(call, account)
     walltime_ms = None if body.walltime is None else parse_duration(body.walltime, "walltime")
-    limits = Limits(body.running_jobs, body.queued_jobs, body.gpus_per_job, walltime_ms)
+    limits = Limits(
+        body.running_jobs,
+        body.queued_jobs,
+        body.gpus_per_job,
+        walltime_ms,
+        body.user_running_jobs,
+        body.user_queued_jobs,
+    )
     accounts.set_limits(call.uow, found, limits, call.if_match)
     call.version(found.version + 1)
     call.wakes = True
@@ -273,4 +280,6 @@ def _show_limits(limits: Limits) -> dict[str, Any]:
         "queued_jobs": limits.queued_jobs,
         "gpus_per_job": limits.gpus_per_job,
         "walltime": None if limits.walltime_ms is None else format_duration(limits.walltime_ms),
+        "user_running_jobs": limits.user_running_jobs,
+        "user_queued_jobs": limits.user_queued_jobs,
     }

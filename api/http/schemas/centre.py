@@ -172,6 +172,8 @@ class LimitsIn(Body):
     queued_jobs: Count | None = None
     gpus_per_job: Count | None = None
     walltime: Plain | None = Field(default=None, examples=["24h"])
+    user_running_jobs: Count | None = None
+    user_queued_jobs: Count | None = None
 
 
 class FunderIn(Body):

@@ -18,6 +18,8 @@ LIMITS = [
     Column("QUEUED JOBS", "queued_jobs", words.limit, right=True),
     Column("GPUS PER JOB", "gpus_per_job", words.limit, right=True),
     Column("WALLTIME", "walltime", words.limit, right=True),
+    Column("RUNNING PER USER", "user_running_jobs", words.limit, right=True),
+    Column("QUEUED PER USER", "user_queued_jobs", words.limit, right=True),
 ]
 
 
@@ -86,16 +88,11 @@ def show_limits(session: "Session", account: str) -> None:
 @click.option("--queued-jobs", type=bound, metavar="N|none", help="At one time.")
 @click.option("--gpus-per-job", type=bound, metavar="N|none")
 @click.option("--walltime", metavar="TIME|none", help="The longest time limit of a job, such as 48h.")
+@click.option("--user-running-jobs", type=bound, metavar="N|none", help="Of each user, at one time.")
+@click.option("--user-queued-jobs", type=bound, metavar="N|none", help="Of each user, at one time.")
 @acting
-def set_limits(
-    session: "Session", account: str, running_jobs: Any, queued_jobs: Any, gpus_per_job: Any, walltime: str | None
-) -> None:
+def set_limits(session: "Session", account: str, walltime: str | None, **counts: Any) -> None:
     """Set limits of an account; what is not named stays as it is."""
-    fields = bounds(
-        running_jobs=running_jobs,
-        queued_jobs=queued_jobs,
-        gpus_per_job=gpus_per_job,
-        walltime=text_or_none(walltime),
-    )
+    fields = bounds(walltime=text_or_none(walltime), **counts)
     changed = session.centre.quotas.change_limits(account, **fields)
     session.out.outcome(f"set limits of {account}", changed, LIMITS, "account")

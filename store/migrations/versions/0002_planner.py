@@ -1,5 +1,7 @@
 """What the planner needs beside the first schema: policies, reservations, dependencies, labels, memory of past runs."""
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,6 +16,55 @@ def upgrade() -> None:
     with op.batch_alter_table("job") as batch_op:
         batch_op.add_column(sa.Column("priority", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("gate", sa.Text(), nullable=True))
+    with op.batch_alter_table("account") as batch_op:
+        batch_op.add_column(sa.Column("user_running_jobs", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("user_queued_jobs", sa.BigInteger(), nullable=True))
+
+    # What the planner keeps in step: what it must know of a spec, which jobs changed, who used what, and for how long.
+    with op.batch_alter_table("job") as batch_op:
+        batch_op.add_column(sa.Column("demand", sa.Text(), server_default="", nullable=False))
+    _fill_demand()
+    op.create_table(
+        "job_change",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("job_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job_change")),
+    )
+    op.add_column("attempt", sa.Column("told_ms", sa.BigInteger(), nullable=True))
+    op.add_column("attempt", sa.Column("cause", sa.String(), nullable=True))
+    op.add_column("attempt", sa.Column("made_way_for", sa.BigInteger(), nullable=True))
+    op.create_table(
+        "user_share",
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("micro_su", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["account.id"], name=op.f("fk_user_share_project_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_user_share_user_id")),
+        sa.PrimaryKeyConstraint("project_id", "user_id", name=op.f("pk_user_share")),
+    )
+    op.create_table(
+        "recent_run",
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_ms", sa.BigInteger(), nullable=False),
+        sa.Column("before_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_recent_run_user_id")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_recent_run")),
+    )
+
+
+def _fill_demand() -> None:
+    """For jobs that are not over: the planner never looks at the others again."""
+    known = ("qos", "resources", "array", "restartable", "grace_ms", "constraint")
+    connection = op.get_bind()
+    rows = connection.execute(sa.text("SELECT id, spec FROM job WHERE ended_ms IS NULL")).all()
+    told = [(row.id, json.loads(row.spec)) for row in rows]
+    values = [
+        {"id": id, "demand": json.dumps({key: spec[key] for key in known if key in spec}, separators=(",", ":"))}
+        for id, spec in told
+    ]
+    if values:
+        connection.execute(sa.text("UPDATE job SET demand = :demand WHERE id = :id"), values)
 
 
 def downgrade() -> None:
