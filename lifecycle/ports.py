@@ -18,6 +18,7 @@ from domain.records import Attempt, Job, Task
 from quotas.ledger import Purse
 from scheduler.policy import Policy
 from scheduler.queue import PendingJob
+from scheduler.rules import DatedPolicy
 from scheduler.snapshot import NodeState
 
 
@@ -271,6 +272,14 @@ class Attempts(Protocol):
     def costs(self, job_ids: Sequence[int]) -> dict[int, tuple[int, int]]: ...
 
 
+class Policies(Protocol):
+    """The dated policies. ``at`` answers the one in force at a time, None for the defaults; pages begin with the newest."""
+
+    def add(self, record: DatedPolicy) -> DatedPolicy: ...
+    def at(self, now_ms: int) -> DatedPolicy | None: ...
+    def page(self, page: Page) -> list[DatedPolicy]: ...
+
+
 class Once(Protocol):
     """First answers to requests with an Idempotency-Key."""
 
@@ -296,6 +305,7 @@ class UnitOfWork(Protocol):
     ledger: Ledger
     jobs: Jobs
     attempts: Attempts
+    policies: Policies
     once: Once
     leader: Leader
 

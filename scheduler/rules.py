@@ -20,6 +20,19 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?")
 _KEYS_MOST = 64
 
 
+@dataclass(frozen=True, slots=True)
+class DatedPolicy:
+    """A policy from a time on, with who applied it, when and why. Number 0 is the defaults, which nobody applied."""
+
+    id: int
+    from_ms: int
+    policy: Policy
+    digest: str
+    user_id: int
+    reason: str
+    created_ms: int
+
+
 class Knob(Protocol):
     """How one value of the document is read and written. ``read`` raises Invalid with every fault of the value."""
 

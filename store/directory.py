@@ -8,9 +8,11 @@ from domain.accounts import Quota, Tree
 from domain.fleet import Flavor, Node
 from lifecycle.ports import ClusterRecord, Directory
 from store.accounts import to_account
+from store.policies import to_policy
 from store.stamps import CHANGED, DIRECTORY
 from store.tables.accounts import AccountRow, QuotaRow
 from store.tables.fleet import ClusterRow, FlavorRow, NodeRow, RateRow
+from store.tables.policies import PolicyRow
 from store.tables.service import StampRow
 
 _STAMP = select(StampRow.value).where(StampRow.name == DIRECTORY)
@@ -62,4 +64,8 @@ def _load(connection: Connection) -> Directory:
         rates=rates,
         clusters=clusters,
         nodes=nodes,
+        policies=tuple(
+            (row.from_ms, to_policy(row).policy)
+            for row in connection.execute(select(PolicyRow.__table__).order_by(PolicyRow.from_ms, PolicyRow.id))
+        ),
     )

@@ -20,6 +20,7 @@ from store.ledger import Ledger
 from store.money import Money
 from store.once import Once
 from store.people import People
+from store.policies import Policies
 from store.stamps import CHANGED, DIRECTORY
 from store.tables.jobs import SourceRow
 from store.tables.service import StampRow
@@ -39,6 +40,7 @@ class UnitOfWork:
     ledger: ports.Ledger
     jobs: ports.Jobs
     attempts: ports.Attempts
+    policies: ports.Policies
     once: ports.Once
     leader: ports.Leader
     _connection: Connection
@@ -101,6 +103,7 @@ class Store:
             Ledger(connection),
             Jobs(connection),
             Attempts(connection),
+            Policies(connection),
             Once(connection),
             Leader(connection),
             connection,

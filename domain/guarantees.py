@@ -1,0 +1,47 @@
+"""What an account tree promises against what there is. Amounts are integer thousandths of a GPU."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from domain.accounts import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Overpromise:
+    """A flavor of which more is guaranteed than there is."""
+
+    flavor: str
+    guaranteed: int
+    capacity: int
+
+    @property
+    def shortfall(self) -> int:
+        return self.guaranteed - self.capacity
+
+
+def guaranteed(tree: Tree) -> dict[str, int]:
+    """What is guaranteed of each flavor in all: for each account its own guarantee, or the sum of those below it if that
+    is more; added up over the accounts directly below the centre.
+    """
+    below: dict[tuple[int, str], int] = {}  # (account, flavor) -> the sum over its children
+    total: dict[str, int] = {}
+    own = {key: quota.guaranteed for key, quota in tree.quotas.items() if quota.guaranteed}
+    touched = {(above, flavor) for account, flavor in own for above in tree.path(account)}
+    for account, flavor in sorted(touched, key=lambda key: (-len(tree.path(key[0])), key)):  # the deepest first
+        parent = tree.accounts[account].parent_id
+        if parent is None:
+            total[flavor] = below.get((account, flavor), 0)
+            continue
+        promised = max(own.get((account, flavor), 0), below.get((account, flavor), 0))
+        below[parent, flavor] = below.get((parent, flavor), 0) + promised
+    return {flavor: milli for flavor, milli in sorted(total.items()) if milli}
+
+
+def overpromised(tree: Tree, capacity: Mapping[str, int]) -> tuple[Overpromise, ...]:
+    """The flavors of which more is guaranteed than ``capacity``, by name."""
+    promised = guaranteed(tree)
+    return tuple(
+        Overpromise(flavor, milli, capacity.get(flavor, 0))
+        for flavor, milli in promised.items()
+        if milli > capacity.get(flavor, 0)
+    )
