@@ -124,6 +124,28 @@ class Tree:
                 return Shortfall(above, ceiling, holding)
         return None
 
+    def withheld(
+        self, held: Mapping[tuple[int, str], int], flavor: str, path: tuple[int, ...] = (), milli: int = 0
+    ) -> int:
+        """How many thousandths must stay free for guarantees that are not lent, once ``path`` holds ``milli`` more.
+
+        An account withholds what its guarantee has beyond ``lend_limit`` and beyond what it holds; what is withheld for
+        accounts below it is part of that and not added to it.
+        """
+        lenders = {
+            account: quota
+            for (account, name), quota in self.quotas.items()
+            if name == flavor and quota.lend_limit is not None
+        }
+        below: dict[int | None, int] = {}
+        for account in sorted(lenders, key=lambda one: len(self.paths[one]), reverse=True):
+            quota = lenders[account]
+            holding = held.get((account, flavor), 0) + (milli if account in path else 0)
+            own = quota.guaranteed - (quota.lend_limit or 0) - holding
+            above = next((one for one in self.paths[account][1:] if one in lenders), None)
+            below[above] = below.get(above, 0) + max(0, own, below.get(account, 0))
+        return below.get(None, 0)
+
 
 def _path(accounts: Mapping[int, Account], account_id: int) -> tuple[int, ...]:
     path: list[int] = []

@@ -1,121 +1,117 @@
-"""The planner's one function. FIFO within fair share, within quotas, limits and budgets.
+"""The planner's one function: what to start where, what to stop, what to book, and why and how long the rest waits."""
 
-A job that is blocked for want of capacity closes its flavors to all that rank behind it in this cycle, so wide jobs
-are not starved by narrow ones.
-"""
+from array import array
+from collections.abc import Iterable
 
-from dataclasses import dataclass, field, replace
-
-from domain.money import booking
 from scheduler import explain
-from scheduler.fit import Room, amount, ever_fits
-from scheduler.order import Turns
-from scheduler.outlook import Outlook, Plan
-from scheduler.queue import PendingJob
-from scheduler.snapshot import Ranked, Reason, Start, State
+from scheduler.desk import Desk, in_order_of_prediction
+from scheduler.order import Front, Turns
+from scheduler.outlook import Outlook, Plan, Stretch
+from scheduler.policy import BackfillOrder
+from scheduler.preempt import make_way
+from scheduler.snapshot import State
 
 
 def plan(state: State, now_ms: int) -> Plan:
-    """What to start now, and why the rest waits. The same state and time give the same plan.
+    """What should happen now. The same state and time give the same plan.
 
-    1. Take free capacity, holdings and budgets as a working copy.
-    2. Offer the pending jobs in order: QoS tier, fair share, first come.
-    3. Start each task that passes accounts, limits, budget, quotas and fits; each start takes from the working copy.
-    4. Give a job that stays one reason, and let it close its flavors if it waits for capacity.
+    1. Take free capacity, its future, holdings and budgets as a working copy: the desk.
+    2. Serve what unused guarantees cover.
+    3. Serve the tiers that preempt, then whoever waited longer than the policy's patience.
+    4. Serve all others by tier and fair share. Whoever finds no room is booked, up to K a flavor; what comes after may
+       start only where it delays no booking.
+    5. Choose whom to stop for guarantees, urgent jobs and fair shares.
+    6. Tell everybody who waits their rank, reason and estimated start.
     """
-    del now_ms  # the simple planner looks at the present alone
-    work = _Work.of(state)
-    turns = Turns.of(state)
-    for job in turns:
-        if job.job_id not in work.ranks:
-            work.ranks[job.job_id] = Ranked(
-                job.job_id, len(work.ranks) + 1, turns.tenant_share(job.project_id), None, None
-            )
-        outcome = work.try_start(job)
-        if isinstance(outcome, Reason):
-            work.reasons[job.job_id] = outcome
-            continue
-        work.starts.append(outcome)
-        turns.spend(job.project_id, outcome.hold)
-        if work.started[job.job_id] < len(job):
-            turns.again(job)
-    lines = {job_id: replace(line, reason=work.reasons.get(job_id)) for job_id, line in work.ranks.items()}
-    waiting = {job_id: line for job_id, line in lines.items() if line.reason is not None}
-    return Plan(tuple(work.starts), outlook=Outlook(waiting))
+    desk = Desk.of(state, now_ms)
+    fronts = [Front(lane, state.tree.path(lane.project_id)) for lane in state.queue.lanes.values()]
+    _serve_guaranteed(desk, fronts)
+    for batch in _batches(desk, fronts):
+        _serve_in_turn(desk, batch)
+    stops = make_way(desk)
+    _tell_gated(desk)
+    return Plan(
+        tuple(desk.starts),
+        tuple(stops),
+        tuple(desk.booked),
+        Outlook(now_ms, tuple(desk.stretches), state.calibration),
+        _warnings(desk),
+    )
 
 
-@dataclass(slots=True)
-class _Work:
-    """The working copy of one cycle."""
+def _serve_guaranteed(desk: Desk, fronts: list[Front]) -> None:
+    """Only lanes below an account with a guarantee; each stays for the other passes with what is not covered."""
+    covered = [
+        front
+        for front in fronts
+        if any(desk.gates.guarantees(front, flavor) for flavor in front.lane.resources.flavors)
+    ]
+    for batch in _by_tier(desk, covered):
+        turns = _turns(desk, batch)
+        while (front := turns.next()) is not None:
+            desk.serve(turns, front, entitled=True)
 
-    state: State
-    room: Room
-    held: dict[tuple[int, str], int]
-    available: dict[int, int]
-    running: dict[int, int]
-    closed: dict[str, int] = field(default_factory=dict)  # flavor -> the job that is first in line for it
-    started: dict[int, int] = field(default_factory=dict)
-    starts: list[Start] = field(default_factory=list)
-    ranks: dict[int, Ranked] = field(default_factory=dict)
-    reasons: dict[int, Reason] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, state: State) -> "_Work":
-        return cls(state, Room.of(state.nodes), dict(state.held), dict(state.available), dict(state.running))
+def _batches(desk: Desk, fronts: list[Front]) -> Iterable[list[Front]]:
+    """The tiers that preempt; then those out of patience; then the other tiers, high to low."""
+    policy = desk.state.policy
+    by_tier = _by_tier(desk, fronts)
+    first = [batch for batch in by_tier if policy.tier(batch[0].lane.qos).preempts]
+    yield from first
+    rest = [batch for batch in by_tier if batch not in first]
+    if policy.patience_ms is not None:
+        _serve_overdue(desk, [front for batch in rest for front in batch], desk.now_ms - policy.patience_ms)
+    yield from rest
 
-    def try_start(self, job: PendingJob) -> Start | Reason:
-        nth = self.started.get(job.job_id, 0)
-        if reason := self._barred(job, nth):
-            return reason
-        reasons: dict[str, Reason] = {}
-        for flavor in job.resources.flavors:
-            outcome = self._try_flavor(job, flavor, job.index(nth))
-            if isinstance(outcome, Start):
-                self._take(job, outcome)
-                return outcome
-            reasons[flavor] = outcome
-        for flavor, reason in reasons.items():
-            if reason.code == "capacity":
-                self.closed[flavor] = job.job_id
-        return next((reason for reason in reasons.values() if reason.code == "capacity"), next(iter(reasons.values())))
 
-    def _barred(self, job: PendingJob, nth: int) -> Reason | None:
-        """Reasons that hold for every flavor."""
-        if job.parallel_left is not None and nth >= job.parallel_left:
-            return explain.array_limit(job)
-        if job.project_id not in self.available:
-            return explain.no_allocation(self.state.tree.accounts[job.project_id])
-        for account_id in self.state.tree.path(job.project_id):
-            account = self.state.tree.accounts[account_id]
-            if not self.state.tree.active(account_id):
-                return explain.inactive(account)
-            limit = account.limits.running_jobs
-            if limit is not None and self.running.get(account_id, 0) >= limit:
-                return explain.running_limit(account, self.running.get(account_id, 0))
-        return None
+def _serve_overdue(desk: Desk, fronts: list[Front], since_ms: int) -> None:
+    """Oldest first, over all accounts: the bound on everybody's wait."""
+    overdue = [front for front in fronts if not front.spent and front.job.submitted_ms <= since_ms]
+    turns = Turns.of(overdue, desk.state.tree, desk.usage, fair=False)
+    while (front := turns.next()) is not None:
+        if front.job.submitted_ms > since_ms:
+            turns.done(front, 0, through=True)
+        else:
+            desk.serve(turns, front)
 
-    def _try_flavor(self, job: PendingJob, flavor: str, index: int) -> Start | Reason:
-        known = self.state.flavors.get(flavor)
-        if known is None or known.micro_su_per_hour is None:
-            return explain.no_rate(flavor)
-        milli = amount(job.resources, flavor, known.milli)
-        hold = booking(milli, job.resources.walltime_ms, known.micro_su_per_hour)
-        if hold > self.available.get(job.project_id, 0):
-            return explain.budget(hold, self.available.get(job.project_id, 0), job.resources.walltime_ms)
-        if short := self.state.tree.shortfall(self.held, job.project_id, flavor, milli):
-            return explain.quota(self.state.tree.accounts[short.account_id], flavor, milli, known.milli, short)
-        if flavor in self.closed:
-            return explain.priority(self.closed[flavor])
-        placed = self.room.place(job.resources, flavor)
-        if placed is not None:
-            return Start(job.job_id, index, job.project_id, placed[0], flavor, placed[1], milli, hold)
-        if not ever_fits(self.state.nodes, job.resources, flavor):
-            return explain.never_fits(job.resources)
-        return explain.capacity(self.room, job.resources)
 
-    def _take(self, job: PendingJob, start: Start) -> None:
-        self.started[job.job_id] = self.started.get(job.job_id, 0) + 1
-        self.available[job.project_id] -= start.hold
-        for account in self.state.tree.path(job.project_id):
-            self.held[account, start.flavor] = self.held.get((account, start.flavor), 0) + start.milli
-            self.running[account] = self.running.get(account, 0) + 1
+def _serve_in_turn(desk: Desk, batch: list[Front]) -> None:
+    turns = _turns(desk, batch)
+    defer = desk.state.policy.backfill is BackfillOrder.SHORTEST
+    while (front := turns.next()) is not None:
+        desk.serve(turns, front, defer=defer)
+    if defer:
+        late, desk.late = desk.late, []
+        _serve_shortest(desk, late)
+
+
+def _serve_shortest(desk: Desk, late: list[Front]) -> None:
+    """Backfill by prediction: each starts what it can, shortest first; then all that stay are ranked by fair share."""
+    for front in in_order_of_prediction(desk, late):
+        desk.backfill(front)
+    turns = _turns(desk, late)
+    while (staying := turns.next()) is not None:
+        desk.serve(turns, staying)
+
+
+def _by_tier(desk: Desk, fronts: Iterable[Front]) -> list[list[Front]]:
+    tiers: dict[int, list[Front]] = {}
+    for front in fronts:
+        tiers.setdefault(desk.state.policy.tier(front.lane.qos).rank, []).append(front)
+    return [tiers[rank] for rank in sorted(tiers, reverse=True)]
+
+
+def _turns(desk: Desk, fronts: Iterable[Front]) -> Turns:
+    waiting = (front for front in fronts if not front.spent)
+    return Turns.of(waiting, desk.state.tree, desk.usage, fair=desk.state.policy.fair_share)
+
+
+def _tell_gated(desk: Desk) -> None:
+    for job in sorted(desk.state.queue.gated.values(), key=lambda job: job.job_id):
+        desk.stretches.append(Stretch(array("q", [job.job_id]), 0, explain.dependency(job)))
+
+
+def _warnings(desk: Desk) -> tuple[str, ...]:
+    return tuple(
+        f"reservation {name} will lack {gpus} GPUs when it begins" for name, gpus in desk.bookings.missing.items()
+    )

@@ -1,14 +1,18 @@
-"""Reasons: why a job waits, with the numbers and computed ways out. Every code stands in docs/reasons.md."""
+"""Reasons: why a job waits, with the numbers. Every code stands in docs/reasons.md; ways out are computed in ``fixes``."""
 
 from domain.accounts import Account, Shortfall
 from domain.fleet import CPU_FLAVOR
-from domain.jobs import Resources
-from domain.quantities import MILLI, format_su
-from scheduler.fit import Room
+from domain.quantities import format_duration, format_su
+from scheduler.bookings import Span
 from scheduler.queue import PendingJob
+from scheduler.room import Ask
 from scheduler.snapshot import Reason
 
 HELD = Reason("held", "held by a person", fixes=("release it: baray release JOB",))
+
+
+def dependency(job: PendingJob) -> Reason:
+    return Reason("dependency", f"waits for {', '.join(job.gate)}", {"after": " ".join(job.gate)})
 
 
 def inactive(account: Account) -> Reason:
@@ -36,9 +40,8 @@ def no_allocation(project: Account) -> Reason:
 
 
 def budget(cost: int, available: int, walltime_ms: int) -> Reason:
-    """The hold of one task does not fit in what is left. The fix is the longest walltime that would."""
-    fits_ms = walltime_ms * available // cost if cost else 0
-    minutes = fits_ms // 60_000
+    """The hold of one task does not fit in what is left. The way out is the longest walltime that would."""
+    minutes = walltime_ms * available // cost // 60_000 if cost else 0
     return Reason(
         "budget",
         f"needs a hold of {format_su(cost)} SU, {format_su(available)} SU are left beside what running jobs hold",
@@ -48,16 +51,24 @@ def budget(cost: int, available: int, walltime_ms: int) -> Reason:
 
 
 def quota(account: Account, flavor: str, asked: int, milli: int, short: Shortfall) -> Reason:
-    """A quota on the way up the tree is used up. The fix is the number of devices that still fits."""
-    unit = "cores" if flavor == CPU_FLAVOR else flavor
+    """A quota on the way up the tree is used up. The way out is the number of devices that still fits."""
     left = max(0, short.ceiling - short.held) // milli
     fixes = (f"{left} instead of {asked // milli} fit the quota now",) if left else ()
     return Reason(
         "quota",
-        f"asks {asked // milli} of {unit}; {account.kind} {account.name} holds {short.held // milli} "
+        f"asks {asked // milli} of {_unit(flavor)}; {account.kind} {account.name} holds {short.held // milli} "
         f"of its {short.ceiling // milli}",
         {"account": account.name, "flavor": flavor, "asked": asked, "held": short.held, "ceiling": short.ceiling},
         fixes,
+    )
+
+
+def withheld(flavor: str, asked: int, left: int) -> Reason:
+    """Free, but guaranteed to others who do not lend it."""
+    return Reason(
+        "withheld",
+        f"what is free of {flavor} is guaranteed to others and not lent beyond {left / 1000:g}",
+        {"flavor": flavor, "asked": asked, "left": left},
     )
 
 
@@ -71,32 +82,56 @@ def running_limit(account: Account, running: int) -> Reason:
     )
 
 
-def array_limit(job: PendingJob) -> Reason:
-    return Reason("array-limit", "as many tasks run at once as the array allows", {"waiting": len(job)})
+def user_running_limit(account: Account, running: int) -> Reason:
+    limit = account.limits.user_running_jobs or 0
+    return Reason(
+        "user-running-limit",
+        f"its user runs {running} of the {limit} jobs that one user may run at once in {account.kind} {account.name}",
+        {"account": account.name, "running": running, "limit": limit},
+        ("wait for a running job to end",),
+    )
 
 
-def never_fits(resources: Resources) -> Reason:
+def array_limit(waiting: int) -> Reason:
+    return Reason("array-limit", "as many tasks run at once as the array allows", {"waiting": waiting})
+
+
+def never_fits(ask: Ask) -> Reason:
     return Reason(
         "never-fits",
-        "no cluster that takes jobs now could hold it, even empty",
-        {"gpus": resources.gpus, "nodes": resources.nodes, "cpus": resources.cpus},
+        "no cluster that takes jobs now and is allowed to it could hold it, even empty",
+        {"gpus": ask.gpus, "nodes": ask.nodes, "cpus": ask.cpus},
         ("ask for less a node",),
     )
 
 
-def capacity(room: Room, resources: Resources) -> Reason:
-    """Too little is free. The fixes are smaller sizes that would start now."""
-    fixes = []
-    for flavor in resources.flavors:
-        most = 0 if flavor == CPU_FLAVOR else room.most(resources, flavor)
-        if 0 < most < resources.gpus:
-            fixes.append(f"{most} instead of {resources.gpus} of {flavor} would start now")
-    free = {f"free {flavor}": room.free(flavor) for flavor in resources.flavors}
-    asked = resources.cpus if resources.flavors == (CPU_FLAVOR,) else resources.gpus
-    told = ", ".join(f"{count} of {name.removeprefix('free ')} free" for name, count in free.items())
-    nodes = f" on each of {resources.nodes} nodes" if resources.nodes > 1 else ""
-    return Reason("capacity", f"asks {asked}{nodes}; {told}", {"asked": asked * MILLI, **free}, tuple(fixes))
+def capacity(ask: Ask, free: int) -> Reason:
+    """Too little is free, or it is free in too many places."""
+    asked = ask.cpus if ask.flavor == CPU_FLAVOR else ask.gpus
+    each = f" on each of {ask.nodes} nodes" if ask.nodes > 1 else ""
+    return Reason(
+        "capacity",
+        f"asks {asked} of {_unit(ask.flavor)}{each}; {free} free in all",
+        {"flavor": ask.flavor, "asked": asked * ask.nodes, "free": free},
+    )
 
 
-def priority(ahead: int) -> Reason:
-    return Reason("priority", f"job {ahead} is first in line for the same GPUs", {"ahead": ahead})
+def kept(ask: Ask, span: Span, now_ms: int) -> Reason:
+    """Enough is free, but kept for a job further ahead or for a reservation."""
+    in_ms = max(0, span.from_ms - now_ms)
+    when = f"in {format_duration(in_ms)}" if in_ms >= 1_000 else "now"
+    if isinstance(span.who, int):
+        return Reason(
+            "priority",
+            f"what is free of {_unit(ask.flavor)} is kept for job {span.who}, which starts {when} at the latest",
+            {"flavor": ask.flavor, "ahead": span.who, "from_ms": span.from_ms},
+        )
+    return Reason(
+        "reservation",
+        f"what is free of {_unit(ask.flavor)} is kept for {span.who} from {when}",
+        {"flavor": ask.flavor, "reservation": span.who, "from_ms": span.from_ms},
+    )
+
+
+def _unit(flavor: str) -> str:
+    return "cores" if flavor == CPU_FLAVOR else flavor

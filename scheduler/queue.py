@@ -5,6 +5,7 @@ them blocks all, so a cycle costs by lanes, not by jobs. The queue is kept betwe
 the planner only reads it.
 """
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -45,7 +46,7 @@ class PendingJob:
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """Jobs of equal demand, in the order in which they are to start."""
+    """Jobs of equal demand, in the order in which they are to start: three columns in step."""
 
     project_id: int
     user_id: int
@@ -54,6 +55,7 @@ class Lane:
     constraint: Constraint
     jobs: list[PendingJob] = field(default_factory=list)
     keys: list[tuple[int, int]] = field(default_factory=list)
+    ids: "array[int]" = field(default_factory=lambda: array("q"))
 
 
 LaneKey = tuple[int, int, str, Resources, Constraint]
@@ -96,10 +98,12 @@ class Queue:
         if not lane.keys or key > lane.keys[-1]:
             lane.keys.append(key)
             lane.jobs.append(job)
+            lane.ids.append(job.job_id)
             return
         at = bisect_left(lane.keys, key)
         lane.keys.insert(at, key)
         lane.jobs.insert(at, job)
+        lane.ids.insert(at, job.job_id)
 
     def remove(self, job_id: int) -> None:
         job = self.jobs.pop(job_id, None)
@@ -108,9 +112,17 @@ class Queue:
         name = _lane_key(job)
         lane = self.lanes[name]
         at = bisect_left(lane.keys, self._key(job))
-        del lane.keys[at], lane.jobs[at]
+        del lane.keys[at], lane.jobs[at], lane.ids[at]
         if not lane.jobs:
             del self.lanes[name]
+
+    def copy(self) -> "Queue":
+        """A queue of the same jobs that does not change when this one does."""
+        lanes = {
+            name: replace(lane, jobs=list(lane.jobs), keys=list(lane.keys), ids=lane.ids[:])
+            for name, lane in self.lanes.items()
+        }
+        return Queue(self.policy, lanes, dict(self.gated), dict(self.jobs))
 
     def with_job(self, job: PendingJob) -> "Queue":
         """A queue in which this job stands instead of the one of its id; this one stays. Costs two lanes, not all."""
@@ -118,7 +130,9 @@ class Queue:
         for changed in (self.jobs.get(job.job_id, job), job):
             lane = self.lanes.get(_lane_key(changed))
             if lane is not None:
-                other.lanes[_lane_key(changed)] = replace(lane, jobs=list(lane.jobs), keys=list(lane.keys))
+                other.lanes[_lane_key(changed)] = replace(
+                    lane, jobs=list(lane.jobs), keys=list(lane.keys), ids=lane.ids[:]
+                )
         other.add(job)
         return other
 

@@ -1,0 +1,164 @@
+"""May an account hold and spend this now? The planner's working copy of limits, budgets, quotas and what was lent.
+
+The same arithmetic as at commit (``domain.accounts``); what a plan starts is added at once.
+"""
+
+from dataclasses import dataclass, field
+
+from domain.money import booking
+from scheduler import explain
+from scheduler.order import Front
+from scheduler.predict import predicted_ms
+from scheduler.room import Ask, amount
+from scheduler.snapshot import Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one task of a lane is in one flavor: its demand, the thousandths it holds, its hold in micro-SU, and the
+    thousandth-milliseconds it will probably use.
+    """
+
+    ask: Ask
+    milli: int
+    hold: int
+    work: int
+
+
+@dataclass(slots=True)
+class Gates:
+    """Mutable sums of one plan, by account."""
+
+    state: State
+    held: dict[tuple[int, str], int]
+    available: dict[int, int]
+    running: dict[int, int]
+    user_running: dict[tuple[int, int], int]
+    capacity: dict[str, int]  # thousandths of each flavor on nodes that take jobs
+    _barred: dict[int, Reason | None] = field(default_factory=dict)
+    _limited: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    _guarantees: dict[tuple[int, str], tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    _ceilings: dict[tuple[int, str], bool] = field(default_factory=dict)
+    _lenders: dict[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: State) -> "Gates":
+        capacity: dict[str, int] = {}
+        for node in state.nodes:
+            for flavor, count in node.devices.items():
+                milli = state.flavors[flavor].milli if flavor in state.flavors else 0
+                capacity[flavor] = capacity.get(flavor, 0) + count * milli
+        return cls(
+            state, dict(state.held), dict(state.available), dict(state.running), dict(state.user_running), capacity
+        )
+
+    def terms(self, front: Front, flavor: str) -> Terms | Reason:
+        """What a task of the lane costs in the flavor; a reason if it has no rate."""
+        lane = front.lane
+        known = self.state.flavors.get(flavor)
+        if known is None or known.micro_su_per_hour is None:
+            return explain.no_rate(flavor)
+        needs = lane.resources
+        milli = amount(needs, flavor, known.milli)
+        expected_ms = predicted_ms(needs.walltime_ms, self.state.recent.get(lane.user_id, ()))
+        hold = booking(milli, needs.walltime_ms, known.micro_su_per_hour)
+        return Terms(Ask.of(needs, flavor, lane.constraint), milli, hold, milli * expected_ms)
+
+    def barred(self, front: Front) -> Reason | None:
+        """Reasons that hold for every flavor of the lane's next task."""
+        project = front.lane.project_id
+        if project not in self._barred:
+            self._barred[project] = self._standing(front)
+        if reason := self._barred[project]:
+            return reason
+        accounts = self.state.tree.accounts
+        for account_id in self._limited[project]:
+            limit = accounts[account_id].limits.running_jobs
+            running = self.running.get(account_id, 0)
+            if limit is not None and running >= limit:
+                return explain.running_limit(accounts[account_id], running)
+            most = accounts[account_id].limits.user_running_jobs
+            user = self.user_running.get((account_id, front.lane.user_id), 0)
+            if most is not None and user >= most:
+                return explain.user_running_limit(accounts[account_id], user)
+        return None
+
+    def refused(self, front: Front, terms: Terms) -> Reason | None:
+        """Why the account may not hold or spend this now: budget, quota, or what others' guarantees keep."""
+        project, flavor = front.lane.project_id, terms.ask.flavor
+        if terms.hold > self.available.get(project, 0):
+            return explain.budget(terms.hold, self.available.get(project, 0), front.lane.resources.walltime_ms)
+        tree = self.state.tree
+        if self._is_capped(front, flavor):
+            short = tree.shortfall(self.held, project, flavor, terms.milli)
+            if short is not None:
+                unit = self.state.flavors[flavor].milli
+                return explain.quota(tree.accounts[short.account_id], flavor, terms.milli, unit, short)
+        if self._is_lent(flavor):
+            kept = tree.withheld(self.held, flavor, front.path, terms.milli)
+            root = front.path[-1]
+            free = self.capacity.get(flavor, 0) - self.held.get((root, flavor), 0) - terms.milli
+            if kept > free:
+                return explain.withheld(flavor, terms.milli, max(0, free + terms.milli - kept))
+        return None
+
+    def entitled(self, front: Front, flavor: str, milli: int) -> bool:
+        """True if an account on the way up has so much of its guarantee unused."""
+        return any(
+            self.held.get((account, flavor), 0) + milli <= guaranteed
+            for account, guaranteed in self.guarantees(front, flavor)
+        )
+
+    def guarantees(self, front: Front, flavor: str) -> tuple[tuple[int, int], ...]:
+        """(account, guaranteed thousandths) on the way up, where there is any."""
+        key = (front.lane.project_id, flavor)
+        found = self._guarantees.get(key)
+        if found is None:
+            quotas = self.state.tree.quotas
+            pairs = ((account, quotas.get((account, flavor))) for account in front.path)
+            found = tuple((account, quota.guaranteed) for account, quota in pairs if quota and quota.guaranteed)
+            self._guarantees[key] = found
+        return found
+
+    def take(self, front: Front, terms: Terms) -> None:
+        """One task starts."""
+        flavor, held, running = terms.ask.flavor, self.held, self.running
+        self.available[front.lane.project_id] -= terms.hold
+        user_id = front.lane.user_id
+        for account in front.path:
+            held[account, flavor] = held.get((account, flavor), 0) + terms.milli
+            running[account] = running.get(account, 0) + 1
+        if self._limited[front.lane.project_id]:
+            for account in front.path:
+                self.user_running[account, user_id] = self.user_running.get((account, user_id), 0) + 1
+
+    def _standing(self, front: Front) -> Reason | None:
+        """What bars a whole project; notes which accounts above it limit what runs."""
+        tree, project = self.state.tree, front.lane.project_id
+        limits = ((account, tree.accounts[account].limits) for account in front.path)
+        self._limited[project] = tuple(
+            account for account, limit in limits
+            if limit.running_jobs is not None or limit.user_running_jobs is not None
+        )  # fmt: skip
+        if project not in self.available:
+            return explain.no_allocation(tree.accounts[project])
+        for account in front.path:
+            if not tree.active(account):
+                return explain.inactive(tree.accounts[account])
+        return None
+
+    def _is_capped(self, front: Front, flavor: str) -> bool:
+        key = (front.lane.project_id, flavor)
+        found = self._ceilings.get(key)
+        if found is None:
+            quotas = (self.state.tree.quotas.get((account, flavor)) for account in front.path)
+            found = self._ceilings[key] = any(quota and quota.ceiling is not None for quota in quotas)
+        return found
+
+    def _is_lent(self, flavor: str) -> bool:
+        found = self._lenders.get(flavor)
+        if found is None:
+            quotas = self.state.tree.quotas.items()
+            found = any(name == flavor and quota.lend_limit is not None for (_, name), quota in quotas)
+            self._lenders[flavor] = found
+        return found
