@@ -9,7 +9,10 @@ from domain.jobs import TASK_AFTER, AttemptState, JobSpec, JobState, Placement
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An accepted job. Tasks from ``next_index`` on were never touched and have no record of their own."""
+    """An accepted job. Tasks from ``next_index`` on were never touched and have no record of their own.
+
+    ``gate`` is what it still waits for, such as ``ok:1842``; in a failed job, the dependency that can never be met.
+    """
 
     id: int
     project_id: int
@@ -24,6 +27,8 @@ class Job:
     ended_ms: int | None = None
     reason: str | None = None
     version: int = 1
+    priority: int = 0
+    gate: tuple[str, ...] = ()
 
     @property
     def is_array(self) -> bool:
@@ -68,7 +73,8 @@ class Part:
 class Attempt:
     """One try, as committed. ``row`` is the database's number for it; people see ``id``.
 
-    ``intent`` is why it was told to stop: cancel or requeue. ``facts`` counts its usage facts, ``metered_ms`` is up to
+    ``intent`` is why it was told to stop, at ``told_ms``: cancel, requeue or preempt. If it was preempted, ``cause`` is
+    guarantee, urgent or fair-share, and ``made_way_for`` a job. ``window`` is the reservation that it runs in. ``facts`` counts its usage facts, ``metered_ms`` is up to
     when they reach, ``charged`` and ``gpu_ms`` what they add up to.
     """
 
@@ -98,6 +104,18 @@ class Attempt:
     signal: int | None = None
     detail: str = ""
     out_of_memory: bool = False
+    window: str | None = None
+    told_ms: int | None = None
+    cause: str | None = None
+    made_way_for: int | None = None
+
+
+_CAUSES = {"guarantee": "to restore a guarantee", "urgent": "which is urgent", "fair-share": "to restore fair shares"}
+
+
+def made_way(attempt: Attempt) -> str:
+    """Why an attempt was preempted, in words."""
+    return f"made way for job {attempt.made_way_for}, {_CAUSES.get(attempt.cause or '', attempt.cause)}"
 
 
 def ending(attempt: Attempt) -> str | None:
@@ -125,9 +143,18 @@ class Tally:
         return sum(self.counts.get(state, 0) for state in states)
 
 
+def state_untouched(job: Job) -> JobState:
+    """The state of the job's tasks that have no record. A job that failed before they had one failed by its gate."""
+    if job.cancelled:
+        return JobState.CANCELLED
+    if job.state is JobState.FAILED:
+        return JobState.FAILED
+    return JobState.HELD if job.held else JobState.PENDING
+
+
 def tally(job: Job, touched: Mapping[JobState, int]) -> Tally:
     """Add the untouched tasks of the job to the counts of its touched ones."""
-    rest = JobState.CANCELLED if job.cancelled else JobState.HELD if job.held else JobState.PENDING
+    rest = state_untouched(job)
     counts = dict(touched)
     counts[rest] = counts.get(rest, 0) + len(job.untouched())
     return Tally(counts)
@@ -149,9 +176,10 @@ def overall(counts: Tally) -> JobState:
 def refreshed(job: Job, counts: Tally, now_ms: int, said: str | None = None) -> Job:
     """The job with state, times and reason as its tasks have them. ``said`` is how a job of one task ended."""
     state = overall(counts)
-    if state is JobState.FAILED and job.is_array:
+    if state is JobState.FAILED and job.is_array and not job.gate:
         said = f"{counts.of(JobState.FAILED)} of {job.spec.tasks} tasks failed"
     begun = counts.of(JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.TIMED_OUT) > 0
+    begun = begun and not job.gate
     return replace(
         job,
         state=state,

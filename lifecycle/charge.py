@@ -4,8 +4,10 @@
 once, so that the number of statements does not grow with the number of attempts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from domain.jobs import AttemptState
 from domain.money import Transaction, UsageFact
 from domain.records import Attempt
 from lifecycle import meter
@@ -14,13 +16,17 @@ from quotas import ledger
 from quotas.charging import settled_until
 from quotas.ledger import Settled
 
+# Ends that tell how long a user's jobs run: their own, or by the user's word; not those that were cut short by others.
+_RAN = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.TIMED_OUT, AttemptState.CANCELLED})
+
 
 @dataclass(slots=True)
 class Settling:
-    """Slices and ends of attempts, gathered for one transaction."""
+    """Slices and ends of attempts, gathered for one transaction. ``users`` tells whose each job is."""
 
     uow: UnitOfWork
     half_life_ms: int
+    users: Mapping[int, int]
     postings: list[Transaction] = field(default_factory=list)
     facts: list[tuple[Attempt, UsageFact]] = field(default_factory=list)
     ended: list[Attempt] = field(default_factory=list)
@@ -56,12 +62,22 @@ class Settling:
             return
         held: dict[tuple[int, str], int] = {}
         unspent: dict[int, int] = {}
+        by_user: dict[tuple[int, int], int] = {}
         tree = self.uow.directory().tree
         for attempt in self.ended:
+            user = (attempt.project_id, self.users[attempt.id.job])
+            by_user[user] = by_user.get(user, 0) + attempt.charged - attempt.hold
             for account in tree.path(attempt.project_id):
                 key = (account, attempt.flavor)
                 held[key] = held.get(key, 0) - attempt.milli
                 unspent[account] = unspent.get(account, 0) + attempt.charged - attempt.hold
         self.uow.accounts.hold(held)
-        self.uow.accounts.spend(unspent, now_ms, self.half_life_ms)
+        self.uow.accounts.spend(unspent, by_user, now_ms, self.half_life_ms)
         self.uow.fleet.give_back(self.ended)
+        self.uow.live.ran(
+            [
+                (self.users[attempt.id.job], attempt.ended_ms - attempt.started_ms)
+                for attempt in sorted(self.ended, key=lambda attempt: attempt.ended_ms or 0)
+                if attempt.state in _RAN and attempt.started_ms is not None and attempt.ended_ms is not None
+            ]
+        )

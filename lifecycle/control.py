@@ -8,7 +8,7 @@ from dataclasses import replace
 from domain.errors import Conflict, NotFound
 from domain.ids import TaskId
 from domain.jobs import AttemptState, JobState, move, move_attempt
-from domain.records import Attempt, Job, Task
+from domain.records import Attempt, Job, Task, state_untouched
 from lifecycle.ports import UnitOfWork
 from lifecycle.refresh import refresh
 
@@ -17,6 +17,7 @@ _WAITING = frozenset({JobState.PENDING, JobState.HELD})
 
 def cancel(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
     """Cancel a job, or one task of it. Waiting tasks end at once, running ones are told to stop."""
+    uow.dependencies.take_turn()
     job = _job(uow, task_id)
     if task_id.index is None:
         if job.state.final or job.cancelled:
@@ -34,7 +35,7 @@ def cancel(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
         if task.state in _WAITING
     ]
     uow.jobs.put_tasks(ended)
-    _tell(uow, job, task_id.index, "cancel")
+    _tell(uow, job, task_id.index, "cancel", now_ms)
     return refresh(uow, [job], now_ms)[0]
 
 
@@ -59,7 +60,7 @@ def requeue(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
     job = _job(uow, task_id)
     if task_id.index is not None:
         job, _ = _touched(uow, job, task_id.index)
-    if not _tell(uow, job, task_id.index, "requeue"):
+    if not _tell(uow, job, task_id.index, "requeue", now_ms):
         raise Conflict(
             f"nothing of {task_id} runs, it is {job.state}", "job", fix="submit it again instead", code="not-running"
         )
@@ -87,7 +88,7 @@ def _touched(uow: UnitOfWork, job: Job, index: int) -> tuple[Job, Task]:
     task = uow.jobs.task(job.id, index)
     if task is not None:
         return job, task
-    state = JobState.CANCELLED if job.cancelled else JobState.HELD if job.held else JobState.PENDING
+    state = state_untouched(job)
     step = job.indices().step
     uow.jobs.put_tasks([Task(job.id, i, state) for i in job.untouched() if i <= index])
     return replace(job, next_index=index + step), Task(job.id, index, state)
@@ -99,13 +100,15 @@ def _set_held(uow: UnitOfWork, job: Job, old: JobState, new: JobState, now_ms: i
     return refresh(uow, [replace(job, held=new is JobState.HELD)], now_ms)[0]
 
 
-def _tell(uow: UnitOfWork, job: Job, index: int | None, intent: str) -> list[Attempt]:
+def _tell(uow: UnitOfWork, job: Job, index: int | None, intent: str, now_ms: int) -> list[Attempt]:
     """Mark the live attempts of the job (of one task) to be stopped, and their tasks as stopping."""
     live = uow.attempts.live_of_job(job.id, index)
-    told = [
-        replace(a, intent=intent, state=a.state if a.state is AttemptState.STOPPING else move_attempt(a.state, AttemptState.STOPPING))
-        for a in live
-    ]  # fmt: skip
+    told = []
+    for attempt in live:
+        stopping = attempt.state is AttemptState.STOPPING
+        state = attempt.state if stopping else move_attempt(attempt.state, AttemptState.STOPPING)
+        told_ms = now_ms if attempt.told_ms is None else attempt.told_ms
+        told.append(replace(attempt, intent=intent, state=state, told_ms=told_ms))
     uow.attempts.save(told)
     tasks = []
     for attempt in live:

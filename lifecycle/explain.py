@@ -1,54 +1,68 @@
-"""Why jobs wait: the live planner run on the state as it is now, and its reasons told."""
+"""Why jobs wait: what the planner made of the state as it is now, told for one job or for all."""
 
 from dataclasses import dataclass
 
 from domain.jobs import JobState
 from domain.records import Job
+from lifecycle.lookout import Lookout, View
 from lifecycle.ports import JobFilter, Page, UnitOfWork
-from lifecycle.snapshot import PENDING_LIMIT, snapshot
 from scheduler import explain as reasons
-from scheduler.cycle import plan
+from scheduler.fixes import fixes
 from scheduler.queue import PendingJob
-from scheduler.snapshot import Reason
+from scheduler.snapshot import Estimate, Fix, Reason
+
+# More held jobs than this are not listed behind the queue; the oldest come first.
+HELD_LIMIT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a job waits, when it is expected to start, and what would start it sooner. Empty if nothing of it waits."""
+
+    reason: Reason | None = None
+    estimate: Estimate | None = None
+    fixes: tuple[Fix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A waiting job with its place in the queue. Held jobs have no rank."""
+    """A waiting job with its place in the queue. Held jobs have no rank and no estimate."""
 
     job: PendingJob
     name: str
     state: JobState
-    rank: int | None
-    share: int | None
-    reason: Reason | None
+    rank: int | None = None
+    share: int | None = None
+    reason: Reason | None = None
+    estimate: Estimate | None = None
 
 
-def explain(uow: UnitOfWork, job: Job, now_ms: int) -> tuple[Reason, ...]:
-    """The reasons why tasks of the job wait; none if nothing waits or the next cycle starts it."""
+def explain(lookout: Lookout, job: Job, now_ms: int) -> Why:
+    """Of the tasks of the job that wait: nothing if the next cycle starts them all."""
     if job.state is JobState.HELD or (job.held and not job.state.final):
-        return (reasons.HELD,)
+        return Why(reasons.HELD)
     if job.state.final:
-        return ()
-    answer = plan(snapshot(uow, now_ms), now_ms)
-    line = answer.outlook.of(job.id)
-    return () if line is None or line.reason is None else (line.reason,)
+        return Why()
+    view = lookout.view(now_ms)
+    waiting, line = view.state.queue.jobs.get(job.id), view.plan.outlook.of(job.id)
+    if waiting is None or line is None:
+        return Why()
+    return Why(line.reason, line.estimate, fixes(view.state, waiting, now_ms, view.plan))
 
 
-def queue(uow: UnitOfWork, now_ms: int) -> list[Explained]:
+def queue(uow: UnitOfWork, view: View) -> list[Explained]:
     """All that waits, in the planner's order, then what is held."""
-    state = snapshot(uow, now_ms)
-    answer = plan(state, now_ms)
-    names = uow.jobs.names([line.job_id for line in answer.outlook])
+    jobs = view.state.queue.jobs
     waiting = [
         Explained(
-            state.queue.jobs[line.job_id], names[line.job_id], JobState.PENDING, line.rank, line.share, line.reason
+            jobs[line.job_id], view.names[line.job_id], JobState.PENDING, line.rank, line.share, line.reason,
+            line.estimate,
         )
-        for line in answer.outlook
-    ]
-    held = uow.jobs.page(JobFilter(states=frozenset({JobState.HELD})), Page(None, PENDING_LIMIT))
+        for line in view.plan.outlook
+    ]  # fmt: skip
+    held = uow.jobs.page(JobFilter(states=frozenset({JobState.HELD})), Page(None, HELD_LIMIT))
     return waiting + [
-        Explained(_as_pending(job), job.spec.name, JobState.HELD, None, None, reasons.HELD) for job in reversed(held)
+        Explained(_as_pending(job), job.spec.name, JobState.HELD, reason=reasons.HELD) for job in reversed(held)
     ]
 
 

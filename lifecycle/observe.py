@@ -21,10 +21,11 @@ from domain.jobs import (
     move,
     move_attempt,
 )
-from domain.records import Attempt, Job, Task, ending
+from domain.records import Attempt, Job, Task, ending, made_way
 from lifecycle import meter
 from lifecycle.charge import Settling
 from lifecycle.ports import Driver, Store, UnitOfWork
+from lifecycle.preempt import PREEMPT
 from lifecycle.refresh import refresh
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,9 @@ _TASK_STATE = {
     AttemptState.RUNNING: JobState.RUNNING,
     AttemptState.STOPPING: JobState.STOPPING,
 }
+
+# What was told to stop for these reasons was preempted, whatever its cluster calls it.
+_TO_PENDING = frozenset({"requeue", PREEMPT})
 
 
 def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int) -> int:
@@ -48,6 +52,7 @@ def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int
     if news:
         with store.write() as uow:
             uow.leader.check(epoch)
+            uow.dependencies.take_turn()
             jobs = uow.jobs.many(list(news.values()), lock=True)
             fresh = [attempt for attempt in uow.attempts.live(LIVE_ATTEMPTS) if attempt.row in news]
             saved = take_in(uow, jobs, fresh, seen, now_ms)
@@ -90,7 +95,9 @@ def take_in(
 ) -> list[Attempt]:
     """Record what is new of these attempts of these locked jobs, in the transaction at hand. Answers them after it."""
     tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(jobs))}
-    batch = _Batch(Settling(uow, uow.directory().policy_at(now_ms).half_life_ms), now_ms, jobs, tasks)
+    users = {job.id: job.user_id for job in jobs.values()}
+    settling = Settling(uow, uow.directory().policy_at(now_ms).half_life_ms, users)
+    batch = _Batch(settling, now_ms, jobs, tasks)
     for attempt in attempts:
         batch.take_in(attempt, seen.get(attempt.id))
     uow.attempts.save(batch.saved)
@@ -142,6 +149,8 @@ class _Batch:
             ended_ms = attempt.metered_ms or attempt.started_ms or self.now_ms
         if observation is None:
             attempt = replace(attempt, detail=attempt.detail or "the cluster knows nothing of it any more")
+        if state is AttemptState.PREEMPTED and attempt.intent == PREEMPT:
+            attempt = replace(attempt, detail="; ".join(filter(None, [made_way(attempt), attempt.detail])))
         attempt = replace(attempt, state=move_attempt(attempt.state, state), ended_ms=ended_ms)
         attempt = self.settling.close(attempt, ended_ms)
         self.saved.append(attempt)
@@ -179,8 +188,8 @@ def _state(attempt: Attempt, observation: Observation | None) -> AttemptState:
     if observation is None:
         if attempt.intent is None:
             return AttemptState.VANISHED
-        return AttemptState.PREEMPTED if attempt.intent == "requeue" else AttemptState.CANCELLED
+        return AttemptState.PREEMPTED if attempt.intent in _TO_PENDING else AttemptState.CANCELLED
     state = observation.state
-    if state is AttemptState.CANCELLED and attempt.intent == "requeue":
+    if state is AttemptState.CANCELLED and attempt.intent in _TO_PENDING:
         return AttemptState.PREEMPTED
     return state if state in ATTEMPT_TRANSITIONS[attempt.state] else attempt.state

@@ -1,7 +1,8 @@
 """Step 3, plan: pending tasks → attempts in state ``dispatching``, each with its hold, its devices and its quota.
 
 The planner decides on a snapshot; one transaction then commits. It checks the leader's epoch, quota, capacity and
-budget again on fresh rows, and drops what no longer holds: the next cycle will see why.
+budget again on fresh rows, and drops what no longer holds: the next cycle will see why. What is to make way is told to
+stop in the same transaction.
 """
 
 from dataclasses import dataclass, field, replace
@@ -9,42 +10,44 @@ from dataclasses import dataclass, field, replace
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobState, move
 from domain.records import Attempt, Job, Task
-from lifecycle.ports import Directory, Store, UnitOfWork
+from lifecycle.lookout import Lookout
+from lifecycle.ports import Directory, UnitOfWork
+from lifecycle.preempt import preempt
 from lifecycle.refresh import refresh
-from lifecycle.snapshot import snapshot
 from quotas.ledger import Purse, hold, split_hold
 from quotas.tariffs import rate_at
-from scheduler.cycle import plan
 from scheduler.outlook import Plan
 from scheduler.snapshot import Start
 
+# Notes of changes that were taken in are deleted with the next start, or when there are so many.
+NOTES_KEPT = 1_000
 
-def schedule(store: Store, epoch: int, now_ms: int) -> int:
-    """Plan once and commit what may start. Answers how many attempts were committed."""
-    with store.read() as uow:
-        state = snapshot(uow, now_ms)
-    if not state.queue:
+
+def schedule(lookout: Lookout, epoch: int, now_ms: int) -> int:
+    """Plan once and commit what may start or must stop. Answers how many attempts that were."""
+    answer, notes = lookout.decide(epoch, now_ms)
+    if not answer.starts and not answer.stops and len(notes) < NOTES_KEPT:
         return 0
-    answer = plan(state, now_ms)
-    if not answer.starts:
-        return 0
-    with store.write() as uow:
+    with lookout.store.write() as uow:
         uow.leader.check(epoch)
+        uow.live.forget(notes)
         return commit(uow, answer, epoch, now_ms)
 
 
 def commit(uow: UnitOfWork, answer: Plan, epoch: int, now_ms: int) -> int:
-    """Turn starts into attempts, job by job, in the plan's order."""
+    """Turn starts into attempts, job by job, in the plan's order; and tell those to stop that make way."""
     batch = _Batch(uow, epoch, now_ms, uow.directory(), uow.accounts.held())
     by_job: dict[int, list[Start]] = {}
     for start in answer.starts:
         by_job.setdefault(start.job_id, []).append(start)
-    jobs = uow.jobs.many(list(by_job), lock=True)
+    stopping = {stop.job_id for stop in answer.stops}
+    jobs = uow.jobs.many(sorted(by_job.keys() | stopping), lock=True)
     batch.tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(by_job))}
     for job_id, starts in by_job.items():
         if job_id in jobs:
             batch.commit_job(jobs[job_id], starts)
-    return batch.write(batch.directory.policy_at(now_ms).half_life_ms)
+    started = batch.write(batch.directory.policy_at(now_ms).half_life_ms)
+    return started + preempt(uow, answer.stops, now_ms)
 
 
 @dataclass(slots=True)
@@ -62,10 +65,11 @@ class _Batch:
     attempts: list[Attempt] = field(default_factory=list)
     moved: list[Task] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
+    users: dict[int, int] = field(default_factory=dict)  # job -> whose it is
 
     def commit_job(self, job: Job, starts: list[Start]) -> None:
         """Commit as many of the job's starts as still hold. Fresh tasks are touched in order, without a gap."""
-        if job.held or job.cancelled or job.state.final:
+        if job.held or job.cancelled or job.gate or job.state.final:
             return
         next_index, moved = job.next_index, len(self.moved)
         for start in starts:
@@ -82,6 +86,7 @@ class _Batch:
                 next_index = start.index + job.indices().step
         if len(self.moved) > moved:
             self.jobs.append(replace(job, next_index=next_index))
+            self.users[job.id] = job.user_id
 
     def write(self, half_life_ms: int) -> int:
         """Write the batch. Node and device rows refuse on their own what is not free."""
@@ -91,13 +96,16 @@ class _Batch:
         self.uow.fleet.take(attempts)
         holding: dict[tuple[int, str], int] = {}
         spending: dict[int, int] = {}
+        users: dict[tuple[int, int], int] = {}
         for attempt in attempts:
+            user = (attempt.project_id, self.users[attempt.id.job])
+            users[user] = users.get(user, 0) + attempt.hold
             for account in self.directory.tree.path(attempt.project_id):
                 key = (account, attempt.flavor)
                 holding[key] = holding.get(key, 0) + attempt.milli
                 spending[account] = spending.get(account, 0) + attempt.hold
         self.uow.accounts.hold(holding)
-        self.uow.accounts.spend(spending, self.now_ms, half_life_ms)
+        self.uow.accounts.spend(spending, users, self.now_ms, half_life_ms)
         postings = [hold(str(attempt.id), attempt.parts, self.now_ms) for attempt in attempts]
         self.uow.ledger.post(postings, {str(attempt.id): attempt.row for attempt in attempts})
         self.uow.jobs.put_tasks(self.moved)
@@ -134,6 +142,7 @@ class _Batch:
             parts=parts,
             hold=start.hold,
             created_ms=self.now_ms,
+            window=start.window,
         )
 
     def _purses(self, project_id: int) -> list[Purse]:

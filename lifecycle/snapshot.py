@@ -1,39 +1,35 @@
-"""The whole centre as the planner's frozen state, read in one transaction."""
+"""The whole centre as the planner's frozen state, read in one transaction: the mirror, and the small rest beside it."""
 
+from domain.quantities import HOUR_MS
+from lifecycle.mirror import Mirror
 from lifecycle.ports import UnitOfWork
 from quotas.tariffs import rate_at
-from scheduler.queue import Queue
 from scheduler.snapshot import FlavorState, State
 
-# More pending jobs than this are not looked at in one cycle; the oldest come first.
-PENDING_LIMIT = 20_000
 
-
-def snapshot(uow: UnitOfWork, now_ms: int) -> State:
+def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> State:
+    """The state as of the transaction. Without a ``mirror`` that followed up to it, all of it is read from scratch."""
     directory = uow.directory()
     policy = directory.policy_at(now_ms)
+    mirror = mirror or Mirror.read(uow, policy)
     open_clusters = [cluster.name for cluster in directory.clusters.values() if cluster.state == "active"]
-    flavors = {
-        name: FlavorState(flavor.milli, rate_at(directory.rates.get(name, ()), now_ms))
-        for name, flavor in directory.flavors.items()
-    }
+    running, user_running = mirror.running(directory.tree)
     return State(
         tree=directory.tree,
-        flavors=flavors,
+        flavors={
+            name: FlavorState(flavor.milli, rate_at(directory.rates.get(name, ()), now_ms))
+            for name, flavor in directory.flavors.items()
+        },
         nodes=uow.fleet.nodes(open_clusters),
+        queue=mirror.queue,
+        live=mirror.live(),
         held=uow.accounts.held(),
         usage=uow.accounts.usage(now_ms, policy.half_life_ms),
+        user_usage=uow.accounts.user_usage(now_ms, policy.half_life_ms),
         available=uow.ledger.available(now_ms),
-        running=_up_the_tree(uow, uow.jobs.running()),
-        queue=Queue.of(uow.jobs.pending(PENDING_LIMIT), policy),
+        running=running,
+        user_running=user_running,
+        recent=dict(mirror.recent),
+        stopped_ms=uow.live.stopped_ms(now_ms - HOUR_MS),
         policy=policy,
     )
-
-
-def _up_the_tree(uow: UnitOfWork, by_project: dict[int, int]) -> dict[int, int]:
-    sums: dict[int, int] = {}
-    tree = uow.directory().tree
-    for project_id, count in by_project.items():
-        for account in tree.path(project_id):
-            sums[account] = sums.get(account, 0) + count
-    return sums

@@ -12,26 +12,33 @@ from domain.jobs import JobSpec, Resources
 from domain.money import booking
 from domain.people import Caller
 from domain.records import Job
+from lifecycle.dependencies import Ties
+from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
-from lifecycle.snapshot import snapshot
-from quotas.admission import Application, FlavorTerms, admit
+from quotas.admission import Application, FlavorTerms, Refusal, admit
 from quotas.tariffs import rate_at
 from scheduler.cycle import plan
-from scheduler.fit import amount, ever_fits
+from scheduler.fixes import fixes
+from scheduler.room import Ask, amount, ever_fits
 from scheduler.policy import Policy
-from scheduler.queue import PendingJob, Queue
-from scheduler.snapshot import NodeState, Reason
+from scheduler.queue import PendingJob
+from scheduler.snapshot import Estimate, Fix, NodeState, Reason, Start
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What would happen to a job: its hold, what the project has left now, and whether it would start at once."""
+    """What would happen to a job: its hold, what the project has left now, whether and where it would start at once,
+    and otherwise why not, when, and what would start it sooner.
+    """
 
     flavor: str
     cost: int
     available: int
     starts_now: bool
-    reason: Reason | None
+    place: Start | None = None
+    reason: Reason | None = None
+    estimate: Estimate | None = None
+    fixes: tuple[Fix, ...] = ()
 
 
 def project_of(directory: Directory, name: str) -> Account:
@@ -46,19 +53,23 @@ def project_of(directory: Directory, name: str) -> Account:
 
 def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Job:
     """Admit the job and put it in the queue. Raises Invalid or Refused with every reason at once."""
-    project = _Desk(uow, now_ms).admit(spec)
-    return uow.jobs.add(spec, project.id, caller.user.id, now_ms)
+    ties = _ties(uow, caller, [spec])
+    project = _Desk(uow, caller, ties, now_ms).admit(spec, 0)
+    job = uow.jobs.add(spec, project.id, caller.user.id, now_ms)
+    gates = ties.tie([job.id], [project.id])
+    return replace(job, gate=gates.get(job.id, ()))
 
 
 def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], now_ms: int) -> list[int]:
     """Admit all jobs or none; answers their ids in order."""
-    desk = _Desk(uow, now_ms)
+    ties = _ties(uow, caller, specs)
+    desk = _Desk(uow, caller, ties, now_ms)
     faults: list[Fault] = []
     code = "refused"
     placed: list[tuple[JobSpec, int]] = []
     for position, spec in enumerate(specs):
         try:
-            placed.append((spec, desk.admit(spec).id))
+            placed.append((spec, desk.admit(spec, position).id))
         except (Invalid, Refused) as error:
             code, place = error.code, f"jobs.{position}"
             faults += [Fault(f.message, f"{place}.{f.field}" if f.field else place, f.fix) for f in error.faults]
@@ -66,16 +77,23 @@ def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], now_m
         refusal = Refused(f"{len(faults)} of the jobs' requests cannot be admitted", code=code)
         refusal.faults = tuple(faults)
         raise refusal
-    return uow.jobs.add_many(placed, caller.user.id, now_ms)
+    job_ids = uow.jobs.add_many(placed, caller.user.id, now_ms)
+    ties.tie(job_ids, [project_id for _, project_id in placed])
+    return job_ids
 
 
-def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Forecast:
+def dry_run(uow: UnitOfWork, lookout: Lookout, caller: Caller, spec: JobSpec, now_ms: int) -> Forecast:
     """Admit the job, then ask the planner what it would do with it; nothing is written."""
-    project = _Desk(uow, now_ms).admit(spec)
+    ties = Ties.of(uow, caller, [spec])
+    project = _Desk(uow, caller, ties, now_ms).admit(spec, 0)
     directory = uow.directory()
-    state = snapshot(uow, now_ms)
-    ghost = PendingJob(0, project.id, caller.user.id, spec.qos, spec.resources, now_ms, fresh=range(spec.tasks))
-    answer = plan(replace(state, queue=Queue.of((*state.queue, ghost), state.policy)), now_ms)
+    state = lookout.view(now_ms).state
+    ghost = PendingJob(
+        0, project.id, caller.user.id, spec.qos, spec.resources, now_ms, fresh=range(spec.tasks),
+        priority=spec.priority, constraint=spec.constraint, gate=ties.gate(project.id),
+    )  # fmt: skip
+    state = replace(state, queue=state.queue.with_job(ghost))
+    answer = plan(state, now_ms)
     line = answer.outlook.of(0)
     start = next((start for start in answer.starts if start.job_id == 0), None)
     flavor = start.flavor if start else spec.resources.flavors[0]
@@ -86,8 +104,17 @@ def dry_run(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Fore
         booking(milli, spec.resources.walltime_ms, rate) * spec.tasks,
         state.available.get(project.id, 0),
         start is not None and not spec.held,
-        None if line is None else line.reason,
+        place=start,
+        reason=None if line is None else line.reason,
+        estimate=None if line is None else line.estimate,
+        fixes=() if line is None else fixes(state, ghost, now_ms, answer),
     )
+
+
+def _ties(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec]) -> Ties:
+    if any(spec.after for spec in specs):
+        uow.dependencies.take_turn()
+    return Ties.of(uow, caller, specs)
 
 
 @dataclass(slots=True)
@@ -95,16 +122,20 @@ class _Desk:
     """Admission within one transaction. What many jobs of a batch share is looked up once."""
 
     uow: UnitOfWork
+    caller: Caller
+    ties: Ties
     now_ms: int
     remaining: dict[int, int | None] = field(default_factory=dict)
     terms: dict[tuple[Resources, str], FlavorTerms] = field(default_factory=dict)
     queued: dict[int, int] = field(default_factory=dict)  # unfinished jobs of accounts that limit them
+    own: dict[int, int] = field(default_factory=dict)  # the caller's, of accounts that limit each user's
 
-    def admit(self, spec: JobSpec) -> Account:
-        """The project, if the job may enter; raises with every refusal otherwise."""
+    def admit(self, spec: JobSpec, position: int) -> Account:
+        """The project, if the job may enter; raises with every refusal otherwise. ``position`` is that in its batch."""
         directory = self.uow.directory()
         project = project_of(directory, spec.project)
-        _check_words(self.uow, directory, spec, directory.policy_at(self.now_ms))
+        judged = self.ties.judge(position)
+        _check_words(self.uow, directory, spec, directory.policy_at(self.now_ms), judged.unknown)
         path = directory.path_of(project)
         self._count_queued(directory, path)
         if project.id not in self.remaining:
@@ -116,27 +147,33 @@ class _Desk:
             flavors={name: self._terms_of(directory, spec.resources, name) for name in spec.resources.flavors},
             remaining=self.remaining[project.id],
             queued=self.queued,
+            user_queued=self.own,
         )
-        refusals = admit(application)
+        refusals = [*admit(application), *(Refusal("never-met", fault) for fault in judged.hopeless)]
         if refusals:
             error = Refused(refusals[0].fault.message, code=refusals[0].code)
             error.faults = tuple(refusal.fault for refusal in refusals)
             raise error
         for account in path:
-            if account in self.queued:
-                self.queued[account] += 1
+            for counted in (self.queued, self.own):
+                if account in counted:
+                    counted[account] += 1
         return project
 
     def _count_queued(self, directory: Directory, path: tuple[int, ...]) -> None:
         """Count the unfinished jobs below each account of the path that limits them, and keep others from adding."""
-        accounts = directory.tree.accounts
-        limited = [a for a in path if accounts[a].limits.queued_jobs is not None and a not in self.queued]
-        if not limited:
+        limits = {account: directory.tree.accounts[account].limits for account in path}
+        all_ = {a for a in path if limits[a].queued_jobs is not None and a not in self.queued}
+        own = {a for a in path if limits[a].user_queued_jobs is not None and a not in self.own}
+        if not all_ | own:
             return
-        self.uow.accounts.lock(limited)
-        for account in limited:
+        self.uow.accounts.lock(sorted(all_ | own))
+        for account in sorted(all_ | own):
             below = [project for project, above in directory.tree.paths.items() if account in above]
-            self.queued[account] = self.uow.jobs.unfinished(below)
+            if account in all_:
+                self.queued[account] = self.uow.jobs.unfinished(below)
+            if account in own:
+                self.own[account] = self.uow.jobs.unfinished(below, self.caller.user.id)
 
     def _terms_of(self, directory: Directory, resources: Resources, name: str) -> FlavorTerms:
         known = self.terms.get((resources, name))
@@ -145,9 +182,11 @@ class _Desk:
         return known
 
 
-def _check_words(uow: UnitOfWork, directory: Directory, spec: JobSpec, policy: Policy) -> None:
-    """Names in the job file that must exist: flavors, the QoS, secrets, the source."""
-    faults = []
+def _check_words(
+    uow: UnitOfWork, directory: Directory, spec: JobSpec, policy: Policy, unknown: Sequence[Fault]
+) -> None:
+    """Names in the job file that must exist: flavors, the QoS, secrets, the source. ``unknown`` are other jobs."""
+    faults = list(unknown)
     for name in spec.resources.flavors:
         if name not in directory.flavors:
             known = ", ".join(sorted(directory.flavors)) or "none"
@@ -169,7 +208,8 @@ def _check_words(uow: UnitOfWork, directory: Directory, spec: JobSpec, policy: P
 
 def _terms(directory: Directory, resources: Resources, name: str, now_ms: int) -> FlavorTerms:
     rate = rate_at(directory.rates.get(name, ()), now_ms)
-    fits = any(ever_fits(_empty(cluster, directory), resources, name) for cluster in directory.nodes)
+    ask = Ask.of(resources, name)
+    fits = any(ever_fits(_empty(cluster, directory), ask) for cluster in directory.nodes)
     return FlavorTerms(directory.flavors[name].milli, rate, fits)
 
 

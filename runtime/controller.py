@@ -13,6 +13,7 @@ import structlog
 
 from domain.errors import StaleLeader
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
 from lifecycle.ports import Clock, Driver, Store, Vault
 from lifecycle.schedule import schedule
@@ -32,6 +33,7 @@ class Controller:
     """``wake`` asks for a cycle now; ``changed`` is called after a cycle that moved anything."""
 
     store: Store
+    lookout: Lookout
     drivers: Mapping[str, Driver]
     vault: Vault
     clock: Clock
@@ -128,7 +130,7 @@ class Controller:
         return changed
 
     def _schedule(self) -> int:
-        started = schedule(self.store, self._leading(), self.clock.now_ms())
+        started = schedule(self.lookout, self._leading(), self.clock.now_ms())
         self.metrics.started.inc(started)
         return started
 

@@ -14,6 +14,7 @@ from api.http.services import Services
 from domain.errors import CannotStart
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found
+from lifecycle.lookout import Lookout
 from local.driver import LocalDriver
 from local.gpus import find_machine
 from monitoring.metrics import Metrics
@@ -64,6 +65,7 @@ def build(settings: Settings) -> Centre:
     engine = open_engine(settings.url)
     migrate(engine)
     store = Store(engine)
+    lookout = Lookout(store)
     sources = FileSources(data / "sources")
     wake = _Wake()
     driver = LocalDriver(
@@ -85,6 +87,7 @@ def build(settings: Settings) -> Centre:
     drivers = {LOCAL: driver}
     controller = Controller(
         store=store,
+        lookout=lookout,
         drivers=drivers,
         vault=vault,
         clock=clock,
@@ -98,6 +101,7 @@ def build(settings: Settings) -> Centre:
     notes = driver.inventory().notes
     services = Services(
         store=store,
+        lookout=lookout,
         drivers=drivers,
         vault=vault,
         sources=sources,

@@ -10,7 +10,7 @@ from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
 from domain.errors import Conflict
 from quotas.charging import decayed
 from store.stamps import directory_changed
-from store.tables.accounts import AccountRow, FairShareRow, HoldingRow, QuotaRow
+from store.tables.accounts import AccountRow, FairShareRow, HoldingRow, QuotaRow, UserShareRow
 from store.upsert import add_to, table_of, upsert
 
 
@@ -61,6 +61,8 @@ _TAKE_HOLDING = (
     .values(milli=HoldingRow.milli + bindparam("more"))
 )
 _USAGE = select(FairShareRow.account_id, FairShareRow.micro_su, FairShareRow.at_ms)
+_USER_USAGE = select(UserShareRow.project_id, UserShareRow.user_id, UserShareRow.micro_su, UserShareRow.at_ms)
+_USER_USAGE_OF = _USER_USAGE.where(UserShareRow.project_id.in_(bindparam("ids", expanding=True)))
 _USAGE_OF = _USAGE.where(FairShareRow.account_id.in_(bindparam("ids", expanding=True)))
 
 
@@ -143,13 +145,33 @@ class Accounts:
         rows = self.connection.execute(_USAGE)
         return {row.account_id: decayed(row.micro_su, now_ms - row.at_ms, half_life_ms) for row in rows}
 
-    def spend(self, changes: Mapping[int, int], now_ms: int, half_life_ms: int) -> None:
-        """Add to the decayed usage of accounts: account → micro-SU. Never below zero."""
+    def user_usage(self, now_ms: int, half_life_ms: int) -> dict[tuple[int, int], int]:
+        rows = self.connection.execute(_USER_USAGE)
+        return {
+            (row.project_id, row.user_id): decayed(row.micro_su, now_ms - row.at_ms, half_life_ms) for row in rows
+        }
+
+    def spend(
+        self, changes: Mapping[int, int], users: Mapping[tuple[int, int], int], now_ms: int, half_life_ms: int
+    ) -> None:
+        """Add to the decayed usage of accounts, account → micro-SU, and of (project, user). Never below zero."""
         old = {row.account_id: row for row in self.connection.execute(_USAGE_OF, {"ids": list(changes)})}
-        rows = []
-        for account_id, micro_su in sorted(changes.items()):
-            row = old.get(account_id)
-            before = 0 if row is None else decayed(row.micro_su, now_ms - row.at_ms, half_life_ms)
-            at_ms = now_ms if row is None else max(now_ms, row.at_ms)
-            rows.append({"account_id": account_id, "micro_su": max(0, before + micro_su), "at_ms": at_ms})
+        rows = [
+            {"account_id": account, **_spent(old.get(account), micro_su, now_ms, half_life_ms)}
+            for account, micro_su in sorted(changes.items())
+        ]
         upsert(self.connection, FairShareRow, rows)
+        projects = sorted({project for project, _ in users})
+        kept = {(r.project_id, r.user_id): r for r in self.connection.execute(_USER_USAGE_OF, {"ids": projects})}
+        shares = [
+            {"project_id": key[0], "user_id": key[1], **_spent(kept.get(key), micro_su, now_ms, half_life_ms)}
+            for key, micro_su in sorted(users.items())
+        ]
+        upsert(self.connection, UserShareRow, shares)
+
+
+def _spent(row: Any, micro_su: int, now_ms: int, half_life_ms: int) -> dict[str, int]:
+    """A row of decayed usage, with so much added to it."""
+    before = 0 if row is None else decayed(row.micro_su, now_ms - row.at_ms, half_life_ms)
+    at_ms = now_ms if row is None else max(now_ms, row.at_ms)
+    return {"micro_su": max(0, before + micro_su), "at_ms": at_ms}

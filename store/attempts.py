@@ -46,6 +46,10 @@ def _attempt(row: Any) -> Attempt:
         signal=row.signal,
         detail=row.detail,
         out_of_memory=row.out_of_memory,
+        window=row.window,
+        told_ms=row.told_ms,
+        cause=row.cause,
+        made_way_for=row.made_way_for,
     )
 
 
@@ -64,6 +68,9 @@ def _changing(attempt: Attempt) -> dict[str, Any]:
         "signal": attempt.signal,
         "detail": attempt.detail,
         "out_of_memory": attempt.out_of_memory,
+        "told_ms": attempt.told_ms,
+        "cause": attempt.cause,
+        "made_way_for": attempt.made_way_for,
     }
 
 
@@ -86,6 +93,7 @@ def _new(attempt: Attempt) -> dict[str, Any]:
         "parts": encode_parts(attempt.parts),
         "hold": attempt.hold,
         "created_ms": attempt.created_ms,
+        "window": attempt.window,
         **_changing(attempt),
     }
 
@@ -106,7 +114,7 @@ _SAVE = (
             name: bindparam(name)
             for name in (
                 "state", "intent", "charged", "gpu_ms", "facts", "metered_ms", "started_ms", "ended_ms", "exit_code",
-                "signal", "detail", "out_of_memory",
+                "signal", "detail", "out_of_memory", "told_ms", "cause", "made_way_for",
             )
         }
     )
@@ -156,6 +164,10 @@ class Attempts:
         where = [AttemptRow.job_id == job_id, AttemptRow.state.in_(_LIVE)]
         if index is not None:
             where.append(AttemptRow.task_index == index)
+        return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).with_for_update())
+
+    def live_of_jobs(self, job_ids: Sequence[int]) -> list[Attempt]:
+        where = (AttemptRow.job_id.in_(job_ids), AttemptRow.state.in_(_LIVE))
         return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).with_for_update())
 
     def save(self, attempts: Sequence[Attempt]) -> None:

@@ -1,6 +1,8 @@
 """A job's spec as the text of its column, and back. Specs never change, so decoded ones are kept."""
 
 import json
+import sys
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -8,8 +10,24 @@ from domain.jobs import ANYWHERE, Array, Constraint, Dependency, DependencyKind,
 from domain.records import Part
 
 
-def encode_spec(spec: JobSpec) -> str:
-    """Compact JSON; what has its default value is left out."""
+# What the planner must know of a spec, beside the job's own columns.
+_DEMAND = ("qos", "resources", "array", "restartable", "grace_ms", "constraint")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The part of a spec that the planner sees."""
+
+    qos: str
+    resources: Resources
+    array: Array | None
+    restartable: bool
+    grace_ms: int
+    constraint: Constraint
+
+
+def encode_spec(spec: JobSpec) -> tuple[str, str]:
+    """The spec and its demand as compact JSON; what has its default value is left out."""
     r, array = spec.resources, spec.array
     data: dict[str, Any] = {
         "project": spec.project,
@@ -32,7 +50,39 @@ def encode_spec(spec: JobSpec) -> str:
         "priority": spec.priority,
         "constraint": None if spec.constraint == ANYWHERE else _constraint_values(spec.constraint),
     }
-    return json.dumps({key: value for key, value in data.items() if value}, separators=(",", ":"))
+    told = {key: value for key, value in data.items() if value}
+    return _compact(told), _compact({key: told[key] for key in _DEMAND if key in told})
+
+
+def _compact(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+@lru_cache(maxsize=100_000)
+def decode_demand(text: str) -> Demand:
+    """Equal parts of different demands are the same objects: there are many jobs and few shapes."""
+    data = json.loads(text)
+    array = data.get("array")
+    constraint = data.get("constraint")
+    return Demand(
+        sys.intern(data["qos"]),
+        _resources(json.dumps(data["resources"])),
+        Array(*array) if array else None,
+        data.get("restartable", False),
+        data.get("grace_ms", 0),
+        ANYWHERE if constraint is None else _same_constraint(json.dumps(constraint)),
+    )
+
+
+@lru_cache(maxsize=100_000)
+def _resources(text: str) -> Resources:
+    flavors, *amounts = json.loads(text)
+    return Resources(tuple(flavors), *amounts)
+
+
+@lru_cache(maxsize=100_000)
+def _same_constraint(text: str) -> Constraint:
+    return _constraint(*json.loads(text))
 
 
 @lru_cache(maxsize=20_000)

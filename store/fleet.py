@@ -129,7 +129,7 @@ class Fleet:
         rows = self.connection.execute(_NODES, {"clusters": clusters})
         return tuple(
             NodeState(
-                row.cluster, row.name, dict(row.devices), free.get(row.id, {}),
+                row.cluster, row.name, dict(row.devices), dict.fromkeys(row.devices, ()) | free.get(row.id, {}),
                 row.cpus, row.cpus - row.cpus_used, row.memory_bytes, row.memory_bytes - row.memory_used,
             )
             for row in rows

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Integer, Select, bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, insert, select, update
 
 from domain.jobs import LIVE_JOBS, JobSpec, JobState
 from domain.records import Job, Task
 from lifecycle.ports import JobFilter, Page
-from scheduler.queue import PendingJob
 from store.codec import decode_spec, encode_spec
+from store.live import job_changed
 from store.tables.accounts import UserRow
 from store.tables.jobs import JobRow, TaskRow
 from store.upsert import table_of, upsert
@@ -22,6 +22,7 @@ def _job(row: Any) -> Job:
     return Job(
         row.id, row.project_id, row.user_id, decode_spec(row.spec), JobState(row.state), row.next_index, row.held,
         row.cancelled, row.submitted_ms, row.started_ms, row.ended_ms, row.reason, row.version,
+        row.priority, tuple(row.gate.split(",")) if row.gate else (),
     )  # fmt: skip
 
 
@@ -30,12 +31,14 @@ def _task(row: Any) -> Task:
 
 
 def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str, Any]:
+    text, demand = encode_spec(spec)
     return {
         "project_id": project_id,
         "user_id": user_id,
         "name": spec.name,
         "state": (JobState.HELD if spec.held else JobState.PENDING).value,
-        "spec": encode_spec(spec),
+        "spec": text,
+        "demand": demand,
         "tasks": spec.tasks,
         "next_index": 0 if spec.array is None else spec.array.first,
         "startable": 0 if spec.held else spec.tasks,
@@ -62,7 +65,7 @@ _SAVE = (
             name: bindparam(name)
             for name in (
                 "state", "next_index", "startable", "active", "held", "cancelled", "started_ms", "ended_ms", "reason",
-                "version",
+                "version", "priority", "gate",
             )
         }
     )
@@ -73,20 +76,6 @@ _TALLIES = (
     .group_by(TaskRow.job_id, TaskRow.state)
 )
 _LIVE_TASKS = select(TaskRow.__table__).where(TaskRow.job_id.in_(_ids), TaskRow.state.in_(_LIVE))
-_PENDING = (
-    select(
-        JobRow.id, JobRow.project_id, JobRow.user_id, JobRow.spec, JobRow.next_index, JobRow.startable, JobRow.active,
-        JobRow.submitted_ms, JobRow.priority, JobRow.gate,
-    )
-    .where(JobRow.startable > 0)
-    .order_by(JobRow.id)
-    .limit(bindparam("most", type_=Integer))
-)  # fmt: skip
-_RUNNING = (
-    select(JobRow.project_id, func.sum(JobRow.active).label("active"))
-    .where(JobRow.ended_ms.is_(None), JobRow.active > 0)
-    .group_by(JobRow.project_id)
-)
 
 
 @dataclass(slots=True)
@@ -98,8 +87,18 @@ class Jobs:
     def add(self, spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> Job:
         values = _new(spec, project_id, user_id, now_ms)
         job_id = self.connection.execute(_ADD, values).scalar_one()
+        job_changed(self.connection, [job_id])
         return Job(
-            job_id, project_id, user_id, spec, JobState(values["state"]), values["next_index"], spec.held, False, now_ms
+            job_id,
+            project_id,
+            user_id,
+            spec,
+            JobState(values["state"]),
+            values["next_index"],
+            spec.held,
+            False,
+            now_ms,
+            priority=spec.priority,
         )
 
     def add_many(self, specs: Sequence[tuple[JobSpec, int]], user_id: int, now_ms: int) -> list[int]:
@@ -107,7 +106,9 @@ class Jobs:
         rows = [_new(spec, project_id, user_id, now_ms) for spec, project_id in specs]
         if not rows:
             return []
-        return list(self.connection.execute(_ADD, rows).scalars())
+        job_ids = list(self.connection.execute(_ADD, rows).scalars())
+        job_changed(self.connection, job_ids)
+        return job_ids
 
     def get(self, job_id: int, *, lock: bool = False) -> Job | None:
         return self.many([job_id], lock=lock).get(job_id)
@@ -143,11 +144,13 @@ class Jobs:
                 "job": job.id, "state": job.state.value, "next_index": job.next_index, "startable": startable,
                 "active": active, "held": job.held, "cancelled": job.cancelled, "started_ms": job.started_ms,
                 "ended_ms": job.ended_ms, "reason": job.reason, "version": job.version,
+                "priority": job.priority, "gate": ",".join(job.gate) or None,
             }
             for job, startable, active in jobs
         ]  # fmt: skip
         if rows:
             self.connection.execute(_SAVE, rows)
+            job_changed(self.connection, [job.id for job, _, _ in jobs])
 
     def tallies(self, job_ids: Sequence[int]) -> dict[int, dict[JobState, int]]:
         """How many touched tasks of each job are in each state."""
@@ -180,30 +183,6 @@ class Jobs:
         ]  # fmt: skip
         upsert(self.connection, TaskRow, rows)
 
-    def pending(self, limit: int) -> tuple[PendingJob, ...]:
-        """The oldest jobs with tasks that wait to start."""
-        rows = self.connection.execute(_PENDING, {"most": limit}).all()
-        retries = self._retries([row for row in rows if row.startable > _fresh(row)])
-        return tuple(_pending(row, retries.get(row.id, ())) for row in rows)
-
-    def _retries(self, rows: Sequence[Any]) -> dict[int, tuple[int, ...]]:
-        """Touched tasks that are pending again, by job."""
-        found: dict[int, tuple[int, ...]] = {}
-        if not rows:
-            return found
-        for row in self.connection.execute(
-            select(TaskRow.job_id, TaskRow.task_index)
-            .where(TaskRow.job_id.in_([row.id for row in rows]), TaskRow.state == JobState.PENDING.value)
-            .order_by(TaskRow.job_id, TaskRow.task_index)
-        ):
-            found[row.job_id] = (*found.get(row.job_id, ()), row.task_index)
-        return found
-
-    def running(self) -> dict[int, int]:
-        """Tasks that start, run or stop now, by project."""
-        rows = self.connection.execute(_RUNNING)
-        return {row.project_id: int(row.active) for row in rows}
-
     def states(self) -> dict[JobState, int]:
         """How many unfinished jobs are in each state."""
         rows = self.connection.execute(
@@ -215,28 +194,9 @@ class Jobs:
         rows = self.connection.execute(select(JobRow.id, JobRow.name).where(JobRow.id.in_(job_ids)))
         return {row.id: row.name for row in rows}
 
-    def unfinished(self, project_ids: Sequence[int]) -> int:
-        """How many jobs of these projects are not over."""
-        where = (JobRow.ended_ms.is_(None), JobRow.project_id.in_(project_ids))
-        return self.connection.scalar(select(func.count()).select_from(JobRow).where(*where)) or 0
-
-
-def _fresh(row: Any) -> int:
-    """Untouched tasks of a row; all of them wait, since the row is neither held nor cancelled."""
-    array = decode_spec(row.spec).array
-    if array is None:
-        return 1 if row.next_index == 0 else 0
-    return len(range(row.next_index, array.last + 1, array.step))
-
-
-def _pending(row: Any, retries: tuple[int, ...]) -> PendingJob:
-    spec = decode_spec(row.spec)
-    if spec.array is None:
-        fresh = range(row.next_index, 1)
-    else:
-        fresh = range(row.next_index, spec.array.last + 1, spec.array.step)
-    parallel = None if spec.array is None or spec.array.parallel is None else spec.array.parallel - row.active
-    return PendingJob(
-        row.id, row.project_id, row.user_id, spec.qos, spec.resources, row.submitted_ms, retries, fresh, parallel,
-        spec.array is not None, row.priority, spec.constraint, tuple(row.gate.split(",")) if row.gate else (),
-    )  # fmt: skip
+    def unfinished(self, project_ids: Sequence[int], user_id: int | None = None) -> int:
+        """How many jobs of these projects (and of this user) are not over."""
+        query = select(func.count()).where(JobRow.ended_ms.is_(None), JobRow.project_id.in_(project_ids))
+        if user_id is not None:
+            query = query.where(JobRow.user_id == user_id)
+        return self.connection.scalar(query) or 0

@@ -8,6 +8,7 @@ from domain.errors import StaleLeader
 from store.tables.service import LeaderRow
 
 _NAME = "controller"
+_EPOCH = select(LeaderRow.epoch).where(LeaderRow.name == _NAME)
 
 
 @dataclass(slots=True)
@@ -38,6 +39,10 @@ class Leader:
             .values(epoch=epoch, holder=holder, expires_ms=now_ms + lease_ms)
         )
         return epoch
+
+    def epoch(self) -> int:
+        """The newest epoch; 0 before the first leader."""
+        return self.connection.scalar(_EPOCH) or 0
 
     def check(self, epoch: int) -> None:
         """Raise StaleLeader if a newer leader exists; keeps the row locked until the transaction ends."""

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Engine, select
 from lifecycle import ports
 from store.accounts import Accounts
 from store.attempts import Attempts
+from store.dependencies import Dependencies
 from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
 from store.errors import translated
 from store.fleet import Fleet
 from store.jobs import Jobs
 from store.leases import Leader
+from store.live import Live
 from store.ledger import Ledger
 from store.money import Money
 from store.once import Once
@@ -39,8 +41,10 @@ class UnitOfWork:
     money: ports.Money
     ledger: ports.Ledger
     jobs: ports.Jobs
+    dependencies: ports.Dependencies
     attempts: ports.Attempts
     policies: ports.Policies
+    live: ports.Live
     once: ports.Once
     leader: ports.Leader
     _connection: Connection
@@ -102,8 +106,10 @@ class Store:
             Money(connection),
             Ledger(connection),
             Jobs(connection),
+            Dependencies(connection),
             Attempts(connection),
             Policies(connection),
+            Live(connection),
             Once(connection),
             Leader(connection),
             connection,

@@ -127,6 +127,7 @@ def services_of(centre: Centre, root: Path) -> Services:
     metrics = Metrics(centre.store)
     return Services(
         store=centre.store,
+        lookout=centre.lookout,
         drivers=centre.drivers,
         vault=centre.vault,
         sources=FileSources(root / "sources"),

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lifecycle.lookout import Lookout
 from lifecycle.ports import Clock, Driver, Sources, Store, Vault
 
 
@@ -37,6 +38,7 @@ class Services:
     """``wake`` asks the controller for a cycle; ``metrics`` renders the Prometheus page."""
 
     store: Store
+    lookout: Lookout
     drivers: Mapping[str, Driver]
     vault: Vault
     sources: Sources

@@ -9,7 +9,7 @@ from domain.jobs import JobState
 from domain.quantities import format_su
 from domain.records import Attempt, Job, Task, tally
 from lifecycle.accounts import CENTRE
-from scheduler.snapshot import Reason
+from scheduler.snapshot import Estimate, Fix, Reason, Start
 
 
 def show_jobs(call: Call, jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -83,6 +83,20 @@ def show_attempt(attempt: Attempt) -> dict[str, Any]:
         "gpu_ms": attempt.gpu_ms,
         "charged_su": format_su(attempt.charged),
     }
+
+
+def show_estimate(estimate: Estimate | None) -> dict[str, int] | None:
+    if estimate is None:
+        return None
+    return {"starts_ms": estimate.starts_ms, "low_ms": estimate.low_ms, "high_ms": estimate.high_ms}
+
+
+def show_fix(fix: Fix) -> dict[str, Any]:
+    return {"change": dict(fix.change), "starts_ms": fix.starts_ms, "message": fix.message}
+
+
+def show_place(start: Start) -> dict[str, Any]:
+    return {"cluster": start.cluster, "nodes": [placement.node for placement in start.placements]}
 
 
 def show_reason(reason: Reason) -> dict[str, Any]:

@@ -10,12 +10,15 @@ from store.tables.base import Base, big, optional_big, pk
 
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_ATTEMPTS))
 
+FAIR_SHARE = "fair-share"  # the cause of a stop that the planner rations
+
 
 class JobRow(Base):
     """A job. A task has no row of its own before it is first touched: those from ``next_index`` on are untouched.
 
     ``startable`` is the number of tasks that wait to start, 0 while held: the planner reads the rows where it is not.
     ``gate`` lists what the job waits for before it may be planned, such as ``ok:1842,singleton``.
+    ``demand`` repeats what the planner must know of the spec: short, and the same text for all jobs that ask for the same.
     """
 
     __tablename__ = "job"
@@ -39,6 +42,7 @@ class JobRow(Base):
     version: Mapped[big]
     priority: Mapped[big] = mapped_column(server_default="0")
     gate: Mapped[str | None] = mapped_column(Text)
+    demand: Mapped[str | None] = mapped_column(Text)  # None: it was over before there was this column
 
     __table_args__ = (
         Index("ix_job_startable", "id", sqlite_where=text("startable > 0"), postgresql_where=text("startable > 0")),
@@ -49,6 +53,19 @@ class JobRow(Base):
         Index("ix_job_project", "project_id", "id"),
         Index("ix_job_user", "user_id", "id"),
     )  # fmt: skip
+
+
+class JobChangeRow(Base):
+    """A job that waits or runs otherwise than before, written in the transaction that changed it; the leader takes it in.
+
+    Nobody may go by the order of ``id``: a transaction that began earlier may commit later.
+    """
+
+    __tablename__ = "job_change"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's; no number is ever used twice
+
+    id: Mapped[pk]
+    job_id: Mapped[big]
 
 
 class TaskRow(Base):
@@ -66,7 +83,11 @@ class TaskRow(Base):
 
 
 class AttemptRow(Base):
-    """One try, from its commitment to its settlement. The partial index holds promise 2: one live attempt a task."""
+    """One try, from its commitment to its settlement. The partial index holds promise 2: one live attempt a task.
+
+    ``window`` is the reservation that it runs in. ``told_ms`` is when it was told to stop, for ``intent``; one that was
+    preempted has its ``cause`` and the job that it made way for.
+    """
 
     __tablename__ = "attempt"
 
@@ -99,6 +120,10 @@ class AttemptRow(Base):
     signal: Mapped[int | None]
     detail: Mapped[str]
     out_of_memory: Mapped[bool]
+    window: Mapped[str | None]
+    told_ms: Mapped[optional_big]
+    cause: Mapped[str | None]
+    made_way_for: Mapped[optional_big]
 
     __table_args__ = (
         UniqueConstraint("job_id", "task_index", "number"),
@@ -111,6 +136,10 @@ class AttemptRow(Base):
             sqlite_where=text(f"state IN ({_LIVE})"), postgresql_where=text(f"state IN ({_LIVE})"),
         ),
         Index("ix_attempt_project", "project_id"),
+        Index(
+            "ix_attempt_fair_share", "told_ms", sqlite_where=text(f"cause = '{FAIR_SHARE}'"),
+            postgresql_where=text(f"cause = '{FAIR_SHARE}'"),
+        ),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from domain.jobs import JobState
 from domain.quantities import MICRO
 from lifecycle import accounts, allocations
 from lifecycle.ports import UnitOfWork
+from lifecycle.lookout import Lookout
 from lifecycle.schedule import schedule
 from lifecycle.submit import submit
 from tests.support.audit import assert_sound
@@ -44,7 +45,7 @@ def schedulers(centre: Centre) -> list[object]:
     """Eight schedulers of the same epoch, each with a store and connections of its own."""
     stores = [centre.database.store() for _ in range(WRITERS)]
     now_ms = centre.clock.now_ms()
-    return at_once(WRITERS, lambda number: schedule(stores[number], centre.epoch, now_ms))
+    return at_once(WRITERS, lambda number: schedule(Lookout(stores[number]), centre.epoch, now_ms))
 
 
 def live(centre: Centre) -> int:

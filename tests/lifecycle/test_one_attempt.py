@@ -10,6 +10,7 @@ from domain.errors import BarayError, Conflict, StaleLeader
 from domain.jobs import LIVE_ATTEMPTS, Array, AttemptState, JobState
 from lifecycle.dispatch import dispatch
 from lifecycle.observe import observe
+from lifecycle.lookout import Lookout
 from lifecycle.schedule import commit, schedule
 from lifecycle.snapshot import snapshot
 from scheduler.cycle import plan
@@ -75,7 +76,7 @@ def test_who_was_followed_by_another_leader_writes_nothing_more(centre: Centre, 
     now_ms = centre.clock.now_ms()
     old_steps: dict[str, Callable[[], int]] = {
         "observe": lambda: observe(centre.store, centre.drivers, old, now_ms),
-        "schedule": lambda: schedule(centre.store, old, now_ms),
+        "schedule": lambda: schedule(Lookout(centre.store), old, now_ms),
         "dispatch": lambda: dispatch(centre.store, centre.drivers, centre.vault, old),
     }
     with pytest.raises(StaleLeader, match=f"epoch {old} has been followed by {centre.epoch}"):
@@ -120,7 +121,7 @@ def test_two_controllers_that_both_believe_to_lead_start_everything_once(centre:
         for _ in range(5):
             line.wait()
             try:
-                started.append(schedule(stores[number], epoch, centre.clock.now_ms()))
+                started.append(schedule(Lookout(stores[number]), epoch, centre.clock.now_ms()))
                 dispatch(stores[number], centre.drivers, centre.vault, epoch)
             except BarayError as error:
                 refused.append(f"{number} {error.code}")

@@ -11,6 +11,7 @@ from domain.people import Caller
 from domain.records import Attempt, Job, Task
 from lifecycle import control, people
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
 from lifecycle.ports import Driver, Page, Store, Vault
 from lifecycle.schedule import schedule
@@ -53,6 +54,7 @@ class Centre:
     vault: Vault
     population: Population
     store: Store
+    lookout: Lookout
     life: Life = field(default_factory=Life)
     epoch: int = 0
     _told: set[int] = field(default_factory=set)
@@ -64,7 +66,7 @@ class Centre:
         clock = FakeClock()
         driver = FakeDriver(clock, factories.nodes() if nodes is None else nodes)
         made = _populated(database, driver, clock, kept=nodes is None)
-        centre = cls(database, clock, driver, FileVault(root / "secret.key"), made, database.store())
+        centre = cls(database, clock, driver, FileVault(root / "secret.key"), made, database.store(), Lookout(database.store()))
         centre.restart()
         return centre
 
@@ -81,6 +83,7 @@ class Centre:
         self._lives += 1
         self.life = Life()
         self.store = MortalStore(self.database.store(), self.life)
+        self.lookout = Lookout(self.store)
         self._told = set()
         with self.store.write() as uow:
             epoch = uow.leader.take(f"controller-{self._lives}", self.clock.now_ms(), 0, alone=False)
@@ -98,7 +101,7 @@ class Centre:
         return observe(self.store, self.drivers, self.epoch, self.clock.now_ms())
 
     def schedule(self) -> int:
-        return schedule(self.store, self.epoch, self.clock.now_ms())
+        return schedule(self.lookout, self.epoch, self.clock.now_ms())
 
     def dispatch(self) -> int:
         return dispatch(self.store, self.drivers, self.vault, self.epoch)

@@ -20,7 +20,17 @@ from api.http.schemas.jobs import (
     TaskOut,
     WhyOut,
 )
-from api.http.views import names, show_attempt, show_jobs, show_new_job, show_reason, show_task
+from api.http.views import (
+    names,
+    show_attempt,
+    show_estimate,
+    show_fix,
+    show_jobs,
+    show_new_job,
+    show_place,
+    show_reason,
+    show_task,
+)
 from domain.access import Permission
 from domain.accounts import AccountKind
 from domain.errors import Fault, Invalid, NotFound
@@ -100,9 +110,9 @@ def list_jobs(
 
 @routes.get("/queue", Permission.JOB_READ, Listing[QueueEntry])
 def show_queue(call: Call, project: str | None = None) -> dict[str, Any]:
-    """The queue as the planner sees it now: rank, share, and why each job waits."""
+    """The queue as the planner sees it now: rank, share, why each job waits, and when it is expected to start."""
     visible = call.visible()
-    entries = [entry for entry in queue(call.uow, call.now_ms) if visible is None or entry.job.project_id in visible]
+    entries = [entry for entry in queue(call.uow, call.services.lookout.view(call.now_ms)) if visible is None or entry.job.project_id in visible]
     users = call.uow.people.user_names([entry.job.user_id for entry in entries])
     shown = [_queue_entry(call, entry, users) for entry in entries]
     return {"items": [one for one in shown if project in {None, one["project"]}], "next": None}
@@ -134,8 +144,14 @@ def list_attempts(call: Call, job: str, cursor: Cursor = None, limit: Limit = 10
 def why(call: Call, job: str) -> dict[str, Any]:
     """Why the job waits, with the numbers and what would make it start sooner."""
     found, task_id = find_job(call, job)
-    reasons = explain(call.uow, found, call.now_ms)
-    return {"job": str(task_id), "state": found.state.value, "reasons": [show_reason(one) for one in reasons]}
+    why = explain(call.services.lookout, found, call.now_ms)
+    return {
+        "job": str(task_id),
+        "state": found.state.value,
+        "reasons": [] if why.reason is None else [show_reason(why.reason)],
+        "estimate": show_estimate(why.estimate),
+        "fixes": [show_fix(fix) for fix in why.fixes],
+    }
 
 
 @routes.post("/jobs/{job}/cancel", Permission.JOB_CONTROL, JobOut, status=200)
@@ -181,7 +197,7 @@ def _may_submit(call: Call, project: str) -> None:
 
 
 def _forecast(call: Call, body: JobFile) -> dict[str, Any]:
-    forecast = dry_run(call.uow, call.caller, body.to_spec(), call.now_ms)
+    forecast = dry_run(call.uow, call.services.lookout, call.caller, body.to_spec(), call.now_ms)
     call.status = 200
     return {
         "admitted": True,
@@ -189,7 +205,10 @@ def _forecast(call: Call, body: JobFile) -> dict[str, Any]:
         "cost_su": format_su(forecast.cost),
         "available_su": format_su(forecast.available),
         "starts_now": forecast.starts_now,
+        "place": None if forecast.place is None else show_place(forecast.place),
         "reason": None if forecast.reason is None else show_reason(forecast.reason),
+        "estimate": show_estimate(forecast.estimate),
+        "fixes": [show_fix(fix) for fix in forecast.fixes],
     }
 
 
@@ -219,4 +238,5 @@ def _queue_entry(call: Call, entry: Explained, users: dict[int, str]) -> dict[st
         "tasks": len(job),
         "submitted_ms": job.submitted_ms,
         "reason": None if entry.reason is None else show_reason(entry.reason),
+        "estimate": show_estimate(entry.estimate),
     }

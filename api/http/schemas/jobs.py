@@ -329,10 +329,33 @@ class ReasonOut(Shape):
     fixes: list[str]
 
 
+class EstimateOut(Shape):
+    """When a job is expected to start, and an interval that holds nine real starts of ten."""
+
+    starts_ms: int
+    low_ms: int
+    high_ms: int
+
+
+class FixOut(Shape):
+    """A change of the job file that was tried on the planner, and when the job would start then."""
+
+    change: dict[str, int | str]
+    starts_ms: int
+    message: str
+
+
+class PlaceOut(Shape):
+    cluster: str
+    nodes: list[str]
+
+
 class WhyOut(Shape):
     job: str
     state: str
     reasons: list[ReasonOut]
+    estimate: EstimateOut | None
+    fixes: list[FixOut]
 
 
 class ForecastOut(Shape):
@@ -341,7 +364,10 @@ class ForecastOut(Shape):
     cost_su: str
     available_su: str
     starts_now: bool
+    place: PlaceOut | None
     reason: ReasonOut | None
+    estimate: EstimateOut | None
+    fixes: list[FixOut]
 
 
 class IdsOut(Shape):
@@ -369,3 +395,4 @@ class QueueEntry(Shape):
     tasks: int
     submitted_ms: int
     reason: ReasonOut | None
+    estimate: EstimateOut | None

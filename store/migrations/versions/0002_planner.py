@@ -19,20 +19,40 @@ def upgrade() -> None:
     with op.batch_alter_table("account") as batch_op:
         batch_op.add_column(sa.Column("user_running_jobs", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("user_queued_jobs", sa.BigInteger(), nullable=True))
+    op.create_table(
+        "dependency",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("on_job_id", sa.BigInteger(), nullable=False),
+        sa.Column("on_index", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_dependency_job_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dependency")),
+    )
+    op.create_index(op.f("ix_dependency_on_job_id"), "dependency", ["on_job_id"])
 
     # What the planner keeps in step: what it must know of a spec, which jobs changed, who used what, and for how long.
     with op.batch_alter_table("job") as batch_op:
-        batch_op.add_column(sa.Column("demand", sa.Text(), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("demand", sa.Text(), nullable=True))
     _fill_demand()
     op.create_table(
         "job_change",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("job_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_change")),
+        sqlite_autoincrement=True,
     )
+    op.add_column("attempt", sa.Column("window", sa.String(), nullable=True))
     op.add_column("attempt", sa.Column("told_ms", sa.BigInteger(), nullable=True))
     op.add_column("attempt", sa.Column("cause", sa.String(), nullable=True))
     op.add_column("attempt", sa.Column("made_way_for", sa.BigInteger(), nullable=True))
+    op.create_index(
+        "ix_attempt_fair_share",
+        "attempt",
+        ["told_ms"],
+        sqlite_where=sa.text("cause = 'fair-share'"),
+        postgresql_where=sa.text("cause = 'fair-share'"),
+    )
     op.create_table(
         "user_share",
         sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
