@@ -17,8 +17,8 @@ from store.errors import translated
 from store.fleet import Fleet
 from store.jobs import Jobs
 from store.leases import Leader
-from store.live import Live
 from store.ledger import Ledger
+from store.live import Live
 from store.money import Money
 from store.once import Once
 from store.people import People

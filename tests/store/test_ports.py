@@ -109,11 +109,14 @@ class TestAccounts:
             uow.accounts.hold({(1, H100): -2_001})
 
     def test_usage_decays_and_is_never_below_nothing(self, uow: UnitOfWork, speech: int) -> None:
-        uow.accounts.spend({speech: 1_000, 1: 10}, NOW, HOUR_MS)
-        uow.accounts.spend({speech: 500}, NOW + HOUR_MS, HOUR_MS)
-        assert uow.accounts.usage(NOW + HOUR_MS, HOUR_MS) == {speech: 1_000, 1: 5}
-        uow.accounts.spend({speech: -9_999}, NOW + HOUR_MS, HOUR_MS)
-        assert uow.accounts.usage(NOW + HOUR_MS, HOUR_MS)[speech] == 0
+        later = NOW + HOUR_MS
+        uow.accounts.spend({speech: 1_000, 1: 10}, {(speech, 1): 800, (speech, 2): 200}, NOW, HOUR_MS)
+        uow.accounts.spend({speech: 500}, {(speech, 2): 500}, later, HOUR_MS)
+        assert uow.accounts.usage(later, HOUR_MS) == {speech: 1_000, 1: 5}
+        assert uow.accounts.user_usage(later, HOUR_MS) == {(speech, 1): 400, (speech, 2): 600}
+        uow.accounts.spend({speech: -9_999}, {(speech, 1): -9_999}, later, HOUR_MS)
+        assert uow.accounts.usage(later, HOUR_MS)[speech] == 0
+        assert uow.accounts.user_usage(later, HOUR_MS) == {(speech, 1): 0, (speech, 2): 600}
 
     def test_locking_is_asked_for_by_id(self, uow: UnitOfWork, speech: int) -> None:
         uow.accounts.lock([speech, 1])
@@ -380,37 +383,17 @@ class TestJobs:
         assert uow.jobs.live_tasks([job.id]) == [tasks[2]]
         assert uow.jobs.tallies([job.id]) == {job.id: {JobState.SUCCEEDED: 1, JobState.FAILED: 1, JobState.PENDING: 1}}
 
-    def test_what_waits_is_offered_oldest_first_with_what_was_tried_before_it(
-        self, uow: UnitOfWork, speech: int
-    ) -> None:
-        single = add_job(uow, speech)
-        add_job(uow, speech, held=True)
-        array = add_job(uow, speech, array=Array(0, 5, 1, 3))
-        uow.jobs.put_tasks([Task(array.id, 0, JobState.PENDING, 1), Task(array.id, 1, JobState.RUNNING, 1)])
-        uow.jobs.save([(replace(array, next_index=2, state=JobState.RUNNING), 5, 1)])
-        first, second = uow.jobs.pending(10)
-        assert (first.job_id, list(first.fresh), first.retries, first.parallel_left) == (single.id, [0], (), None)
-        assert (second.job_id, list(second.fresh), second.retries, second.parallel_left) == (
-            array.id,
-            [2, 3, 4, 5],
-            (0,),
-            2,
-        )
-        assert [job.job_id for job in uow.jobs.pending(1)] == [single.id]
-
     def test_counts_are_of_what_is_not_over(self, uow: UnitOfWork, centre: Centre, speech: int) -> None:
-        running, over, waiting = (add_job(uow, speech) for _ in range(3))
+        running, over, _ = (add_job(uow, speech) for _ in range(3))
         uow.jobs.save(
             [
                 (replace(running, state=JobState.RUNNING, next_index=1), 0, 1),
                 (replace(over, state=JobState.FAILED, ended_ms=NOW, next_index=1), 0, 0),
             ]
         )
-        assert uow.jobs.running() == {speech: 1}
         assert uow.jobs.states() == {JobState.RUNNING: 1, JobState.PENDING: 1}
         assert uow.jobs.unfinished([speech]) == 2
         assert uow.jobs.unfinished([centre.population.projects["flood"]]) == 0
-        assert [job.job_id for job in uow.jobs.pending(10)] == [waiting.id]
 
 
 class TestAttempts:
@@ -419,7 +402,8 @@ class TestAttempts:
         one, two = uow.attempts.add([an_attempt(job, speech), an_attempt(array, speech, index=2)])
         changed = replace(
             one, state=AttemptState.FAILED, intent="cancel", charged=3, gpu_ms=4, facts=5, metered_ms=6, started_ms=7,
-            ended_ms=8, exit_code=9, signal=15, detail="ជំងឺ", out_of_memory=True,
+            ended_ms=8, exit_code=9, signal=15, detail="ជំងឺ", out_of_memory=True, told_ms=10, cause="guarantee",
+            made_way_for=11,
         )  # fmt: skip
         uow.attempts.save([changed])
         assert uow.attempts.get(one.id) == changed
@@ -468,6 +452,81 @@ class TestAttempts:
         assert uow.attempts.costs([job.id]) == {job.id: (70, 30)}
         uow.attempts.save([replace(attempt, charged=30, state=AttemptState.FAILED)])
         assert uow.attempts.costs([job.id]) == {job.id: (0, 30)}
+
+
+class TestLive:
+    def test_what_waits_is_told_oldest_first_with_what_was_tried_before_it(self, uow: UnitOfWork, speech: int) -> None:
+        single = add_job(uow, speech)
+        add_job(uow, speech, held=True)
+        array = add_job(uow, speech, array=Array(0, 5, 1, 3), name="many")
+        uow.jobs.put_tasks([Task(array.id, 0, JobState.PENDING, 1), Task(array.id, 1, JobState.RUNNING, 1)])
+        uow.jobs.save([(replace(array, next_index=2, state=JobState.RUNNING), 5, 1)])
+        first, second = uow.live.waiting()
+        assert (first.name, second.name) == ("train", "many")
+        one, two = first.job, second.job
+        assert (one.job_id, list(one.fresh), one.retries, one.parallel_left) == (single.id, [0], (), None)
+        assert (two.job_id, list(two.fresh), two.retries, two.parallel_left) == (array.id, [2, 3, 4, 5], (0,), 2)
+        assert one.resources is two.resources, "there are many jobs and few shapes"
+        assert uow.live.waiting([array.id, 10**9]) == [second]
+        assert uow.live.waiting([]) == []
+
+    def test_a_live_attempt_ends_with_its_walltime_or_its_grace(self, uow: UnitOfWork, speech: int) -> None:
+        starting, running, told, late, over = (
+            add_job(uow, speech, grace="20s", restartable=True, qos="preemptible") for _ in range(5)
+        )
+        at, states = NOW + 5, AttemptState
+        uow.attempts.add(
+            [
+                an_attempt(starting, speech, window="class"),
+                an_attempt(running, speech, state=states.RUNNING, started_ms=at),
+                an_attempt(told, speech, state=states.STOPPING, started_ms=at, told_ms=at + 7, intent="preempt"),
+                an_attempt(late, speech, state=states.STOPPING, started_ms=at),
+                an_attempt(over, speech, state=states.FAILED, started_ms=at, ended_ms=at + 1),
+            ]
+        )
+        found = uow.live.running()
+        assert [(run.job_id, run.ends_ms, run.stopping) for run in found] == [
+            (starting.id, NOW + HOUR_MS, False),
+            (running.id, at + HOUR_MS, False),
+            (told.id, at + 7 + 20_000, True),
+            (late.id, at + HOUR_MS + 20_000, True),
+        ]
+        one = found[0]
+        assert (one.index, one.project_id, one.user_id, one.qos, one.window) == (0, speech, 1, "preemptible", "class")
+        assert (one.grace_ms, one.restartable, one.started_ms, one.milli) == (20_000, True, NOW, 2_000)
+        assert one.placements == (Placement("n1", (0, 1)),)
+        assert one.resources == spec().resources
+        assert uow.live.running([told.id, over.id]) == [found[2]]
+
+    def test_notes_of_change_are_deleted_one_by_one_and_no_number_comes_back(
+        self, uow: UnitOfWork, speech: int
+    ) -> None:
+        uow.live.forget(uow.live.changes())
+        job, other = add_job(uow, speech), add_job(uow, speech)
+        uow.jobs.save([(job, 1, 0)])
+        notes = uow.live.changes()
+        assert sorted(notes.values()) == [job.id, job.id, other.id]
+        (kept,) = (note for note, job_id in notes.items() if job_id == other.id)
+        uow.live.forget(notes.keys() - {kept})
+        assert uow.live.changes() == {kept: other.id}
+        uow.live.forget([kept])
+        uow.jobs.add_many([(spec(), speech)], 1, NOW)
+        assert uow.live.changes().keys().isdisjoint(notes)
+
+    def test_a_users_last_two_run_times_are_remembered(self, uow: UnitOfWork, speech: int) -> None:
+        job = add_job(uow, speech)
+        uow.live.ran([(1, 10), (2, 7)])
+        assert uow.live.recent() == {1: (10,), 2: (7,)}
+        uow.live.ran([(1, 20), (1, 30)])
+        uow.live.ran([(2, 8)])
+        assert uow.live.recent() == {1: (20, 30), 2: (7, 8)}
+        assert uow.live.recent([job.id]) == {1: (20, 30)}
+
+    def test_stops_for_fair_shares_are_told(self, uow: UnitOfWork, speech: int) -> None:
+        for at, cause in ((5, "fair-share"), (3, "fair-share"), (4, "guarantee"), (1, "fair-share")):
+            given = {"state": AttemptState.STOPPING, "told_ms": NOW + at, "cause": cause}
+            uow.attempts.add([an_attempt(add_job(uow, speech), speech, **given)])
+        assert uow.live.stopped_ms(NOW + 3) == (NOW + 3, NOW + 5)
 
 
 class TestOnce:
