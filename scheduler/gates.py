@@ -5,6 +5,7 @@ The same arithmetic as at commit (``domain.accounts``); what a plan starts is ad
 
 from dataclasses import dataclass, field
 
+from domain.fleet import CPU_FLAVOR
 from domain.money import booking
 from scheduler import explain
 from scheduler.order import Front
@@ -45,7 +46,7 @@ class Gates:
     def of(cls, state: State) -> "Gates":
         capacity: dict[str, int] = {}
         for node in state.nodes:
-            for flavor, count in node.devices.items():
+            for flavor, count in ((CPU_FLAVOR, node.cpus), *node.devices.items()):
                 milli = state.flavors[flavor].milli if flavor in state.flavors else 0
                 capacity[flavor] = capacity.get(flavor, 0) + count * milli
         return cls(
@@ -94,11 +95,11 @@ class Gates:
             if short is not None:
                 unit = self.state.flavors[flavor].milli
                 return explain.quota(tree.accounts[short.account_id], flavor, terms.milli, unit, short)
-        if self._is_lent(flavor):
+        if self._is_lent(flavor) and not self.entitled(front, flavor, terms.milli):
             kept = tree.withheld(self.held, flavor, front.path, terms.milli)
             root = front.path[-1]
             free = self.capacity.get(flavor, 0) - self.held.get((root, flavor), 0) - terms.milli
-            if kept > free:
+            if kept > max(0, free):
                 return explain.withheld(flavor, terms.milli, max(0, free + terms.milli - kept))
         return None
 
