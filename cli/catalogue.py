@@ -60,6 +60,7 @@ ADMIN: Final[Sections] = {
     "Shares": {
         "quota": ("cli.commands.admin.shares:quota", "How much of a flavor an account may hold."),
         "limit": ("cli.commands.admin.shares:limit", "How many jobs an account may have, and how large."),
+        "policy": ("cli.commands.admin.policies:policy", "The rules of the planner."),
     },
     "Money": {
         "funder": ("cli.commands.admin.budgets:funder", "Who pays."),

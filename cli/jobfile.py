@@ -1,6 +1,6 @@
-"""Job files, YAML 1.2 or JSON, with the place of every key, so that each fault can be shown where it is.
+"""Job files and other documents, YAML 1.2 or JSON, with the place of every key: each fault is shown where it is.
 
-The centre is the judge of what a job may say. Here a file is only read: strictly, and with all its faults at once.
+The centre is the judge of what they may say. Here a file is only read: strictly, and with all its faults at once.
 """
 
 import json
@@ -11,15 +11,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.failures import Fault, FaultyInputError
+from cli.failures import REFUSED, USAGE, CliError, Fault, FaultyInputError
 
 if TYPE_CHECKING:
-    from client import FieldError
+    from client import FieldError, ProblemError
 
 SIZE_MAX: Final = 4 << 20
 NODES_MAX: Final = 100_000  # aliases may repeat a part of the file, though not without end
 
-KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+Keys = Mapping[str, tuple[str, ...]]
+
+KEYS: Final[Keys] = {
     "": (
         "project", "name", "resources", "run", "command", "array", "qos", "image", "env", "secrets", "source",
         "outputs", "checkpoint", "held", "after", "volumes",
@@ -28,15 +30,22 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "checkpoint": ("signal", "grace", "restartable"),
 }  # fmt: skip
 
+_TOO_DEEP: Final = "nests too deeply to be meant"
+
 
 @dataclass
 class Draft:
-    """A job in the making. ``marks`` maps a dotted path to where it was written: ``job.yaml:5:3``, or ``--gpus``."""
+    """A job or another document in the making. ``marks`` maps a dotted path to where it was written: ``job.yaml:5:3``,
+    or ``--gpus``. ``keys`` are those that it may have, by the path around them; ``within`` is the path that it has in
+    what is sent.
+    """
 
     file: str | None
     base: Path
     spec: dict[str, Any] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
+    keys: Keys = field(default_factory=lambda: KEYS)
+    within: str = ""
 
     def set(self, path: str, value: Any, where: str) -> None:
         """Put a value at a dotted path of known keys, over whatever stood there; variables are added one by one."""
@@ -66,13 +75,44 @@ class Draft:
 
     def fault(self, error: "FieldError") -> Fault:
         """What the centre found wrong with a field, where the user wrote it."""
-        message = f"{error.field}: {error.message}" if error.field else error.message
-        return Fault(self.where(error.field), message, _did_you_mean(error.field) or error.fix)
+        path = (error.field or "").removeprefix(self.within).removeprefix(".")
+        message = f"{path}: {error.message}" if path else error.message
+        return Fault(self.where(path), message, _did_you_mean(path, self.keys) or error.fix)
+
+    def located(self, error: "ProblemError") -> FaultyInputError:
+        """All that the centre found wrong, each where the user wrote it."""
+        from cli.errors import exit_code
+
+        faults = [self.fault(fault) for fault in error.errors]
+        told = {fault.fix for fault in faults} | {fault.fix for fault in error.errors}
+        code = exit_code(error.status)
+        repeats = any(fault.message == error.detail for fault in error.errors)
+        headline = error.detail if code == REFUSED and not repeats else None
+        return FaultyInputError(
+            faults, code, headline=headline, fixes=[fix for fix in dict.fromkeys(error.fixes) if fix not in told]
+        )
 
 
-def read(name: str, text: str, base: Path) -> Draft:
-    """Read a job file's text; ``base`` is the directory that its ``source`` is relative to."""
-    draft = Draft(name, base)
+def text_of(file: str) -> str:
+    """The text of a file, or of stdin for ``-``."""
+    import sys
+
+    try:
+        data = sys.stdin.buffer.read(SIZE_MAX + 1) if file == "-" else Path(file).read_bytes()[: SIZE_MAX + 1]
+    except OSError as error:
+        raise CliError(f"{file}: {error.strerror}", USAGE) from None
+    if len(data) > SIZE_MAX:
+        raise CliError(f"{file}: is too large for what it should be", USAGE, fixes=["send data with --source"])
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CliError(f"{file}:{line}:1: is not UTF-8 text", USAGE) from None
+
+
+def read(name: str, text: str, base: Path, *, keys: Keys = KEYS, within: str = "") -> Draft:
+    """Read a file's text; ``base`` is the directory that a job's ``source`` is relative to."""
+    draft = Draft(name, base, keys=keys, within=within)
     values = _parse_json(name, text) if text.lstrip()[:1] == "{" and name.endswith(".json") else None
     reader = _Reader(name, draft.marks)
     spec = reader.mapping(_compose(name, text.replace("\t", " ") if values is not None else text))
@@ -88,6 +128,8 @@ def _parse_json(name: str, text: str) -> dict[str, Any]:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise FaultyInputError([Fault(f"{name}:{error.lineno}:{error.colno}", f"broken JSON: {error.msg}")]) from None
+    except RecursionError:
+        raise FaultyInputError([Fault(name, _TOO_DEEP)]) from None
     assert isinstance(values, dict), "text that starts with a brace is an object"
     return values
 
@@ -103,6 +145,8 @@ def _compose(name: str, text: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise FaultyInputError([Fault(where, f"broken YAML: {_sentence(error)}", _hint(error))]) from None
+    except RecursionError:
+        raise FaultyInputError([Fault(name, _TOO_DEEP)]) from None
     except YAMLError as error:
         position = getattr(error, "position", None)
         where = _place(name, text, position) if isinstance(position, int) else name
@@ -121,7 +165,7 @@ def _hint(error: Any) -> str | None:
     if "mapping values are not allowed" in problem:
         return "check the indentation, or quote the text that holds a colon"
     if "another document" in problem:
-        return "one job a file"
+        return "one a file"
     return None
 
 
@@ -141,6 +185,7 @@ class _Reader:
         self.faults: list[Fault] = []
         self._constructor = YAML(typ="safe", pure=True).constructor
         self._count = 0
+        self._open: list[Any] = []  # the nodes around the one that is read
 
     def mapping(self, node: Any) -> dict[str, Any]:
         from ruamel.yaml.nodes import MappingNode
@@ -149,7 +194,7 @@ class _Reader:
             self.faults.append(Fault(f"{self.name}:1:1", "the file is empty"))
             return {}
         if not isinstance(node, MappingNode):
-            self.faults.append(Fault(self._at(node), "a job file is made of 'key: value' lines"))
+            self.faults.append(Fault(self._at(node), "it must be made of 'key: value' lines"))
             return {}
         values: dict[str, Any] = self._value(node, "")
         return values
@@ -160,11 +205,18 @@ class _Reader:
         self._count += 1
         if self._count > NODES_MAX:
             raise FaultyInputError([Fault(self._at(node), "the file repeats itself too often (aliases)")])
-        if isinstance(node, MappingNode):
-            return dict(self._entries(node, path))
-        if isinstance(node, SequenceNode):
-            return [self._item(entry, f"{path}.{number}") for number, entry in enumerate(node.value)]
-        return self._scalar(node, path)
+        if not isinstance(node, MappingNode | SequenceNode):
+            return self._scalar(node, path)
+        if any(node is outer for outer in self._open):
+            raise FaultyInputError([Fault(self._at(node), "refers to itself (an alias within its own anchor)")])
+        self._open.append(node)
+        value: Any = (
+            dict(self._entries(node, path))
+            if isinstance(node, MappingNode)
+            else [self._item(entry, f"{path}.{number}") for number, entry in enumerate(node.value)]
+        )
+        self._open.pop()
+        return value
 
     def _item(self, node: Any, path: str) -> Any:
         self.marks.setdefault(path, self._at(node))
@@ -198,7 +250,7 @@ class _Reader:
             return None
         value = self._constructor.construct_object(node)
         if isinstance(value, float) and not math.isfinite(value):
-            self.faults.append(Fault(self._at(node), f"{node.value} is no number that a job can use"))
+            self.faults.append(Fault(self._at(node), f"{node.value} is no number to use here"))
         return value
 
     def _at(self, node: Any) -> str:
@@ -214,14 +266,14 @@ def _texts(spec: dict[str, Any]) -> None:
         }
 
 
-def _did_you_mean(path: str | None) -> str | None:
-    """The key that was meant, if the path ends in one that no job file has."""
-    parent, _, last = (path or "").rpartition(".")
-    known: Iterable[str] = KEYS.get(parent, ())
+def _did_you_mean(path: str, keys: Keys) -> str | None:
+    """The key that was meant, if the path ends in one that is not known."""
+    parent, _, last = path.rpartition(".")
+    known: Iterable[str] = keys.get(parent, ())
     if not path or not known or last in known:
         return None
     near = get_close_matches(last, known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    elsewhere = [f"{group}.{last}" for group, names in KEYS.items() if group and last in names]
+    elsewhere = [f"{group}.{last}" for group, names in keys.items() if group and last in names]
     return f"did you mean {elsewhere[0]!r}?" if elsewhere else None

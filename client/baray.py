@@ -10,6 +10,7 @@ from client.fleet import Clusters, Flavors
 from client.jobs import Jobs
 from client.logs import Logs
 from client.models import Usage, WhoAmI
+from client.policies import Policies
 from client.transport import Transport
 
 
@@ -37,6 +38,7 @@ class Baray:
         self.flavors = Flavors(self._transport)
         self.quotas = Quotas(self._transport)
         self.budgets = Budgets(self._transport)
+        self.policies = Policies(self._transport)
 
     def __enter__(self) -> Self:
         return self

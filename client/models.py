@@ -285,3 +285,27 @@ class Usage(TypedDict):
     total: dict[str, Any]
     metered: dict[str, Any]
     agrees: bool
+
+
+class Policy(TypedDict):
+    id: int
+    state: str
+    from_ms: int
+    digest: str
+    document: dict[str, Any]
+    author: str | None
+    reason: str
+    created_ms: int | None
+
+
+class PolicyChange(TypedDict):
+    field: str
+    before: Any
+    after: Any
+
+
+class Rehearsal(TypedDict):
+    digest: str
+    document: dict[str, Any]
+    changes: list[PolicyChange]
+    warnings: list[str]

@@ -41,6 +41,9 @@ class Permission(StrEnum):
     JOB_CONTROL = "job.control"
     USAGE_READ = "usage.read"
     METRICS_READ = "metrics.read"
+    POLICY_READ = "policy.read"  # any valid token: the policy in force
+    POLICY_REVIEW = "policy.review"
+    POLICY_WRITE = "policy.write"
 
 
 _R, _P = Role, Permission
@@ -68,11 +71,14 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.JOB_READ: _OF_PROJECT | _OVERSIGHT,
     _P.JOB_CONTROL: frozenset({_R.CENTRE_ADMIN, _R.SUPPORT, _R.LEAD, _R.MEMBER}),
     _P.USAGE_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
+    _P.POLICY_READ: _EVERYONE,
+    _P.POLICY_REVIEW: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
+    _P.POLICY_WRITE: _ADMIN,
     _P.METRICS_READ: _ADMIN | {_R.REPORTER, _R.SUPPORT},
 }
 
 # Permissions that any valid token has, with or without a role.
-OPEN_TO_ALL = frozenset({_P.SELF, _P.FLEET_READ})
+OPEN_TO_ALL = frozenset({_P.SELF, _P.FLEET_READ, _P.POLICY_READ})
 
 
 def allows(permission: Permission, roles: frozenset[Role]) -> bool:

@@ -4,7 +4,7 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.fleet import CPU_FLAVOR, Flavor
 from domain.quantities import MILLI
 from lifecycle.accounts import check_version
-from lifecycle.ports import ClusterRecord, Driver, UnitOfWork
+from lifecycle.ports import ClusterRecord, Directory, Driver, UnitOfWork
 from lifecycle.words import check_name
 
 ACTIVE, DRAINING = "active", "draining"
@@ -45,6 +45,16 @@ def sync_cluster(uow: UnitOfWork, name: str, kind: str, driver: Driver, now_ms: 
         rate = 10_000 if flavor == CPU_FLAVOR else 1_000_000
         add_flavor(uow, Flavor(flavor, "CPU core" if flavor == CPU_FLAVOR else flavor), rate, now_ms)
     uow.fleet.put_cluster(name, kind, inventory)
+
+
+def capacity(directory: Directory) -> dict[str, int]:
+    """What there is of each flavor in all clusters, idle or not, in thousandths; of ``cpu`` in thousandths of a core."""
+    total: dict[str, int] = {}
+    for node in (node for nodes in directory.nodes.values() for node in nodes):
+        for name, count in ((CPU_FLAVOR, node.cpus), *node.devices.items()):
+            unit = directory.flavors[name].milli if name in directory.flavors else MILLI
+            total[name] = total.get(name, 0) + count * unit
+    return total
 
 
 def cluster_named(uow: UnitOfWork, name: str) -> ClusterRecord:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cli.commands.submit_options import fields_of, job_options, parse_directive
-from cli.failures import REFUSED, USAGE, CliError, FaultyInputError
+from cli.failures import REFUSED, USAGE, CliError
 from cli.flags import acting
 
 if TYPE_CHECKING:
     from cli.jobfile import Draft
     from cli.pack import Packed
     from cli.session import Session
-    from client import ProblemError
     from client.models import Admission, Job
 
 JOB_FILES: Final = (".yaml", ".yml", ".json")
@@ -91,7 +90,7 @@ def _read(session: "Session", file: str, command: list[str] | None) -> "Draft":
     """A job file or a script, told apart by its name, else by what it begins with."""
     from cli import jobfile, script
 
-    text = _text(file)
+    text = jobfile.text_of(file)
     base = Path(file).parent if file != "-" else Path()
     if not file.endswith(JOB_FILES) and script.is_script(text):
         if command:
@@ -101,22 +100,6 @@ def _read(session: "Session", file: str, command: list[str] | None) -> "Draft":
         fix = "a job file ends in .yaml, .yml or .json; a script starts with #!/bin/bash or has #BARAY lines"
         raise CliError(f"{file}: is neither a job file nor a script", USAGE, fixes=[fix])
     return jobfile.read(file, text, base)
-
-
-def _text(file: str) -> str:
-    from cli.jobfile import SIZE_MAX
-
-    try:
-        data = sys.stdin.buffer.read(SIZE_MAX + 1) if file == "-" else Path(file).read_bytes()[: SIZE_MAX + 1]
-    except OSError as error:
-        raise CliError(f"{file}: {error.strerror}", USAGE) from None
-    if len(data) > SIZE_MAX:
-        raise CliError(f"{file}: is too large for a job file or a script", USAGE, fixes=["send data with --source"])
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CliError(f"{file}:{line}:1: is not UTF-8 text", USAGE) from None
 
 
 def _source(draft: "Draft") -> "Packed | None":
@@ -159,20 +142,7 @@ def _ask(draft: "Draft", call: Any) -> Any:
     except ProblemError as error:
         if not error.errors:
             raise
-        raise _located(draft, error) from None
-
-
-def _located(draft: "Draft", error: "ProblemError") -> FaultyInputError:
-    from cli.errors import exit_code
-
-    faults = [draft.fault(fault) for fault in error.errors]
-    told = {fault.fix for fault in faults} | {fault.fix for fault in error.errors}
-    code = exit_code(error.status)
-    repeats = any(fault.message == error.detail for fault in error.errors)
-    headline = error.detail if code == REFUSED and not repeats else None
-    return FaultyInputError(
-        faults, code, headline=headline, fixes=[fix for fix in dict.fromkeys(error.fixes) if fix not in told]
-    )
+        raise draft.located(error) from None
 
 
 def _tell_admission(session: "Session", said: "Admission", source: "Packed | None") -> int:

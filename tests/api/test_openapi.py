@@ -137,6 +137,10 @@ def walk(call: Checked, centre: Centre) -> None:
     call("GET", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
     call("PUT", "/limits/{account}", {"running_jobs": 50, "walltime": "31d"}, account="speech")
     call("GET", "/limits/{account}", account="speech")
+    call("GET", "/policy")
+    call("POST", "/policy/check", {"document": {"half_life": "3d"}})
+    call("POST", "/policies", {"document": {"half_life": "3d"}, "reason": "a test", "from_ms": NEW_YEAR_MS + DAY_MS})
+    call("GET", "/policies")
     work(call, centre)
     for path in (
         "/tenants/{name}",

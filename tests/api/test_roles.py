@@ -97,6 +97,10 @@ GET     /jobs/{job}/outputs                          +   +   +   +   +   3   3  
 GET     /jobs/{job}/outputs/{path:path}              +   +   +   +   +   3   3   +   +   +   4   4
 POST    /sources                                     +   3   3   3   3   3   3   3   +   +   +   3
 GET     /usage                                       +   +   +   +   +   +   +   +   +   +   +   +
+GET     /policy                                      +   +   +   +   +   +   +   +   +   +   +   +
+GET     /policies                                    +   +   3   3   +   3   3   3   3   3   3   3
+POST    /policy/check                                +   +   3   3   +   3   3   3   3   3   3   3
+POST    /policies                                    +   3   3   3   3   3   3   3   3   3   3   3
 GET     /status                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3
 """
@@ -125,6 +129,8 @@ BODIES: dict[str, Any] = {
     "POST /allocations": {"project": "flood", "sources": [{"grant": "wb-77", "su": "1"}], **SPAN},
     "POST /jobs": JOB,
     "POST /jobs/batch": {"jobs": [JOB]},
+    "POST /policy/check": {"document": {}},
+    "POST /policies": {"document": {}, "reason": "a test"},
 }
 
 

@@ -25,7 +25,7 @@ def faults(text: str, name: str = "job.yaml") -> list[str]:
         ("a: 'x\n", "job.yaml:2:1", "while scanning a quoted scalar"),
         ("a: *x\n", "job.yaml:1:4", "undefined alias"),
         ("a:\n\tb: 1\n", "job.yaml:2:1", "with spaces, not with tabs"),
-        ("a: 1\n---\nb: 2\n", "job.yaml:2:1", "one job a file"),
+        ("a: 1\n---\nb: 2\n", "job.yaml:2:1", "one a file"),
         ("a: 1\nb: \x00\n", "job.yaml:2:4", "a character that may not stand in it"),
         ("", "job.yaml:1:1", "the file is empty"),
         ("# only a comment\n", "job.yaml:1:1", "the file is empty"),
@@ -33,6 +33,9 @@ def faults(text: str, name: str = "job.yaml") -> list[str]:
         ("hello\n", "job.yaml:1:1", "'key: value' lines"),
         ("a: !!python/object x\n", "job.yaml:1:4", "means nothing here"),
         ("a: !run x\n", "job.yaml:1:4", "the tag !run means nothing here"),
+        ("a: 1\nb: &x {c: *x}\n", "job.yaml:2:4", "refers to itself"),
+        ("a: &x\n  - b: [*x]\n", "job.yaml:1:4", "refers to itself"),
+        ("a: " + "[" * 2_000 + "]" * 2_000, "job.yaml", "nests too deeply"),
         ("a: .inf\n", "job.yaml:1:4", "no number"),
         ("[a]: 1\n", "job.yaml:1:1", "plain word"),
         ("name: a\nrun: x\nname: b\n", "job.yaml:3:1", "'name' is here a second time; the first is at job.yaml:1:1"),
@@ -139,3 +142,9 @@ def test_a_key_that_nobody_knows_is_guessed(path: str, hint: str | None) -> None
     draft = jobfile.read("job.yaml", FILE, HERE)
     assert draft.fault(FieldError("unknown key", path)).fix == hint
     assert draft.fault(FieldError("unknown key", path, "the centre's own")).fix == hint or "the centre's own"
+
+
+def test_json_that_nests_without_end_is_refused() -> None:
+    assert faults('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "job.json") == [
+        "job.json: nests too deeply to be meant"
+    ]

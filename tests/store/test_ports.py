@@ -13,10 +13,12 @@ from domain.fleet import Flavor, Inventory, Node
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, Array, AttemptState, JobState, Output, Placement
 from domain.money import Allocation, Book, BookKind, Entry, Grant, Source, Transaction, UsageFact
-from domain.quantities import HOUR_MS, MICRO
+from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
 from lifecycle import ports
 from lifecycle.ports import JobFilter, Page, UnitOfWork
+from scheduler.policy import Policy
+from scheduler.rules import DatedPolicy
 from store.unit_of_work import UnitOfWork as SqlUnitOfWork
 from tests.support.centre import EVERY, Centre
 from tests.support.clock import NEW_YEAR_MS
@@ -527,6 +529,24 @@ class TestLive:
             given = {"state": AttemptState.STOPPING, "told_ms": NOW + at, "cause": cause}
             uow.attempts.add([an_attempt(add_job(uow, speech), speech, **given)])
         assert uow.live.stopped_ms(NOW + 3) == (NOW + 3, NOW + 5)
+
+
+class TestPolicies:
+    def test_the_one_in_force_is_the_last_that_has_begun_and_of_one_time_the_last_that_was_added(
+        self, uow: UnitOfWork
+    ) -> None:
+        assert uow.policies.at(NOW) is None
+        given = [
+            DatedPolicy(0, NOW + begins, Policy(half_life_ms=days * DAY_MS), f"d{days}", 1, "why", NOW)
+            for begins, days in ((10, 1), (5, 2), (10, 3))
+        ]
+        kept = [uow.policies.add(one) for one in given]
+        assert kept == [replace(one, id=number) for number, one in enumerate(given, 1)]
+        assert [uow.policies.at(NOW + at) for at in (4, 5, 9, 10, 99)] == [None, kept[1], kept[1], kept[2], kept[2]]
+        assert uow.policies.page(Page(None, 2)) == [kept[2], kept[1]]
+        assert uow.policies.page(Page(2, 2)) == [kept[0]]
+        directory = uow.directory()
+        assert [directory.policy_at(NOW + at).half_life_ms // DAY_MS for at in (4, 5, 10)] == [7, 2, 3]
 
 
 class TestOnce:
