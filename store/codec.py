@@ -9,7 +9,6 @@ from typing import Any
 from domain.jobs import ANYWHERE, Array, Constraint, Dependency, DependencyKind, JobSpec, Placement, Resources
 from domain.records import Part
 
-
 # What the planner must know of a spec, beside the job's own columns.
 _DEMAND = ("qos", "resources", "array", "restartable", "grace_ms", "constraint")
 
