@@ -12,8 +12,10 @@ from scheduler.preempt import make_way
 from scheduler.snapshot import State
 
 
-def plan(state: State, now_ms: int) -> Plan:
+def plan(state: State, now_ms: int, *, outlook: bool = True) -> Plan:
     """What should happen now. The same state and time give the same plan.
+
+    ``outlook`` False leaves step 6 out, for a caller that only acts: it changes no decision.
 
     1. Take free capacity, its future, holdings and budgets as a working copy: the desk.
     2. Serve what unused guarantees cover.
@@ -23,13 +25,14 @@ def plan(state: State, now_ms: int) -> Plan:
     5. Choose whom to stop for guarantees, urgent jobs and fair shares.
     6. Tell everybody who waits their rank, reason and estimated start.
     """
-    desk = Desk.of(state, now_ms)
+    desk = Desk.of(state, now_ms, tells=outlook)
     fronts = [Front(lane, state.tree.path(lane.project_id)) for lane in state.queue.lanes.values()]
     _serve_guaranteed(desk, fronts)
     for batch in _batches(desk, fronts):
         _serve_in_turn(desk, batch)
     stops = make_way(desk)
-    _tell_gated(desk)
+    if outlook:
+        _tell(desk)
     return Plan(
         tuple(desk.starts),
         tuple(stops),
@@ -86,12 +89,9 @@ def _serve_in_turn(desk: Desk, batch: list[Front]) -> None:
 
 
 def _serve_shortest(desk: Desk, late: list[Front]) -> None:
-    """Backfill by prediction: each starts what it can, shortest first; then all that stay are ranked by fair share."""
+    """Backfill by prediction: each starts what it can, shortest first."""
     for front in in_order_of_prediction(desk, late):
         desk.backfill(front)
-    turns = _turns(desk, late)
-    while (staying := turns.next()) is not None:
-        desk.serve(turns, staying)
 
 
 def _by_tier(desk: Desk, fronts: Iterable[Front]) -> list[list[Front]]:
@@ -102,11 +102,17 @@ def _by_tier(desk: Desk, fronts: Iterable[Front]) -> list[list[Front]]:
 
 
 def _turns(desk: Desk, fronts: Iterable[Front]) -> Turns:
-    waiting = (front for front in fronts if not front.spent)
+    waiting = (front for front in fronts if not front.spent and not front.waits)
     return Turns.of(waiting, desk.state.tree, desk.usage, fair=desk.state.policy.fair_share)
 
 
-def _tell_gated(desk: Desk) -> None:
+def _tell(desk: Desk) -> None:
+    """Rank all that wait for capacity as if each were served in turn, by tier and fair share; then those not yet due."""
+    terms = dict(desk.waiting)
+    for batch in _by_tier(desk, terms):
+        turns = Turns.of(batch, desk.state.tree, desk.usage, fair=desk.state.policy.fair_share)
+        while (front := turns.next()) is not None:
+            desk.line_up(turns, front, terms[front])
     for job in sorted(desk.state.queue.gated.values(), key=lambda job: job.job_id):
         desk.stretches.append(Stretch(array("q", [job.job_id]), 0, explain.dependency(job)))
 

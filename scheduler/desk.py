@@ -1,7 +1,7 @@
 """Serving one front: start its next task, book it, or say why it waits. The working copy of one plan."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from domain.jobs import Placement
@@ -37,6 +37,7 @@ class Desk:
 
     state: State
     now_ms: int
+    tells: bool  # whether those who wait are to be told rank, reason and estimate
     room: Room
     bookings: Bookings
     gates: Gates
@@ -47,6 +48,7 @@ class Desk:
     stretches: list[Stretch] = field(default_factory=list)
     needy: list[Needy] = field(default_factory=list)
     late: list[Front] = field(default_factory=list)
+    waiting: list[tuple[Front, Terms]] = field(default_factory=list)
     _books: dict[str, int] = field(default_factory=dict)
     _terms: dict[Front, tuple[Terms | Reason, ...]] = field(default_factory=dict)
     _tight: dict[tuple[Ask, frozenset[int]], int] = field(default_factory=dict)
@@ -56,14 +58,13 @@ class Desk:
     _chunk: int = 1
 
     @classmethod
-    def of(cls, state: State, now_ms: int) -> "Desk":
+    def of(cls, state: State, now_ms: int, *, tells: bool) -> "Desk":
         room = Room.of(state.nodes, state.policy.together)
         gates = Gates.of(state)
-        usage: Share = {}
-        usage.update(state.usage)
-        usage.update(state.user_usage)
+        usage: Share = {**_widened(state.usage), **_widened(state.user_usage)}
         bookings = Bookings.of(state, room, now_ms)
-        desk = cls(state, now_ms, room, bookings, gates, usage, pools(state, gates.capacity, now_ms))
+        forecast = pools(state, gates.capacity, now_ms) if tells else {}
+        desk = cls(state, now_ms, tells, room, bookings, gates, usage, forecast)
         desk._chunk = max(1, len(state.queue) // _TURNS)
         return desk
 
@@ -85,8 +86,11 @@ class Desk:
 
     def backfill(self, front: Front) -> None:
         """Start as much of the front as may start now, out of turn."""
-        while not front.spent and isinstance(self._try(front), int):
-            pass
+        outcome: int | Reason | tuple[Terms, ...] = 0
+        while not front.spent and isinstance(outcome, int):
+            outcome = self._try(front)
+        if isinstance(outcome, tuple):
+            self.put_back(front, outcome[0])
 
     def _try(self, front: Front, *, entitled: bool = False, defer: bool = False) -> int | Reason | tuple[Terms, ...]:
         """Start the front's next task and answer its hold; or why its lane may not; or the terms that find no room.
@@ -194,10 +198,10 @@ class Desk:
             self._need(front, options, slot, entitled=entitled)
             front.next_task()
             turns.done(front, terms.hold, through=False)
-        elif entitled:
-            turns.done(front, 0, through=True)
         else:
-            turns.done(front, self._line_up(front, options[0], owners), through=False)
+            if not entitled:
+                self.put_back(front, options[0])
+            turns.done(front, 0, through=True)
 
     def _need(self, front: Front, options: Sequence[Terms], slot: Slot, *, entitled: bool) -> None:
         """Note who may ask others to make way."""
@@ -218,13 +222,20 @@ class Desk:
         self.booked.append(
             Booked(job.job_id, index, first.cluster, ask.flavor, names, slot.starts_ms, slot.starts_ms + walltime_ms)
         )
+        if not self.tells:
+            return
         pool = self.pools[ask.flavor]
         expected_ms = min(slot.starts_ms, pool.start(terms.milli, pool.ahead))
         pool.ahead += terms.work
         self._tell(front, 1, self._reason(front, terms, owners), expected_ms, expected_ms)
 
-    def _line_up(self, front: Front, terms: Terms, owners: frozenset[int]) -> int:
-        """Rank a stretch of the lane; the work of its tasks stands before all that come later. Answers their holds."""
+    def put_back(self, front: Front, terms: Terms) -> None:
+        """The lane waits for capacity and has no more bookings to get: it is through, but for the outlook."""
+        front.waits = True
+        self.waiting.append((front, terms))
+
+    def line_up(self, turns: Turns, front: Front, terms: Terms) -> None:
+        """Rank a stretch of a waiting lane; the work of its tasks stands before all that come later."""
         lane, first = front.lane, front.at
         count = min(self._chunk, len(lane.jobs) - first)
         tasks = sum(len(job) for job in lane.jobs[first : first + count]) - front.nth
@@ -234,10 +245,10 @@ class Desk:
             begins_ms = pool.start(terms.milli, pool.ahead)
             pool.ahead += terms.work * tasks
             ends_ms = pool.start(terms.milli, pool.ahead) if count > 1 else begins_ms
-        self._tell(front, count, self._reason(front, terms, owners), begins_ms, ends_ms or 0)
+        self._tell(front, count, self._reason(front, terms, self._owners(front)), begins_ms, ends_ms or 0)
         front.at += count
         front.nth = 0
-        return terms.hold * tasks
+        turns.done(front, terms.hold * tasks, through=False)
 
     def _close(self, turns: Turns, front: Front, reason: Reason, *, silent: bool) -> None:
         """The whole lane waits for something that is not capacity. ``silent``: a later turn will say so."""
@@ -248,6 +259,8 @@ class Desk:
 
     def _tell(self, front: Front, count: int, reason: Reason, starts_ms: int | None = None, until_ms: int = 0) -> None:
         """A line for each of the next jobs of the lane; one for a job, whichever of its tasks wait."""
+        if not self.tells:
+            return
         ids: array[int] = front.lane.ids[front.at : front.at + count]
         if ids[0] in self._told:
             ids = ids[1:]
@@ -285,6 +298,10 @@ class Desk:
 
 
 _NOBODY: frozenset[int] = frozenset()
+
+
+def _widened(usage: Mapping[int, int] | Mapping[tuple[int, int], int]) -> Share:
+    return dict(usage.items())
 
 
 def in_order_of_prediction(desk: Desk, fronts: Sequence[Front]) -> list[Front]:

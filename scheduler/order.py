@@ -24,6 +24,7 @@ class Front:
     path: tuple[int, ...]
     at: int = 0
     nth: int = 0
+    waits: bool = False  # for capacity, without a booking: nothing of it starts in this plan
 
     @property
     def job(self) -> PendingJob:
