@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import statistics
 import sys
 import time
 
@@ -27,11 +26,14 @@ def main() -> int:
 
 
 def _line(figure: Figure, runs: int) -> dict[str, object]:
+    skipped = figure.skipped() if figure.skipped is not None else None
+    if skipped is not None:
+        return {"name": figure.name, "value": None, "unit": figure.unit, "target": figure.target, "skipped": skipped}
     begun = time.perf_counter()
     values = list(figure.measure(runs))
     line: dict[str, object] = {
         "name": figure.name,
-        "value": round(statistics.median(values), 2),
+        "value": round(figure.summary(values), 2),
         "unit": figure.unit,
         "target": figure.target,
         "runs": len(values),
@@ -40,7 +42,7 @@ def _line(figure: Figure, runs: int) -> dict[str, object]:
         "took_s": round(time.perf_counter() - begun, 1),
     }
     if figure.peer is not None:
-        line["peer"] = peer(figure.peer)
+        line["peer"] = peer(figure.peer) if isinstance(figure.peer, str) else dict(figure.peer)
     return line
 
 

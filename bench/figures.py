@@ -2,13 +2,15 @@
 
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import openb
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -19,13 +21,19 @@ _LATENCIES = 30
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A line of the design's table. ``peer`` names Slurm's figure to measure beside it (see ``bench.slurm``)."""
+    """A line of the design's table.
+
+    ``peer`` names Slurm's figure to measure beside it (see ``bench.slurm``), or is a published one. ``summary`` makes one
+    value of the runs'. ``skipped`` says why there is nothing to measure here, if so.
+    """
 
     name: str
     unit: str
     target: str
     measure: Callable[[int], Sequence[float]]
-    peer: str | None = None
+    peer: str | Mapping[str, object] | None = None
+    summary: Callable[[Sequence[float]], float] = statistics.median
+    skipped: Callable[[], str | None] | None = None
 
 
 def submit(runs: int) -> list[float]:
@@ -133,4 +141,6 @@ FIGURES = (
     Figure("cli-help", "ms", "<= 150", cli_help),
     Figure("memory-idle", "MiB", "<= 120", memory_idle),
     Figure("demo", "s", "<= 30", demo),
+    Figure("openb-packing", "% of GPUs", ">= 95.4", openb.packing, openb.PEER, statistics.fmean, openb.skipped),
+    Figure("openb-decision", "ms", "<= 1", openb.decision, skipped=openb.skipped),
 )

@@ -4,17 +4,24 @@ Nodes are known by their position in the snapshot, whose order settles ties and 
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import ANYWHERE, CLASSIFICATIONS, Constraint, Placement, Resources
+from scheduler.score import WHOLE, Demand, Free, Mix, gradient
 from scheduler.snapshot import NodeState
+
+_NO_MIX = Mix.of(())
+_SCORE = 1 << 40  # one step of score outweighs any number of free thousandths
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What one attempt wants of one flavor, on each of ``nodes`` nodes of one cluster."""
+    """What one attempt wants of one flavor, on each of ``nodes`` nodes of one cluster.
+
+    ``part`` is less than WHOLE for so many thousandths of one device.
+    """
 
     flavor: str
     gpus: int
@@ -22,6 +29,7 @@ class Ask:
     memory_bytes: int
     nodes: int = 1
     constraint: Constraint = ANYWHERE
+    part: int = WHOLE
 
     @classmethod
     def of(cls, resources: Resources, flavor: str, constraint: Constraint = ANYWHERE) -> "Ask":
@@ -75,14 +83,25 @@ def ever_fits(nodes: Iterable[NodeState], ask: Ask) -> bool:
 
 @dataclass(slots=True)
 class _Shelf:
-    """The nodes that may take an ask, by score. Scores of nodes that changed since are repaired when they come up."""
+    """The nodes that may take an ask, best first; entries of nodes that changed since are replaced when it is asked.
 
-    heap: list[tuple[int, int, int]]  # score, node, its version when it was scored
+    ``heap`` has (rank, node, version of the node when it was ranked), ``seen`` counts the changes that are in it, and
+    ``ranks`` knows the rank of nodes by what is free on them.
+    """
+
+    demand: Demand
+    heap: list[tuple[int, int, int]] = field(default_factory=list)
+    seen: int = -1
+    ranks: dict[tuple[object, ...], int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Room:
-    """Free devices, cores and memory by node. ``milli`` says how many thousandths a device of each flavor is."""
+    """Free devices, cores and memory by node; ``gpus`` counts whole devices, of each flavor.
+
+    Of the nodes that can take an ask it chooses the one that breaks up least of what the centre's typical jobs could
+    use (``mixes``, by flavor; see ``score``), of equal ones the fullest, of those the first.
+    """
 
     nodes: Sequence[NodeState]
     cpus: list[int]
@@ -90,13 +109,19 @@ class Room:
     gpus: dict[str, list[int]]
     total: dict[str, int]  # free devices over all nodes (cores, for ``cpu``)
     together: tuple[str, ...] = ()
+    mixes: Mapping[str, Mix] = field(default_factory=dict)
     places: dict[tuple[str, str], int] = field(default_factory=dict)
     _versions: list[int] = field(default_factory=list)
+    _changes: list[int] = field(default_factory=list)
+    _mains: dict[int, str | None] = field(default_factory=dict)
     _shelves: dict[Ask, _Shelf] = field(default_factory=dict)
     _ordinals: dict[tuple[int, str], list[int]] = field(default_factory=dict)
+    _parts: dict[tuple[int, str], dict[int, int]] = field(default_factory=dict)  # ordinal → thousandths left, if any
 
     @classmethod
-    def of(cls, nodes: Sequence[NodeState], together: tuple[str, ...] = ()) -> "Room":
+    def of(
+        cls, nodes: Sequence[NodeState], together: tuple[str, ...] = (), mixes: Mapping[str, Mix] | None = None
+    ) -> "Room":
         gpus: dict[str, list[int]] = {}
         for position, node in enumerate(nodes):
             for flavor, free in node.free.items():
@@ -109,6 +134,7 @@ class Room:
             gpus,
             {CPU_FLAVOR: sum(cpus), **{flavor: sum(counts) for flavor, counts in gpus.items()}},
             together,
+            mixes or {},
             {(node.cluster, node.name): position for position, node in enumerate(nodes)},
             [0] * len(nodes),
         )
@@ -117,30 +143,31 @@ class Room:
         """True if the node has this much free now. It does not ask whether the node is allowed."""
         counts = self.gpus.get(ask.flavor)
         enough = ask.gpus == 0 if counts is None else counts[node] >= ask.gpus
+        if ask.part < WHOLE and not enough:
+            enough = any(left >= ask.part for left in self._parts.get((node, ask.flavor), {}).values())
         return enough and self.cpus[node] >= ask.cpus and self.memory[node] >= ask.memory_bytes
 
     def find(self, ask: Ask, usable: Callable[[int], bool] | None = None) -> tuple[int, ...] | None:
         """The nodes for an ask, best first; None if it does not fit now. ``usable`` refuses nodes kept for others."""
-        if ask.gpus * ask.nodes > self.total.get(ask.flavor, 0):
+        if ask.part == WHOLE and ask.gpus * ask.nodes > self.total.get(ask.flavor, 0):
             return None
         return self._find_one(ask, usable) if ask.nodes == 1 else self._find_many(ask, usable)
 
     def take(self, ask: Ask, nodes: Sequence[int]) -> tuple[Placement, ...]:
         """Give the ask its devices, cores and memory on these nodes."""
         placements = []
-        counts = self.gpus.get(ask.flavor)
         for node in nodes:
+            devices: tuple[int, ...] = ()
+            if ask.part < WHOLE:
+                devices = (self._part(ask, node),)
+            elif ask.gpus:
+                devices = self._devices(node, ask.flavor, ask.gpus)
             self.cpus[node] -= ask.cpus
             self.memory[node] -= ask.memory_bytes
             self._versions[node] += 1
-            devices: tuple[int, ...] = ()
-            if ask.gpus and counts is not None:
-                counts[node] -= ask.gpus
-                devices = self._devices(node, ask.flavor, ask.gpus)
+            self._changes.append(node)
             placements.append(Placement(self.nodes[node].name, devices))
         self.total[CPU_FLAVOR] -= ask.cpus * len(nodes)
-        if ask.gpus:
-            self.total[ask.flavor] -= ask.gpus * len(nodes)
         return tuple(placements)
 
     def able(self, ask: Ask) -> list[int]:
@@ -149,7 +176,7 @@ class Room:
         counts = self.gpus.get(ask.flavor)
         if counts is None and ask.flavor != CPU_FLAVOR:
             return []
-        if counts is None or ask.gpus == 0:
+        if counts is None or ask.gpus == 0 or ask.part < WHOLE:
             fitting = (node for node in range(len(self.nodes)) if self.fits(ask, node))
         else:
             wanted = ask.gpus
@@ -162,32 +189,88 @@ class Room:
         return ever_fits(self.nodes, ask)
 
     def _devices(self, node: int, flavor: str, count: int) -> tuple[int, ...]:
+        """Take so many whole devices, the first ones."""
         left = self._ordinals.get((node, flavor))
         if left is None:
             left = self._ordinals[node, flavor] = list(self.nodes[node].free[flavor])
         taken = tuple(left[:count])
         del left[:count]
+        self.gpus[flavor][node] -= count
+        self.total[flavor] -= count
         return taken
 
-    def _score(self, ask: Ask, node: int) -> int:
-        counts = self.gpus.get(ask.flavor)
-        return self.cpus[node] if counts is None else counts[node]
+    def _part(self, ask: Ask, node: int) -> int:
+        """Take the part of a device; the device that is best broken."""
+        fit = gradient(self.mixes.get(ask.flavor, _NO_MIX), _demand(ask), self._free(node, ask.flavor))
+        assert fit is not None, "a part is taken where it fits"
+        parts = self._parts.setdefault((node, ask.flavor), {})
+        if fit.device == WHOLE:
+            (ordinal,) = self._devices(node, ask.flavor, 1)
+        else:
+            ordinal = min(ordinal for ordinal, left in parts.items() if left == fit.device)
+        parts[ordinal] = fit.device - ask.part
+        return ordinal
+
+    def _main(self, node: int) -> str | None:
+        """The flavor that the node has most free devices of when the plan begins; None if it has none free."""
+        if node not in self._mains:
+            free = self.nodes[node].free
+            self._mains[node] = max(
+                (flavor for flavor in free if free[flavor]), key=lambda f: (len(free[f]), f), default=None
+            )
+        return self._mains[node]
+
+    def _free(self, node: int, flavor: str) -> Free:
+        whole = (WHOLE,) * self.gpus[flavor][node]
+        return Free(self.cpus[node], self.memory[node], (*self._opened(node, flavor), *whole))
+
+    def _opened(self, node: int, flavor: str) -> tuple[int, ...]:
+        """What is left of the devices that are given in parts, ascending."""
+        return tuple(sorted(self._parts.get((node, flavor), {}).values())) if self._parts else ()
+
+    def _rank(self, shelf: _Shelf, ask: Ask, node: int) -> int:
+        """By score, then by what is free of the flavor; the fewest cores on nodes that have nothing but cores."""
+        flavor = ask.flavor if ask.gpus else self._main(node)
+        cpus = self.cpus[node]
+        if flavor is None:
+            return cpus
+        state = (flavor, cpus, self.memory[node], self.gpus[flavor][node], self._opened(node, flavor))
+        rank = shelf.ranks.get(state)
+        if rank is None:
+            free = self._free(node, flavor)
+            fit = gradient(self.mixes.get(flavor, _NO_MIX), shelf.demand, free)
+            assert fit is not None, "only nodes that fit are ranked"
+            rank = shelf.ranks[state] = fit.score * _SCORE + sum(free.devices)
+        return rank
+
+    def _shelf(self, ask: Ask) -> _Shelf:
+        """The shelf of the ask, as things are now."""
+        shelf, versions = self._shelves.get(ask), self._versions
+        if shelf is None:
+            shelf = self._shelves[ask] = _Shelf(_demand(ask))
+        if shelf.seen < 0:
+            shelf.heap = [(self._rank(shelf, ask, node), node, versions[node]) for node in self.able(ask)]
+            heapq.heapify(shelf.heap)
+        elif shelf.seen < len(self._changes):
+            heap = shelf.heap
+            for node in set(self._changes[shelf.seen :]):  # any order: entries are all different
+                if not self.fits(ask, node) or not allowed(self.nodes[node], ask.constraint):
+                    continue
+                entry = (self._rank(shelf, ask, node), node, versions[node])
+                if heap and heap[0][1] == node:
+                    heapq.heapreplace(heap, entry)
+                else:
+                    heapq.heappush(heap, entry)
+        shelf.seen = len(self._changes)
+        return shelf
 
     def _find_one(self, ask: Ask, usable: Callable[[int], bool] | None) -> tuple[int, ...] | None:
-        shelf = self._shelves.get(ask)
-        if shelf is None:
-            entries = [(self._score(ask, node), node, self._versions[node]) for node in self.able(ask)]
-            heapq.heapify(entries)
-            shelf = self._shelves[ask] = _Shelf(entries)
-        heap, aside = shelf.heap, []
+        heap, aside = self._shelf(ask).heap, []
         found = None
         while heap:
             _, node, version = heap[0]
             if version != self._versions[node]:
-                if self.fits(ask, node):
-                    heapq.heapreplace(heap, (self._score(ask, node), node, self._versions[node]))
-                else:
-                    heapq.heappop(heap)
+                heapq.heappop(heap)
             elif usable is None or usable(node):
                 found = (node,)
                 break
@@ -202,8 +285,13 @@ class Room:
         group = closest(self.nodes, able, ask, self.together)
         if group is None:
             return None
-        group.sort(key=lambda node: (self._score(ask, node), node))
+        shelf = self._shelves.setdefault(ask, _Shelf(_demand(ask)))
+        group.sort(key=lambda node: (self._rank(shelf, ask, node), node))
         return tuple(group[: ask.nodes])
+
+
+def _demand(ask: Ask) -> Demand:
+    return Demand(ask.gpus, ask.cpus, ask.memory_bytes, ask.part)
 
 
 def closest(nodes: Sequence[NodeState], able: Sequence[int], ask: Ask, together: tuple[str, ...]) -> list[int] | None:
