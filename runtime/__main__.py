@@ -1,6 +1,8 @@
-"""``python -m runtime up|demo|settings``: the commands of one machine, which ``baray`` runs as its child."""
+"""``python -m runtime up|demo|simulate|settings``: the commands of one machine, which ``baray`` runs as its child."""
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,6 +49,39 @@ def demo(trace: str | None, jobs: int, offset: int | None, data_dir: str | None,
 
     try:
         sys.exit(run(trace, jobs, data_dir, stay=stay, offset=offset))
+    except BarayError as error:
+        _fail(error)
+
+
+_FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
+
+
+@main.command()
+@click.option("--trace", type=_FILE, required=True, help="The workload: .csv, .csv.gz, .swf or .swf.gz.")
+@click.option("--base", type=_FILE, hidden=True, help="A centre as it is, as a scenario document.")
+@click.option("--policy", "policies", type=_FILE, multiple=True, help="A policy document to try; repeatable.")
+@click.option(
+    "--scenario", "scenarios", type=_FILE, multiple=True, help="Accounts, capacity, calendars to try; repeatable."
+)
+@click.option("--gpus", type=click.IntRange(1, 1_000_000), help="How many GPUs there are, if no scenario says so.")
+@click.option(
+    "--gpus-per-node", type=click.IntRange(1, 100_000), default=8, show_default=True, help="On how large nodes."
+)
+@click.option("--limit", type=click.IntRange(1), help="So many jobs at the most.")
+@click.option("--from", "from_", metavar="WHEN", help="Only jobs submitted from then: 7d, seconds, or a date.")
+@click.option("--until", metavar="WHEN", help="Only jobs submitted before.")
+@click.option("--svg", type=click.Path(file_okay=False, path_type=Path), help="Draw pictures into this directory.")
+@click.option(
+    "-o", "--format", "form", type=click.Choice(["table", "json", "yaml", "csv"]), default="table", help="How to print."
+)
+@click.option("-q", "--quiet", is_flag=True, help="No messages.")
+def simulate(form: str, svg: Path | None, *, quiet: bool, **wanted: Any) -> None:
+    """Rehearse policies, quotas and capacity on a workload, side by side."""
+    from runtime.simulate.command import run
+    from runtime.simulate.trials import Wanted
+
+    try:
+        sys.exit(run(Wanted(**wanted), form=form, svg=svg, quiet=quiet))
     except BarayError as error:
         _fail(error)
 

@@ -181,8 +181,8 @@ class _Accounts:
 class _Shapes:
     """Turns what a trace's job asks for into nodes and GPUs a node.
 
-    A job takes as few nodes as carry it (or the trace's own number of nodes, where that divides its GPUs evenly and
-    fits); gangs are even, so some round up: the number of nodes that rounds up least is taken, then the smallest.
+    A job takes as few nodes as carry it, or the trace's own number of nodes where that divides its GPUs and fits. Every
+    node of a gang gives the same, so some jobs round up: 17 GPUs are 3 nodes of 6.
     """
 
     def __init__(self, capacity: tuple[Capacity, ...]) -> None:
@@ -208,18 +208,13 @@ class _Shapes:
         return found if self._fits(found) else None
 
     def _shape(self, gpus: int, nodes: int | None, flavor: str) -> tuple[int, int] | None:
-        best: tuple[int, int, int] | None = None
         for widest, count in self._pools(flavor):
             least = -(-gpus // widest)
             if nodes and least <= nodes <= count and gpus % nodes == 0:
                 return nodes, gpus // nodes
-            for many in range(least, min(count, gpus) + 1):
-                waste = -(-gpus // many) * many - gpus
-                if best is None or (waste, many) < best[:2]:
-                    best = waste, many, -(-gpus // many)
-                if not waste:
-                    break
-        return None if best is None else best[1:]
+            if least <= count:
+                return least, -(-gpus // least)
+        return None
 
     def _pools(self, flavor: str) -> list[tuple[int, int]]:
         """(GPUs a node, number of such nodes or larger) of each cluster that offers the flavor."""

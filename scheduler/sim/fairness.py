@@ -1,6 +1,6 @@
 """How evenly capacity was held, and by how much guarantees were missed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,14 +52,41 @@ def entitlement(asked: Reals, capacity: float) -> Reals:
     return np.minimum(asked, level)
 
 
-def held_shares(shares: Shares, step_ms: int) -> Reals:
-    """Jain's index of held / entitled at every full step at which more is asked for than there is and any is held."""
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """What the hours at which more was asked for than there was came to.
+
+    ``jain`` has an index for each hour at which anybody held anything; ``by_tenant`` each tenant's mean of held /
+    entitled over the hours at which it asked for any (-1 where there was none): 1 is exactly its fair share.
+    """
+
+    jain: Reals
+    by_tenant: Reals
+
+
+def contention(shares: Shares, step_ms: int) -> Contention:
+    """Sampled at every full step after the first submission, until the last end."""
+    sums, counts = np.zeros(shares.tenants), np.zeros(shares.tenants)
+    indices: list[float] = []
+    for asking, holding, there in _samples(shares, step_ms):
+        for asked, held, capacity in zip(asking, holding, there, strict=True):
+            if asked.sum() <= capacity:
+                continue
+            wants = asked > 0
+            x = held[wants] / np.maximum(entitlement(asked[wants], float(capacity)), 1e-9)
+            sums[wants] += x
+            counts[wants] += 1
+            if x.any():
+                indices.append(jain(x))
+    return Contention(np.array(indices), np.where(counts > 0, sums / np.maximum(counts, 1), -1.0))
+
+
+def _samples(shares: Shares, step_ms: int) -> Iterator[tuple[Reals, Reals, Column]]:
+    """Blocks of (asked, held) by sample and tenant, and what there was at each sample."""
     if not len(shares.held_from):
-        return np.zeros(0)
-    begin = int(shares.asked_from.min())
-    last = int(shares.held_until.max())
+        return
+    begin, last = int(shares.asked_from.min()), int(shares.held_until.max())
     ticks = np.arange(begin + step_ms, last, step_ms, dtype=np.int64)
-    found: list[float] = []
     asked, held = np.zeros(shares.tenants), np.zeros(shares.tenants)
     for at in range(0, len(ticks), _BLOCK):
         block = ticks[at : at + _BLOCK]
@@ -68,9 +95,8 @@ def held_shares(shares: Shares, step_ms: int) -> Reals:
                                  shares.asked_tenant, shares.asked_gpus)  # fmt: skip
         holding = held + _levels(block, since, shares.tenants, shares.held_from, shares.held_until,
                                  shares.held_tenant, shares.held_gpus)  # fmt: skip
-        found += _contended(asking, holding, _steps(block, shares.capacity))
+        yield asking, holding, steps(block, shares.capacity)
         asked, held = asking[-1], holding[-1]
-    return np.array(found)
 
 
 def _levels(
@@ -84,17 +110,7 @@ def _levels(
     return np.asarray(change.cumsum(axis=0))
 
 
-def _contended(asking: Reals, holding: Reals, capacity: Column) -> Iterable[float]:
-    for asked, held, there in zip(asking, holding, capacity, strict=True):
-        if asked.sum() <= there:
-            continue
-        wants = asked > 0
-        x = held[wants] / np.maximum(entitlement(asked[wants], float(there)), 1e-9)
-        if x.any():
-            yield jain(x)
-
-
-def _steps(ticks: Column, capacity: tuple[tuple[int, int], ...]) -> Column:
+def steps(ticks: Column, capacity: tuple[tuple[int, int], ...]) -> Column:
     """How many GPUs there are at each tick."""
     froms = np.array([from_ms for from_ms, _ in capacity], dtype=np.int64)
     gpus = np.array([count for _, count in capacity], dtype=np.int64)

@@ -14,7 +14,7 @@ GPUs are counted as the trace says, also where a gang had to be rounded up to fi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from domain.quantities import HOUR_MS, SECOND_MS
 from scheduler.sim.case import Case
-from scheduler.sim.fairness import Shares, held_shares, jain, violations
+from scheduler.sim.fairness import Shares, contention, jain, violations
 from scheduler.sim.record import Record
 
 SIZES = (("1 GPU", 1), ("2-4", 4), ("5-8", 8), ("9-32", 32), ("33 and more", 2**62))
@@ -78,13 +78,13 @@ class Measures:
     makespan_s: float
     jain_held: float | None
     jain_served: float | None
+    share_by_tenant: Mapping[str, float]
     stops: Mapping[str, int]
     lost_gpu_h: float
     violated_gpu_h: Mapping[str, float]
     coverage: Coverage
     warnings: Sequence[str] = ()
     passes: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,7 @@ def measure(case: Case, record: Record) -> Measures:
     waits = (at.start - at.submit)[started]
     turnaround = (at.end - at.submit)[ended]
     slowdown = np.maximum(1, turnaround / np.maximum(at.runtime[ended], _BOUND_MS))
-    shares = _shares(case, at)
-    held = held_shares(shares, HOUR_MS)
+    contended = contention(_shares(case, at), HOUR_MS)
     lost = (at.attempt_end - at.attempt_start)[at.attempt_cut] * at.gpus[at.attempt_job][at.attempt_cut]
     return Measures(
         jobs=len(case.jobs),
@@ -143,8 +142,13 @@ def measure(case: Case, record: Record) -> Measures:
         slowdown=round(float(slowdown.mean()), 2) if len(slowdown) else None,
         utilisation=_utilisation(case, at),
         makespan_s=_s(at.attempt_end.max() - at.submit.min()) if len(at.attempt_end) else 0.0,
-        jain_held=round(float(held.mean()), 4) if len(held) else None,
+        jain_held=round(float(contended.jain.mean()), 4) if len(contended.jain) else None,
         jain_served=_served(at, len(case.tenants)),
+        share_by_tenant={
+            name: round(float(share), 4)
+            for name, share in zip(case.tenants, contended.by_tenant, strict=True)
+            if share >= 0
+        },
         stops=dict(sorted(record.stops.items())),
         lost_gpu_h=round(float(lost.sum()) / HOUR_MS, 3),
         violated_gpu_h=violations(case, record),

@@ -176,10 +176,11 @@ def test_uniform_capacity() -> None:
 
 @pytest.mark.parametrize(
     ("gpus", "nodes", "shape"),
-    [(1, None, (1, 1)), (8, None, (1, 8)), (16, None, (2, 8)), (12, None, (2, 6)), (12, 3, (3, 4)), (9, 2, (3, 3)),
+    [(1, None, (1, 1)), (8, None, (1, 8)), (16, None, (2, 8)), (12, None, (2, 6)), (12, 3, (3, 4)), (9, 2, (2, 5)),
+     (11, None, (2, 6)),
      (17, None, (3, 6)), (127, None, (16, 8)), (129, None, None)],
 )  # fmt: skip
-def test_gangs_are_even_and_waste_as_little_as_can_be(
+def test_gangs_are_even_and_take_as_few_nodes_as_can_be(
     gpus: int, nodes: int | None, shape: tuple[int, int] | None
 ) -> None:
     job = TraceJob("1", "a", 0, gpus, 1_000, nodes=nodes)
