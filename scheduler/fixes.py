@@ -26,7 +26,7 @@ _HOPELESS = frozenset({"held", "gate", "account-inactive", "no-allocation", "run
 
 
 def fixes(state: State, job: PendingJob, now_ms: int, answer: Plan | None = None) -> tuple[Fix, ...]:
-    """What would start more of the job now, or its first waiting task at least a minute earlier than it will.
+    """What would start more of the job now, or book or foresee its first waiting task at least a minute earlier.
 
     The job need not be in the queue yet. ``answer`` is the plan of the state with the job in it, if the caller has it.
     Sizes and walltimes are the largest that were found to start now, at most ``MAX_PLANS`` plans in all.
@@ -40,31 +40,62 @@ def fixes(state: State, job: PendingJob, now_ms: int, answer: Plan | None = None
     return (*_smaller(trials), *_shorter(trials), *_elsewhere(trials), *_unconstrained(trials))
 
 
+@dataclass(frozen=True, slots=True)
+class _Lot:
+    """What a plan has for the job: how many of its tasks start, and when the first that waits is to (None: who knows).
+
+    ``booked``: that is its reserved start; else it is an estimate.
+    """
+
+    started: int
+    starts_ms: int | None
+    booked: bool
+
+    @classmethod
+    def of(cls, answer: Plan, job_id: int, now_ms: int) -> "_Lot":
+        started = sum(start.job_id == job_id for start in answer.starts)
+        reserved = [booked.starts_ms for booked in answer.booked if booked.job_id == job_id]
+        if reserved:
+            return cls(started, min(reserved), booked=True)
+        line = answer.outlook.of(job_id)
+        estimate = None if line is None else line.estimate
+        # An estimate of now, for one that does not start now, says nothing.
+        known = estimate is not None and estimate.starts_ms > now_ms
+        return cls(started, estimate.starts_ms if estimate and known else None, booked=False)
+
+    def sooner(self, than: "_Lot", now_ms: int) -> "_Lot | None":
+        """Itself, if it is better than the other."""
+        if self.started > than.started:
+            return _Lot(self.started, now_ms, booked=True)
+        if self.started < than.started or self.starts_ms is None:
+            return None
+        return self if than.starts_ms is None or self.starts_ms <= than.starts_ms - MINUTE_MS else None
+
+
 @dataclass(slots=True)
 class _Trials:
-    """Plans with the job changed, counted. ``started`` and ``starts_ms`` are what the job gets as it is."""
+    """Plans with the job changed, counted. ``lot`` is what the job gets as it is."""
 
     state: State
     job: PendingJob
     now_ms: int
     answer: Plan
-    started: int
-    starts_ms: int | None
+    lot: _Lot
     left: int = MAX_PLANS - 1
-    known: dict[PendingJob, int | None] = field(default_factory=dict)
+    known: dict[PendingJob, _Lot | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: State, job: PendingJob, now_ms: int, answer: Plan | None) -> "_Trials":
         answer = answer or plan(_with(state, job), now_ms)
-        return cls(state, job, now_ms, answer, *_lot(answer, job.job_id))
+        return cls(state, job, now_ms, answer, _Lot.of(answer, job.job_id, now_ms))
 
     @property
     def hopeless(self) -> bool:
         line = self.answer.outlook.of(self.job.job_id)
         return line is None or (line.reason is not None and line.reason.code in _HOPELESS)
 
-    def sooner(self, resources: Resources | None = None, constraint: Constraint | None = None) -> int | None:
-        """When the job would start with these; None if that is no sooner, or if the trials are used up."""
+    def sooner(self, resources: Resources | None = None, constraint: Constraint | None = None) -> _Lot | None:
+        """What the job would get with these; None if that is no sooner, or if the plans are used up."""
         changed = replace(
             self.job, resources=resources or self.job.resources, constraint=constraint or self.job.constraint
         )
@@ -72,21 +103,16 @@ class _Trials:
             if not self.left:
                 return None
             self.left -= 1
-            self.known[changed] = self._try(changed)
+            answer = plan(_with(self.state, changed), self.now_ms)
+            self.known[changed] = _Lot.of(answer, changed.job_id, self.now_ms).sooner(self.lot, self.now_ms)
         return self.known[changed]
 
-    def _try(self, changed: PendingJob) -> int | None:
-        started, starts_ms = _lot(plan(_with(self.state, changed), self.now_ms), changed.job_id)
-        if started > self.started:
-            return self.now_ms
-        if started < self.started or starts_ms is None:
-            return None
-        return starts_ms if self.starts_ms is None or starts_ms <= self.starts_ms - MINUTE_MS else None
-
-    def when(self, starts_ms: int) -> str:
-        wait_ms = starts_ms - self.now_ms
-        minutes = -(-wait_ms // MINUTE_MS) * MINUTE_MS
-        return "starts now" if wait_ms <= 0 else f"starts in {format_duration(minutes)}"
+    def fix(self, field_: str, value: int | str, what: str, lot: _Lot) -> Fix:
+        assert lot.starts_ms is not None
+        minutes = -(-(lot.starts_ms - self.now_ms) // MINUTE_MS)
+        about = "" if lot.booked else "about "
+        when = f"starts in {about}{format_duration(minutes * MINUTE_MS)}" if minutes > 0 else "starts now"
+        return Fix({field_: value}, lot.starts_ms, f"{what} {when}")
 
     def hold(self, flavor: str) -> int:
         """The hold of one task as it is, in micro-SU; 0 if the flavor has no rate."""
@@ -102,36 +128,27 @@ def _with(state: State, job: PendingJob) -> State:
     return replace(state, queue=state.queue.with_job(job))
 
 
-def _lot(answer: Plan, job_id: int) -> tuple[int, int | None]:
-    """How many tasks of the job start, and when the first that waits is expected to (None: nobody knows, or none waits)."""
-    line = answer.outlook.of(job_id)
-    estimate = None if line is None else line.estimate
-    started = sum(start.job_id == job_id for start in answer.starts)
-    return started, None if estimate is None else estimate.starts_ms
-
-
-def _largest(trials: _Trials, values: Sequence[int], change: Callable[[int], Resources]) -> tuple[int, int] | None:
-    """The largest of ascending values that starts now, with the time; else the last, if it starts sooner than so far.
+def _largest(trials: _Trials, values: Sequence[int], change: Callable[[int], Resources]) -> tuple[int, _Lot] | None:
+    """The largest of ascending values that starts now, and its lot; else the last, if it starts sooner than so far.
 
     A bisection: whatever starts with more is taken to start with less, which is only a guess where size counts in the
     order. What is answered was tried.
     """
-    if not values:
-        return None
-    best: tuple[int, int] | None = None
+    best: tuple[int, _Lot] | None = None
     low, high, at = 0, len(values) - 1, len(values) - 1
     for _ in range(_TRIALS_OF_A_KIND):
-        starts_ms = trials.sooner(change(values[at]))
-        if starts_ms is not None and (starts_ms <= trials.now_ms or best is None):
-            best = values[at], starts_ms
-        if starts_ms is not None and starts_ms <= trials.now_ms:
+        if low > high:
+            break
+        lot = trials.sooner(change(values[at]))
+        now = lot is not None and lot.starts_ms == trials.now_ms
+        if lot is not None and (now or best is None):
+            best = values[at], lot
+        if now:
             low = at + 1
         elif at == low:
             break  # not even the smallest
         else:
             high = at - 1
-        if low > high:
-            break
         # After the largest the smallest: if that does not start now, nothing between will.
         at = low if at == len(values) - 1 else (low + high + 1) // 2
     return best
@@ -143,7 +160,7 @@ def _smaller(trials: _Trials) -> Iterator[Fix]:
     if asked.nodes > 1:
         found = _largest(trials, range(1, asked.nodes), lambda count: replace(asked, nodes=count))
         if found:
-            yield _sized(trials, "nodes", asked.nodes, *found)
+            yield trials.fix("resources.nodes", found[0], f"{found[0]} instead of {asked.nodes} nodes", found[1])
             return
     cores = asked.flavors == (CPU_FLAVOR,)
     name, most = ("cpus", asked.cpus) if cores else ("gpus", asked.gpus)
@@ -153,13 +170,8 @@ def _smaller(trials: _Trials) -> Iterator[Fix]:
         return replace(asked, cpus=count) if cores else replace(asked, gpus=count)
 
     if found := _largest(trials, range(1, at_most + 1), smaller):
-        yield _sized(trials, name, most, *found)
-
-
-def _sized(trials: _Trials, name: str, asked: int, count: int, starts_ms: int) -> Fix:
-    word = {"gpus": "GPUs", "cpus": "cores", "nodes": "nodes"}[name]
-    message = f"{count} instead of {asked} {word} {trials.when(starts_ms)}"
-    return Fix({f"resources.{name}": count}, starts_ms, message)
+        word = "cores" if cores else "GPUs"
+        yield trials.fix(f"resources.{name}", found[0], f"{found[0]} instead of {most} {word}", found[1])
 
 
 def _most(trials: _Trials, flavor: str, name: str) -> int:
@@ -205,8 +217,7 @@ def _shorter(trials: _Trials) -> Iterator[Fix]:
     found = _largest(trials, values, lambda length: replace(asked, walltime_ms=length))
     if found:
         walltime = format_duration(found[0])
-        message = f"≤ {walltime} walltime {trials.when(found[1])}"
-        yield Fix({"resources.walltime": walltime}, found[1], message)
+        yield trials.fix("resources.walltime", walltime, f"≤ {walltime} walltime", found[1])
 
 
 def _elsewhere(trials: _Trials) -> Iterator[Fix]:
@@ -215,11 +226,9 @@ def _elsewhere(trials: _Trials) -> Iterator[Fix]:
     if asked.flavors == (CPU_FLAVOR,):
         return
     for flavor in _other_flavors(trials.state, asked)[:_OTHER_FLAVORS]:
-        starts_ms = trials.sooner(replace(asked, flavors=(flavor,)))
-        if starts_ms is not None:
-            instead = " or ".join(asked.flavors)
-            message = f"{flavor} instead of {instead} {trials.when(starts_ms)}"
-            yield Fix({"resources.flavor": flavor}, starts_ms, message)
+        lot = trials.sooner(replace(asked, flavors=(flavor,)))
+        if lot is not None:
+            yield trials.fix("resources.flavor", flavor, f"{flavor} instead of {' or '.join(asked.flavors)}", lot)
 
 
 def _other_flavors(state: State, asked: Resources) -> list[str]:
@@ -246,9 +255,9 @@ def _unconstrained(trials: _Trials) -> Iterator[Fix]:
     if kept.forbid:
         given_up.append(("forbid", _labels(kept.forbid), replace(kept, forbid=())))
     for name, said, constraint in given_up:
-        starts_ms = trials.sooner(constraint=constraint)
-        if starts_ms is not None:
-            yield Fix({name: ""}, starts_ms, f"without {name} {said} {trials.when(starts_ms)}")
+        lot = trials.sooner(constraint=constraint)
+        if lot is not None:
+            yield trials.fix(name, "", f"without {name} {said}", lot)
 
 
 def _labels(pairs: tuple[tuple[str, str], ...]) -> str:

@@ -1,19 +1,29 @@
 """Random planner states, small enough to shrink well and odd enough to find things."""
 
 import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
 from domain.accounts import Limits, Quota
-from domain.jobs import Resources
-from domain.quantities import HOUR_MS, MICRO, MINUTE_MS
+from domain.jobs import ANYWHERE, Constraint, Placement, Resources
+from domain.money import booking
+from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
 from quotas.ledger import Purse
-from scheduler.queue import PendingJob
-from scheduler.snapshot import NodeState, State
+from scheduler.policy import BackfillOrder, Policy
+from scheduler.queue import PendingJob, Queue
+from scheduler.snapshot import NodeState, Running, State, Window
 from tests.support import factories
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
 
+NOW_MS = 10**12
 PROJECTS = (11, 12, 21, 22)
+ACCOUNTS = (1, 10, 20, *PROJECTS)
+FIRST_LIVE = 1_000  # the ids of jobs that run; those of pending ones are below
+SECRET = Constraint(classification="confidential")
 
 flavor_lists = st.sampled_from([(H100,), (A100,), (CPU,), (H100, A100), (A100, H100)])
 qualities = st.sampled_from(["normal", "normal", "urgent", "interactive", "preemptible"])
@@ -39,7 +49,7 @@ def pending_jobs(draw: st.DrawFn, job_id: int) -> PendingJob:
         job_id,
         draw(st.sampled_from(PROJECTS)),
         draw(needs()),
-        at_ms=draw(st.integers(0, 20)),
+        at_ms=NOW_MS - draw(st.integers(0, 20)),
         qos=draw(qualities),
         tasks=tasks,
         parallel=draw(st.none() | st.integers(0, 3)) if tasks > 1 else None,
@@ -63,7 +73,7 @@ def node_states(draw: st.DrawFn, number: int) -> NodeState:
 
 @st.composite
 def quotas(draw: st.DrawFn) -> dict[tuple[int, str], Quota]:
-    keys = st.tuples(st.sampled_from([1, 10, 20, *PROJECTS]), st.sampled_from([H100, A100, CPU]))
+    keys = st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from([H100, A100, CPU]))
     amounts = st.integers(0, 6).map(lambda count: count * 1_000)
     values = st.builds(Quota, amounts, st.none() | amounts, st.none())
     return draw(st.dictionaries(keys, values, min_size=2, max_size=8))
@@ -73,9 +83,7 @@ def quotas(draw: st.DrawFn) -> dict[tuple[int, str], Quota]:
 def small_states(draw: st.DrawFn) -> State:
     """Odd corners: often without a node, a job or a SU. These shrink well."""
     limits = draw(
-        st.dictionaries(
-            st.sampled_from([1, 10, 20, *PROJECTS]), st.builds(Limits, running_jobs=st.integers(0, 6)), max_size=1
-        )
+        st.dictionaries(st.sampled_from(ACCOUNTS), st.builds(Limits, running_jobs=st.integers(0, 6)), max_size=1)
     )
     within = factories.tree(draw(quotas()), limits)
     count = draw(st.integers(0, 12))
@@ -99,31 +107,118 @@ def small_states(draw: st.DrawFn) -> State:
 
 
 def busy_state(seed: int) -> State:
-    """Many jobs, nodes half full, a quota here and a thin budget there: something starts and something waits."""
+    """Many jobs, nodes half full of running attempts, a quota here and a thin budget there, at times a window, a
+    guarantee lent out, data that must stay: something starts and something waits.
+    """
     rng = random.Random(seed)
-    quotas = {
-        (rng.choice([1, 10, 20, *PROJECTS]), rng.choice([H100, H100, A100])): Quota(
-            rng.randint(0, 6) * 1_000, rng.choice([None, 0, 2_000])
+    limits = {rng.choice(ACCOUNTS): Limits(running_jobs=rng.randint(1, 6))} if rng.random() < 0.3 else {}
+    within = factories.tree(_busy_quotas(rng), limits)
+    where = [_busy_node(rng, number) for number in range(rng.randint(2, 6))]
+    where.sort(key=lambda node: (node.cluster != CLUSTER, node.name))
+    where, live = fill(rng, where, rng.choice([0.0, 0.5, 0.8]))
+    jobs = tuple(_busy_job(rng, job_id) for job_id in range(1, rng.randint(4, 16)))
+    policy = Policy(
+        fair_share=rng.random() < 0.8, size_ms=rng.choice([0, 0, MINUTE_MS]), reservations=rng.choice([0, 1, 4, 4]),
+        patience_ms=rng.choice([2 * DAY_MS, 2 * DAY_MS, None]), backfill=rng.choice(list(BackfillOrder)),
+    )  # fmt: skip
+    return occupied(
+        factories.state(
+            jobs,
+            tuple(where),
+            within,
+            available={project: rng.choice([0, 3, 10, 400, 4_000, 4_000, 4_000]) * MICRO for project in PROJECTS},
+        ),
+        live,
+        {account: rng.randint(0, 1_000) * MICRO for account in within.accounts},
+        windows=tuple(_window(rng, where, number) for number in range(rng.choice([0, 0, 1, 2]))),
+        policy=policy,
+        queue=Queue.of(jobs, policy),
+    )
+
+
+def _busy_quotas(rng: random.Random) -> dict[tuple[int, str], Quota]:
+    return {
+        (rng.choice(ACCOUNTS), rng.choice([H100, H100, A100, CPU])): Quota(
+            rng.randint(0, 6) * 1_000, rng.choice([None, 0, 2_000]), rng.choice([None, None, 0, 1_000])
         )
         for _ in range(rng.randint(0, 3))
     }
-    limits = {rng.choice([1, 10, 20, *PROJECTS]): Limits(running_jobs=rng.randint(1, 6))} if rng.random() < 0.3 else {}
-    within = factories.tree(quotas, limits)
-    jobs = tuple(_busy_job(rng, job_id) for job_id in range(1, rng.randint(4, 16)))
-    where = tuple(_busy_node(rng, number) for number in range(rng.randint(2, 6)))
-    held: dict[tuple[int, str], int] = {}
-    if rng.random() < 0.5:
-        for account in within.path(rng.choice(PROJECTS)):
-            held[account, H100] = rng.randint(1, 4) * 1_000
-    return factories.state(
-        jobs,
-        tuple(sorted(where, key=lambda node: (node.cluster != CLUSTER, node.name))),
-        within,
-        available={project: rng.choice([0, 3, 10, 400, 4_000, 4_000, 4_000]) * MICRO for project in PROJECTS},
-        usage={account: rng.randint(0, 1_000) * MICRO for account in within.accounts},
-        held=held,
-        running={account: rng.randint(0, 2) for account in within.accounts},
-    )
+
+
+def fill(
+    rng: random.Random, where: list[NodeState], share: float, *, whole: bool = False
+) -> tuple[list[NodeState], tuple[Running, ...]]:
+    """The empty nodes with attempts on them until ``share`` of the devices is taken; ``whole``: by one attempt each."""
+    live: list[Running] = []
+    filled = []
+    for node in where:
+        free = {flavor: list(range(count)) for flavor, count in node.devices.items()}
+        cpus, memory = node.cpus, node.memory_bytes
+        for flavor, count in node.devices.items():
+            while len(free[flavor]) > count * (1 - share) and cpus > 0:
+                gpus = count if whole else rng.randint(1, len(free[flavor]))
+                taken = [free[flavor].pop(0) for _ in range(gpus)]
+                asked = Resources((flavor,), gpus, 1, 1, GIB, rng.choice([1, 2, 4, 48]) * 30 * MINUTE_MS)
+                live.append(_running(rng, FIRST_LIVE + len(live), node, flavor, tuple(taken), asked))
+                cpus, memory = cpus - 1, memory - GIB
+        left = {flavor: tuple(ordinals) for flavor, ordinals in free.items()}
+        filled.append(replace(node, free=left, cpus_free=cpus, memory_free=memory))
+    return filled, tuple(live)
+
+
+def _running(
+    rng: random.Random, job_id: int, node: NodeState, flavor: str, devices: tuple[int, ...], asked: Resources
+) -> Running:
+    started_ms = NOW_MS - rng.randrange(asked.walltime_ms // MINUTE_MS) * MINUTE_MS - rng.randint(1, 1_000)
+    qos = rng.choice(["normal", "normal", "preemptible"])
+    return Running(
+        job_id, 0, rng.choice(PROJECTS), rng.randint(1, 2), qos, node.cluster, flavor, (Placement(node.name, devices),),
+        asked, asked.gpus * 1_000, started_ms, started_ms + asked.walltime_ms, grace_ms=MINUTE_MS,
+        restartable=rng.random() < 0.5,
+    )  # fmt: skip
+
+
+def running_on(
+    node: str, devices: tuple[int, ...], flavor: str = H100, *, project_id: int, until_ms: int, **more: Any
+) -> Running:
+    """An attempt that began an hour ago; its job's id tells where it is."""
+    asked = Resources((flavor,), len(devices), 1, 1, GIB, until_ms - NOW_MS + HOUR_MS)
+    job_id = FIRST_LIVE + 100 * int(node.removeprefix("n")) + devices[0]
+    return replace(
+        Running(
+            job_id, 0, project_id, 1, "normal", CLUSTER, flavor, (Placement(node, devices),), asked,
+            len(devices) * 1_000, NOW_MS - HOUR_MS, until_ms,
+        ),
+        **more,
+    )  # fmt: skip
+
+
+def occupied(state: State, live: tuple[Running, ...], usage: Mapping[int, int], **changed: Any) -> State:
+    """The state with these attempts running, and all sums over them in accord. ``usage`` comes on top of theirs."""
+    held, running, spent = Counter[tuple[int, str]](), Counter[int](), Counter(usage)
+    by_user, user_running = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
+    for attempt in live:
+        rate = state.flavors[attempt.flavor].micro_su_per_hour
+        hold = booking(attempt.milli, attempt.resources.walltime_ms, rate or 0)
+        by_user[attempt.project_id, attempt.user_id] += hold
+        for account in state.tree.path(attempt.project_id):
+            held[account, attempt.flavor] += attempt.milli
+            running[account] += 1
+            user_running[account, attempt.user_id] += 1
+            spent[account] += hold
+    return replace(
+        state, live=live, held=dict(held), running=dict(running), user_running=dict(user_running), usage=dict(spent),
+        user_usage=dict(by_user), **changed,
+    )  # fmt: skip
+
+
+def _window(rng: random.Random, where: Sequence[NodeState], number: int) -> Window:
+    starts_ms = NOW_MS + rng.randint(-60, 240) * MINUTE_MS
+    account = rng.choice([None, 10, 21])
+    if rng.random() < 0.3:
+        return Window(f"w{number}", account or 10, starts_ms, starts_ms + HOUR_MS, None, (), H100, rng.randint(1, 6))
+    node = rng.choice(where)
+    return Window(f"w{number}", account, starts_ms, starts_ms + HOUR_MS, node.cluster, (node.name,))
 
 
 def _busy_job(rng: random.Random, job_id: int) -> PendingJob:
@@ -137,23 +232,24 @@ def _busy_job(rng: random.Random, job_id: int) -> PendingJob:
         rng.choice([1, 2, 4, 48]) * 30 * MINUTE_MS,
     )
     tasks = rng.choice([1, 1, 1, 2, 5])
-    parallel = rng.choice([None, 0, 1, 3]) if tasks > 1 else None
-    qos = rng.choice(["normal", "normal", "normal", "urgent", "interactive", "preemptible"])
-    return factories.pending(
-        job_id, rng.choice(PROJECTS), asked, at_ms=rng.randint(0, 20), qos=qos, tasks=tasks, parallel=parallel
-    )
+    job = factories.pending(
+        job_id, rng.choice(PROJECTS), asked, at_ms=NOW_MS - rng.choice([rng.randint(0, 20), rng.randint(0, 3 * DAY_MS)]),
+        qos=rng.choice(["normal", "normal", "normal", "urgent", "interactive", "preemptible"]),
+        tasks=tasks, parallel=rng.choice([None, 0, 1, 3]) if tasks > 1 else None,
+    )  # fmt: skip
+    wish = rng.choice([ANYWHERE] * 6 + [Constraint(together="rack"), Constraint(require=(("rack", "r1"),)), SECRET])
+    gate = ("ok:1842",) if rng.random() < 0.03 else ()
+    return replace(job, user_id=rng.randint(1, 2), priority=rng.choice([0, 0, 0, 5]), constraint=wish, gate=gate)
 
 
 def _busy_node(rng: random.Random, number: int) -> NodeState:
     devices = rng.choice([{H100: 4}, {H100: 8}, {H100: 8}, {A100: 2}, {H100: 1, A100: 4}, {}])
-    free = {
-        flavor: tuple(ordinal for ordinal in range(count) if rng.random() < 0.6) for flavor, count in devices.items()
-    }
     cpus, memory = rng.choice([(8, 64 * GIB), (64, 512 * GIB), (64, 512 * GIB)])
-    return NodeState(
-        rng.choice([CLUSTER, CLUSTER, CLUSTER, "other"]), f"n{number}", devices, free,
-        cpus, rng.randint(cpus // 2, cpus), memory, rng.randint(memory // 2, memory),
-    )  # fmt: skip
+    cluster = rng.choice([CLUSTER, CLUSTER, CLUSTER, "other"])
+    clearance = "public" if cluster == CLUSTER else "restricted"
+    labels = {"rack": f"r{number % 2}", "cluster": cluster, "clearance": clearance}
+    node = factories.node_state(f"n{number}", devices, cpus, memory)
+    return replace(node, cluster=cluster, labels=labels)
 
 
 def states() -> st.SearchStrategy[State]:
