@@ -7,7 +7,7 @@ from cli import words
 from cli.tables import Column
 
 if TYPE_CHECKING:
-    from client.models import Job, Reason
+    from client.models import Admission, Job, Reason, Why
 
 Row = Mapping[str, Any]
 
@@ -124,6 +124,18 @@ def reason_lines(reason: "Reason | str") -> list[str]:
     if isinstance(reason, str):
         return [reason]
     return [f"{reason['message']} [{reason['code']}]", *(f"try: {fix}" for fix in reason.get("fixes") or ())]
+
+
+def outlook_fields(told: "Why | Admission", now: int) -> list[tuple[str, str]]:
+    """When a waiting job is expected to start, and which changes of it the planner would start sooner."""
+    time = words.short_times(now)
+    fields = []
+    if estimate := told.get("estimate"):
+        between = f"nine times of ten between {time(estimate['low_ms'])} and {time(estimate['high_ms'])}"
+        fields.append(("expected", f"{time(estimate['starts_ms'])}, {between}"))
+    if fixes := told.get("fixes"):
+        fields.append(("sooner", "\n".join(fix["message"] for fix in fixes)))
+    return fields
 
 
 def tasks_done(row: Row) -> str:

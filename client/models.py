@@ -17,6 +17,27 @@ class Reason(TypedDict):
     fixes: list[str]
 
 
+class Estimate(TypedDict):
+    """When a job is expected to start, and an interval that holds nine real starts of ten."""
+
+    starts_ms: int
+    low_ms: int
+    high_ms: int
+
+
+class Fix(TypedDict):
+    """A change of the job file that the planner tried, and when the job would start then."""
+
+    change: dict[str, Any]
+    starts_ms: int
+    message: str
+
+
+class Place(TypedDict):
+    cluster: str
+    nodes: list[str]
+
+
 class TaskCounts(TypedDict):
     total: int
     pending: int
@@ -88,6 +109,8 @@ class Why(TypedDict):
     job: int | str
     state: str
     reasons: list[Reason]
+    estimate: Estimate | None
+    fixes: list[Fix]
 
 
 class Admission(TypedDict):
@@ -98,7 +121,10 @@ class Admission(TypedDict):
     available_su: str
     flavor: str | None
     starts_now: bool
+    place: Place | None
     reason: Reason | None
+    estimate: Estimate | None
+    fixes: list[Fix]
 
 
 class QueueEntry(TypedDict):
@@ -110,12 +136,14 @@ class QueueEntry(TypedDict):
     state: str
     rank: int
     share: Any
-    flavor: str | list[str] | None
+    flavor: list[str]
     gpus: int
+    nodes: int
+    cpus: int
     tasks: int
     submitted_ms: int
     reason: Reason | None
-    starts_ms: NotRequired[int | None]
+    estimate: Estimate | None
 
 
 class Output(TypedDict):

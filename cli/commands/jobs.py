@@ -55,7 +55,15 @@ def show(session: "Session", job: str, part: str | None) -> None:
         out.lines(["", *out.table(attempts, views.attempt_columns(now))] if attempts else [])
 
 
-WHY = [Column("JOB", "job"), Column("STATE", "state"), Column("REASONS", "reasons")]
+WHY = [
+    Column("JOB", "job"),
+    Column("STATE", "state"),
+    Column("REASONS", "reasons"),
+    Column("STARTS", "estimate.starts_ms"),
+    Column("EARLIEST", "estimate.low_ms"),
+    Column("LATEST", "estimate.high_ms"),
+    Column("FIXES", "fixes"),
+]
 
 
 @click.command()
@@ -69,6 +77,7 @@ def why(session: "Session", job: str) -> None:
         if not found["reasons"]:
             return [(f"job {found['job']}", f"is {found['state']}; nothing holds it back")]
         texts = ["\n".join(views.reason_lines(reason)) for reason in found["reasons"]]
-        return [(f"job {found['job']}", f"is {found['state']}"), *(("because", text) for text in texts)]
+        told = [(f"job {found['job']}", f"is {found['state']}"), *(("because", text) for text in texts)]
+        return told + views.outlook_fields(found, session.now_ms)
 
     session.out.item(found, fields, WHY, "job")

@@ -1,7 +1,7 @@
 """The queue as the planner sees it. It may be long, so its columns are cheap."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,7 @@ def queue(session: "Session", user: str | None) -> None:
 
 
 def columns(now: int) -> list[Column]:
+    time = words.short_times(now)
     return [
         Column("RANK", "rank", str, right=True),
         Column("JOB", "job", str, right=True),
@@ -33,20 +34,35 @@ def columns(now: int) -> list[Column]:
         Column("PROJECT", "project"),
         Column("USER", "user"),
         Column("STATE", "state"),
-        Column("GPUS", "gpus", str, right=True),
-        Column("FLAVOR", "flavor", _flavors),
+        Column("ASKS", "", _asks),
         Column("TASKS", "tasks", str, right=True),
         Column("SHARE", "share", _share, right=True),
         Column("WAITS", "submitted_ms", _waits(now), right=True),
-        Column("START", "starts_ms", words.short_times(now), sparse=True),
+        Column("START", "estimate.starts_ms", time, sparse=True),
+        Column("FROM - TO", "estimate", _interval(time), sparse=True, as_shown=True),
         Column("REASON", "reason", reason_text, flex=True, as_shown=True),
+        Column("GPUS", "gpus", str, right=True, wide=True),
+        Column("NODES", "nodes", str, right=True, wide=True),
+        Column("FLAVOR", "flavor", wide=True),
+        Column("EARLIEST", "estimate.low_ms", time, wide=True),
+        Column("LATEST", "estimate.high_ms", time, wide=True),
         Column("TENANT", "tenant", wide=True),
         Column("CODE", "reason.code", wide=True),
     ]
 
 
-def _flavors(named: object) -> str:
-    return named[0] if isinstance(named, list) and len(named) == 1 else words.plain(named)
+def _asks(entry: dict[str, Any]) -> str:
+    """``4 h100-80gb``, ``2x8 h100-80gb|a100-80gb`` for nodes of eight each, ``16 cpu``."""
+    gpus, nodes, flavors = entry["gpus"], entry["nodes"], entry["flavor"]
+    count = f"{gpus or entry['cpus']}" if nodes == 1 else f"{nodes}x{gpus or entry['cpus']}"
+    return f"{count} {flavors[0] if len(flavors) == 1 else '|'.join(flavors)}"
+
+
+def _interval(time: Callable[[int | None], str]) -> Callable[[dict[str, int] | None], str]:
+    def show(estimate: dict[str, int] | None) -> str:
+        return "-" if estimate is None else f"{time(estimate['low_ms'])} - {time(estimate['high_ms'])}"
+
+    return show
 
 
 def _share(value: object) -> str:

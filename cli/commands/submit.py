@@ -152,11 +152,12 @@ def _tell_admission(session: "Session", said: "Admission", source: "Packed | Non
         told = [
             ("admitted", "yes" if said["admitted"] else "no"),
             ("cost", _cost(said)),
-            ("place", said["flavor"] or "-"),
+            ("place", _place(said)),
             ("starts", "now" if said["starts_now"] else "later" if said["admitted"] else "never as it is"),
         ]
         if said["reason"]:
             told.append(("because", "\n".join(views.reason_lines(said["reason"]))))
+        told += views.outlook_fields(said, session.now_ms)
         if source is not None:
             from cli.words import count, size
 
@@ -165,6 +166,13 @@ def _tell_admission(session: "Session", said: "Admission", source: "Packed | Non
 
     session.out.item(said, fields, (), "admitted")
     return 0 if said["admitted"] else REFUSED
+
+
+def _place(said: "Admission") -> str:
+    """The flavor, and the nodes if it would start at once."""
+    place = said.get("place")
+    where = f" on {', '.join(place['nodes'])} of {place['cluster']}" if place else ""
+    return f"{said['flavor'] or '-'}{where}"
 
 
 def _cost(said: "Admission") -> str:

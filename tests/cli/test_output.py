@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import os
 import pty
 import subprocess
@@ -32,6 +33,10 @@ JOBS = [
 ]
 
 
+def estimate(starts_ms: int) -> dict[str, int]:
+    return {"starts_ms": starts_ms, "low_ms": starts_ms - 600_000, "high_ms": starts_ms + 900_000}
+
+
 def entry(number: int, **fields) -> dict:
     return {
         "job": number,
@@ -42,12 +47,14 @@ def entry(number: int, **fields) -> dict:
         "state": "pending",
         "rank": number,
         "share": 0.125,
-        "flavor": "h100-80gb",
+        "flavor": ["h100-80gb"],
         "gpus": 4,
+        "nodes": 1,
+        "cpus": 8,
         "tasks": 1,
         "submitted_ms": 1_760_000_000_000 + 137 * number,
-        "starts_ms": 1_760_000_000_000 + 60_000 * number,
         "reason": REASON,
+        "estimate": estimate(1_760_000_000_000 + 60_000 * number),
     } | fields
 
 
@@ -140,23 +147,29 @@ def test_show_lists_attempts_and_tasks(centre: Centre, run: Run) -> None:
 
 
 def test_why(centre: Centre, run: Run) -> None:
-    centre.on("GET /jobs/12/why", {"job": 12, "state": "pending", "reasons": [REASON]})
+    fix = {"change": {"resources.gpus": 2}, "starts_ms": 1, "message": "2 instead of 4 GPUs starts now"}
+    waits = {"job": 12, "state": "pending", "reasons": [REASON], "estimate": estimate(10**12), "fixes": [fix]}
+    centre.on("GET /jobs/12/why", waits)
     out = run("why", "12").out
-    assert "because  4 h100-80gb asked, 2 free [capacity]" in out
-    assert "try: 2 instead of 4 GPUs starts now" in out
-    centre.on("GET /jobs/12/why", {"job": 12, "state": "running", "reasons": []})
+    assert "because   4 h100-80gb asked, 2 free [capacity]" in out
+    assert "sooner    2 instead of 4 GPUs starts now" in out
+    assert re.search(r"expected  2001-09-\d\d, nine times of ten between 2001-09-\d\d and 2001-09-\d\d", out)
+    assert json.loads(run("why", "12", "-o", "json").out) == waits
+    centre.on("GET /jobs/12/why", {"job": 12, "state": "running", "reasons": [], "estimate": None, "fixes": []})
     assert "nothing holds it back" in run("why", "12").out
 
 
 def test_queue(centre: Centre, run: Run) -> None:
     centre.on("GET /queue", page(entry(1), entry(2, project="speech", user="dara")))
     out = run("queue").out
-    assert "START" in out
-    assert "0.125" in out
+    assert re.search(r"ASKS +TASKS +SHARE +WAITS +START +FROM - TO +REASON", out)
+    assert re.search(r"4 h100-80gb +1 +0.125 .* 2025-10-\d\d +2025-10-\d\d - 2025-10-\d\d +4 h100-80gb asked", out)
+    rows = list(csv.DictReader(io.StringIO(run("queue", "-o", "csv").out)))
+    assert rows[0]["estimate.starts_ms"] == str(1_760_000_060_000)
     run("queue", "-p", "speech", "-q")
     assert centre.requests[-1].query["project"] == ["speech"]
     assert run("queue", "--user", "dara", "-q").out == "2\n"
-    centre.on("GET /queue", page(entry(1, starts_ms=None)))
+    centre.on("GET /queue", page(entry(1, estimate=None)))
     assert "START" not in run("queue").out
 
 

@@ -235,6 +235,7 @@ def _queue_entry(call: Call, entry: Explained, users: dict[int, str]) -> dict[st
         "flavor": list(job.resources.flavors),
         "gpus": job.resources.gpus,
         "nodes": job.resources.nodes,
+        "cpus": job.resources.cpus,
         "tasks": len(job),
         "submitted_ms": job.submitted_ms,
         "reason": None if entry.reason is None else show_reason(entry.reason),

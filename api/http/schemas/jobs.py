@@ -392,6 +392,7 @@ class QueueEntry(Shape):
     flavor: list[str]
     gpus: int
     nodes: int
+    cpus: int
     tasks: int
     submitted_ms: int
     reason: ReasonOut | None
