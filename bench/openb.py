@@ -19,7 +19,7 @@ from pathlib import Path
 
 from domain.fleet import CPU_FLAVOR
 from scheduler.room import Ask, Room
-from scheduler.score import WHOLE, Demand, Mix
+from scheduler.score import WHOLE, Mix, Shape
 from scheduler.snapshot import NodeState
 
 SEEDS = range(42, 52)  # the ten of the paper's artifact
@@ -58,7 +58,7 @@ def replay(folder: Path, seed: int) -> Packing:
     capacity = sum(node.devices[_FLAVOR] for node in nodes) * WHOLE
     arrivals = tuple(_arrivals(pods, int(capacity * _INFLATION), seed))
     begun = time.perf_counter()
-    mix = Mix.of((Demand(pod.gpus, pod.cpus, pod.memory_bytes, pod.part), n) for pod, n in Counter(pods).items())
+    mix = Mix.of((Shape(pod.gpus, pod.cpus, pod.memory_bytes, pod.part), n) for pod, n in Counter(pods).items())
     room = Room.of(nodes, mixes={_FLAVOR: mix})
     asked = placed = 0
     full = None

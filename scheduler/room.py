@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import ANYWHERE, CLASSIFICATIONS, Constraint, Placement, Resources
-from scheduler.score import WHOLE, Demand, Free, Mix, gradient
+from scheduler.score import WHOLE, Free, Mix, Shape, gradient
 from scheduler.snapshot import NodeState
 
 _NO_MIX = Mix.of(())
@@ -89,7 +89,7 @@ class _Shelf:
     ``ranks`` knows the rank of nodes by what is free on them.
     """
 
-    demand: Demand
+    shape: Shape
     heap: list[tuple[int, int, int]] = field(default_factory=list)
     seen: int = -1
     ranks: dict[tuple[object, ...], int] = field(default_factory=dict)
@@ -201,7 +201,7 @@ class Room:
 
     def _part(self, ask: Ask, node: int) -> int:
         """Take the part of a device; the device that is best broken."""
-        fit = gradient(self.mixes.get(ask.flavor, _NO_MIX), _demand(ask), self._free(node, ask.flavor))
+        fit = gradient(self.mixes.get(ask.flavor, _NO_MIX), _shape(ask), self._free(node, ask.flavor))
         assert fit is not None, "a part is taken where it fits"
         parts = self._parts.setdefault((node, ask.flavor), {})
         if fit.device == WHOLE:
@@ -238,7 +238,7 @@ class Room:
         rank = shelf.ranks.get(state)
         if rank is None:
             free = self._free(node, flavor)
-            fit = gradient(self.mixes.get(flavor, _NO_MIX), shelf.demand, free)
+            fit = gradient(self.mixes.get(flavor, _NO_MIX), shelf.shape, free)
             assert fit is not None, "only nodes that fit are ranked"
             rank = shelf.ranks[state] = fit.score * _SCORE + sum(free.devices)
         return rank
@@ -247,7 +247,7 @@ class Room:
         """The shelf of the ask, as things are now."""
         shelf, versions = self._shelves.get(ask), self._versions
         if shelf is None:
-            shelf = self._shelves[ask] = _Shelf(_demand(ask))
+            shelf = self._shelves[ask] = _Shelf(_shape(ask))
         if shelf.seen < 0:
             shelf.heap = [(self._rank(shelf, ask, node), node, versions[node]) for node in self.able(ask)]
             heapq.heapify(shelf.heap)
@@ -285,13 +285,13 @@ class Room:
         group = closest(self.nodes, able, ask, self.together)
         if group is None:
             return None
-        shelf = self._shelves.setdefault(ask, _Shelf(_demand(ask)))
+        shelf = self._shelves.setdefault(ask, _Shelf(_shape(ask)))
         group.sort(key=lambda node: (self._rank(shelf, ask, node), node))
         return tuple(group[: ask.nodes])
 
 
-def _demand(ask: Ask) -> Demand:
-    return Demand(ask.gpus, ask.cpus, ask.memory_bytes, ask.part)
+def _shape(ask: Ask) -> Shape:
+    return Shape(ask.gpus, ask.cpus, ask.memory_bytes, ask.part)
 
 
 def closest(nodes: Sequence[NodeState], able: Sequence[int], ask: Ask, together: tuple[str, ...]) -> list[int] | None:

@@ -6,8 +6,8 @@ arrival where the expected fragments grow least. They ask of the typical jobs on
 cores only when the next job would not fit. Here a second part is added: what would stay free if the node were filled
 with the average job. It sends jobs that need few cores to nodes with few cores a GPU from the start.
 
-Scores are integers, and equal scores go to the first node (the caller's part): small differences would only spread jobs
-over many nodes. Cores and memory may be in any unit, the same one everywhere. All is exact: no floating point.
+Scores are integers, so that small differences do not spread jobs over many nodes; of equal nodes the caller takes the
+fullest, then the first. Cores and memory may be in any unit, the same one everywhere. All is exact: no floating point.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ _HALF_WAY = 2000  # milli: growing by this much scores half way from MIDDLE to t
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Demand:
+class Shape:
     """What an attempt takes of one node: ``devices``, ``milli`` thousandths of each (a part only of one device)."""
 
     devices: int
@@ -40,7 +40,7 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A way to place a demand: its score, and how many thousandths are free now on the devices that it takes."""
+    """A way to place a shape: its score, and how many thousandths are free now on the devices that it takes."""
 
     score: int
     device: int
@@ -48,12 +48,12 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """The centre's typical demands with how often each is seen, the most frequent first; jobs without GPUs left out.
+    """The centre's typical shapes with how often each is seen, the most frequent first; jobs without GPUs left out.
 
     ``milli``, ``cpus`` and ``memory`` are the sums over all of them: the average job, times ``weight``.
     """
 
-    demands: tuple[tuple[Demand, int], ...]
+    shapes: tuple[tuple[Shape, int], ...]
     weight: int
     milli: int
     cpus: int
@@ -61,26 +61,26 @@ class Mix:
     _usable: dict[tuple[int, ...], tuple[int, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
-    def of(cls, counts: Iterable[tuple[Demand, int]], most: int = 20) -> "Mix":
-        """The ``most`` most frequent demands. A demand may come several times: its counts are added."""
-        seen: Counter[Demand] = Counter()
-        for demand, count in counts:
-            if demand.devices and count > 0:
-                seen[demand] += count
+    def of(cls, counts: Iterable[tuple[Shape, int]], most: int = 20) -> "Mix":
+        """The ``most`` most frequent shapes. A shape may come several times: its counts are added."""
+        seen: Counter[Shape] = Counter()
+        for shape, count in counts:
+            if shape.devices and count > 0:
+                seen[shape] += count
         kept = tuple(sorted(seen.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
         return cls(
             kept,
             sum(count for _, count in kept),
-            sum(demand.devices * demand.milli * count for demand, count in kept),
-            sum(demand.cpus * count for demand, count in kept),
-            sum(demand.memory * count for demand, count in kept),
+            sum(shape.devices * shape.milli * count for shape, count in kept),
+            sum(shape.cpus * count for shape, count in kept),
+            sum(shape.memory * count for shape, count in kept),
         )
 
     def usable(self, devices: tuple[int, ...]) -> tuple[int, ...]:
-        """For each demand, the free thousandths on devices that could serve it; 0 where too few devices could."""
+        """For each shape, the free thousandths on devices that could serve it; 0 where too few devices could."""
         known = self._usable.get(devices)
         if known is None:
-            known = self._usable[devices] = tuple(_usable(demand, devices) for demand, _ in self.demands)
+            known = self._usable[devices] = tuple(_usable(shape, devices) for shape, _ in self.shapes)
         return known
 
 
@@ -90,12 +90,12 @@ def fragments(mix: Mix, free: Free) -> int:
     The first part is the mean over the mix; the second what stays free if the average job took all cores or memory.
     """
     total = sum(free.devices)
-    if not total or not mix.demands:
+    if not total or not mix.shapes:
         return 0
     cpus, memory = free.cpus, free.memory
     used = 0
-    for (demand, count), usable in zip(mix.demands, mix.usable(free.devices), strict=True):
-        if demand.cpus <= cpus and demand.memory <= memory:
+    for (shape, count), usable in zip(mix.shapes, mix.usable(free.devices), strict=True):
+        if shape.cpus <= cpus and shape.memory <= memory:
             used += usable * count
     filled = total
     if mix.cpus:
@@ -105,38 +105,38 @@ def fragments(mix: Mix, free: Free) -> int:
     return total - used // mix.weight + total - filled
 
 
-def gradient(mix: Mix, demand: Demand, free: Free) -> Fit | None:
-    """The best way to place a demand on a node: the one whose fragments grow least; None if it does not fit.
+def gradient(mix: Mix, shape: Shape, free: Free) -> Fit | None:
+    """The best way to place a shape on a node: the one whose fragments grow least; None if it does not fit.
 
     Of equal ways the fullest device. A score below MIDDLE mends fragments, above it makes some.
     """
     before = fragments(mix, free)
     best: Fit | None = None
-    for device in ways(demand, free):
-        score = rounded(fragments(mix, after(demand, free, device)) - before)
+    for device in ways(shape, free):
+        score = rounded(fragments(mix, after(shape, free, device)) - before)
         if best is None or score < best.score:
             best = Fit(score, device)
     return best
 
 
-def ways(demand: Demand, free: Free) -> tuple[int, ...]:
+def ways(shape: Shape, free: Free) -> tuple[int, ...]:
     """The different devices that could serve, by what is free on them; 0 stands for none asked; empty: no way."""
-    if demand.cpus > free.cpus or demand.memory > free.memory:
+    if shape.cpus > free.cpus or shape.memory > free.memory:
         return ()
-    if demand.devices == 0:
+    if shape.devices == 0:
         return (0,)
-    if demand.milli == WHOLE:
-        return (WHOLE,) if free.devices.count(WHOLE) >= demand.devices else ()
-    return tuple(dict.fromkeys(milli for milli in free.devices if milli >= demand.milli))
+    if shape.milli == WHOLE:
+        return (WHOLE,) if free.devices.count(WHOLE) >= shape.devices else ()
+    return tuple(dict.fromkeys(milli for milli in free.devices if milli >= shape.milli))
 
 
-def after(demand: Demand, free: Free, device: int) -> Free:
-    """What is free once the demand was placed on devices with so many thousandths free (one of ``ways``)."""
+def after(shape: Shape, free: Free, device: int) -> Free:
+    """What is free once the shape was placed on devices with so many thousandths free (one of ``ways``)."""
     devices = list(free.devices)
-    for _ in range(demand.devices):
+    for _ in range(shape.devices):
         devices.remove(device)
-        devices.append(device - demand.milli)
-    return Free(free.cpus - demand.cpus, free.memory - demand.memory, tuple(sorted(devices)))
+        devices.append(device - shape.milli)
+    return Free(free.cpus - shape.cpus, free.memory - shape.memory, tuple(sorted(devices)))
 
 
 def rounded(growth: int) -> int:
@@ -144,6 +144,6 @@ def rounded(growth: int) -> int:
     return MIDDLE + MIDDLE * growth // (_HALF_WAY + abs(growth))
 
 
-def _usable(demand: Demand, devices: tuple[int, ...]) -> int:
-    able = [milli for milli in devices if milli >= demand.milli]
-    return sum(able) if len(able) >= demand.devices else 0
+def _usable(shape: Shape, devices: tuple[int, ...]) -> int:
+    able = [milli for milli in devices if milli >= shape.milli]
+    return sum(able) if len(able) >= shape.devices else 0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.jobs import Constraint
 from scheduler.room import Ask, Room
-from scheduler.score import WHOLE, Demand, Free, Mix, gradient
+from scheduler.score import WHOLE, Free, Mix, Shape, gradient
 from scheduler.snapshot import NodeState
 from tests.support.factories import A100, CPU, H100
 
@@ -53,7 +53,7 @@ class Ledger:
             if ask.constraint is RACK and one.labels["rack"] != "a":
                 continue
             free = self.free(at, main or H100)
-            fit = gradient(mixes.get(main or "", Mix.of(())), demand(ask), free)
+            fit = gradient(mixes.get(main or "", Mix.of(())), shape(ask), free)
             if fit is not None:
                 bare = main is None
                 found.append((-1 if bare else fit.score, free.cpus if bare else sum(free.devices), at))
@@ -70,13 +70,13 @@ class Ledger:
         assert all(milli <= WHOLE for milli in self.given.values())
 
 
-def demand(ask: Ask) -> Demand:
-    return Demand(ask.gpus, ask.cpus, ask.memory_bytes, ask.part)
+def shape(ask: Ask) -> Shape:
+    return Shape(ask.gpus, ask.cpus, ask.memory_bytes, ask.part)
 
 
 @given(nodes, arrivals)
 def test_the_best_node_is_found_whatever_was_taken_since(cluster: list[NodeState], taken: list[Ask]) -> None:
-    mixes = {flavor: Mix.of((demand(ask), 1) for ask in taken if ask.flavor == flavor) for flavor in (H100, A100)}
+    mixes = {flavor: Mix.of((shape(ask), 1) for ask in taken if ask.flavor == flavor) for flavor in (H100, A100)}
     room, ledger = Room.of(cluster, mixes=mixes), Ledger(cluster)
     for ask in taken:
         best = ledger.best(ask, mixes)
@@ -110,12 +110,12 @@ def test_the_mix_decides_where_best_fit_would_err() -> None:
     cluster = [node("n1", 4, 32), node("n2", 6, 32)]
     single = Ask(H100, 1, 1, 1)
     assert Room.of(cluster).find(single) == (0,), "best fit"
-    mixes = {H100: Mix.of([(Demand(4, 1, 1), 1)])}
+    mixes = {H100: Mix.of([(Shape(4, 1, 1), 1)])}
     assert Room.of(cluster, mixes=mixes).find(single) == (1,), "four of the six are still to be had"
 
 
 def test_a_job_without_gpus_spares_the_cores_beside_gpus() -> None:
-    mixes = {H100: Mix.of([(Demand(1, 8, 1), 1)])}
+    mixes = {H100: Mix.of([(Shape(1, 8, 1), 1)])}
     ask = Ask(CPU, 0, 8, 1)
     assert Room.of([node("n1", 4, 32), node("n2", 0, 32)], mixes=mixes).find(ask) == (1,)
     assert Room.of([node("n1", 4, 32), node("n2", 4, 64)], mixes=mixes).find(ask) == (1,), "32 cores are left over"
@@ -134,5 +134,5 @@ def test_parts_share_a_device_before_another_is_opened() -> None:
 
 def test_a_gang_takes_the_best_of_the_group() -> None:
     cluster = [node("n1", 4, 32), node("n2", 6, 32), node("n3", 6, 32)]
-    mixes = {H100: Mix.of([(Demand(4, 1, 1), 1)])}
+    mixes = {H100: Mix.of([(Shape(4, 1, 1), 1)])}
     assert Room.of(cluster, mixes=mixes).find(Ask(H100, 2, 1, 1, nodes=2)) == (1, 2)

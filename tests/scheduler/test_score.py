@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.score import MIDDLE, WHOLE, Demand, Fit, Free, Mix, after, fragments, gradient, rounded, ways
+from scheduler.score import MIDDLE, WHOLE, Fit, Free, Mix, Shape, after, fragments, gradient, rounded, ways
 
-ONE, TWO, HALF = Demand(1, 0, 0), Demand(2, 0, 0), Demand(1, 0, 0, 500)
-LIGHT, HEAVY = Demand(1, 2, 0), Demand(1, 14, 0)  # eight cores a GPU on average
-CPU_ONLY = Demand(0, 16, 0)
+ONE, TWO, HALF = Shape(1, 0, 0), Shape(2, 0, 0), Shape(1, 0, 0, 500)
+LIGHT, HEAVY = Shape(1, 2, 0), Shape(1, 14, 0)  # eight cores a GPU on average
+CPU_ONLY = Shape(0, 16, 0)
 PLENTY = 10**6
 
 
@@ -20,10 +20,10 @@ def gpus(*devices: int, cpus: int = PLENTY, memory: int = PLENTY) -> Free:
     return Free(cpus, memory, tuple(sorted(devices)))
 
 
-demands = st.builds(Demand, st.integers(1, 4), st.integers(0, 40), st.integers(0, 40)) | st.builds(
-    Demand, st.just(1), st.integers(0, 40), st.integers(0, 40), st.integers(1, WHOLE)
+shapes = st.builds(Shape, st.integers(1, 4), st.integers(0, 40), st.integers(0, 40)) | st.builds(
+    Shape, st.just(1), st.integers(0, 40), st.integers(0, 40), st.integers(1, WHOLE)
 )
-asks = demands | st.builds(Demand, st.just(0), st.integers(0, 40), st.integers(0, 40))
+asks = shapes | st.builds(Shape, st.just(0), st.integers(0, 40), st.integers(0, 40))
 nodes = st.builds(
     lambda cpus, memory, devices: Free(cpus, memory, tuple(sorted(devices))),
     st.integers(0, 64),
@@ -53,7 +53,7 @@ mixes = st.lists(st.tuples(asks, st.integers(0, 50)), max_size=8).map(Mix.of)
         # too few cores for one of two jobs (half of 1000), and for a third of the average one (1000 - 4/8 * 1000)
         ([(LIGHT, 1), (HEAVY, 1)], gpus(1000, cpus=4), 1000),
         # memory counts as cores do
-        ([(Demand(1, 0, 10), 1)], gpus(1000, 1000, memory=10), 1000),
+        ([(Shape(1, 0, 10), 1)], gpus(1000, 1000, memory=10), 1000),
         # jobs without GPUs have no use for one, whatever is free
         ([(ONE, 1), (CPU_ONLY, 9)], gpus(1000, cpus=1), 0),
         ([(ONE, 1)], gpus(), 0),
@@ -61,13 +61,13 @@ mixes = st.lists(st.tuples(asks, st.integers(0, 50)), max_size=8).map(Mix.of)
         ([], gpus(1000), 0),
     ],
 )
-def test_fragments_by_hand(mix: list[tuple[Demand, int]], free: Free, expected: int) -> None:
+def test_fragments_by_hand(mix: list[tuple[Shape, int]], free: Free, expected: int) -> None:
     assert fragments(Mix.of(mix), free) == expected
 
 
 def test_a_mix_adds_the_counts_of_equal_demands_and_keeps_the_most_frequent() -> None:
     mix = Mix.of([(HALF, 1), (TWO, 2), (ONE, 2), (HALF, 3), (CPU_ONLY, 90), (HEAVY, 0)], most=2)
-    assert mix.demands == ((HALF, 4), (ONE, 2)), "of equal counts the smaller demand"
+    assert mix.shapes == ((HALF, 4), (ONE, 2)), "of equal counts the smaller shape"
     assert (mix.weight, mix.milli) == (6, 4 * 500 + 2 * 1000)
     assert mix == Mix.of([(ONE, 2), (TWO, 2), (HALF, 4)], most=2), "the order of the shapes does not matter"
 
@@ -99,7 +99,7 @@ def test_what_does_not_fit_has_no_score() -> None:
     assert gradient(mix, TWO, gpus(1000, 999)) is None
     assert gradient(mix, HALF, gpus(499, 499)) is None
     assert gradient(mix, LIGHT, gpus(1000, cpus=1)) is None
-    assert gradient(mix, Demand(1, 0, 2), gpus(1000, memory=1)) is None
+    assert gradient(mix, Shape(1, 0, 2), gpus(1000, memory=1)) is None
     assert gradient(mix, CPU_ONLY, gpus(cpus=16)) == Fit(MIDDLE, 0)
 
 
@@ -124,17 +124,17 @@ def test_fragments_are_between_nothing_and_all_that_is_free_twice(mix: Mix, free
 @given(mixes, nodes)
 def test_the_first_part_is_what_each_demand_of_the_mix_could_not_use(mix: Mix, free: Free) -> None:
     """The paper's definition, spelled out, for a mix whose jobs need no cores or memory (there is no second part)."""
-    bare = Mix.of((replace(demand, cpus=0, memory=0), count) for demand, count in mix.demands)
+    bare = Mix.of((replace(shape, cpus=0, memory=0), count) for shape, count in mix.shapes)
     lost = 0
-    for demand, count in bare.demands:
-        able = [milli for milli in free.devices if milli >= demand.milli]
-        enough = len(able) >= demand.devices
-        lost += count * sum(milli for milli in free.devices if not enough or milli < demand.milli)
+    for shape, count in bare.shapes:
+        able = [milli for milli in free.devices if milli >= shape.milli]
+        enough = len(able) >= shape.devices
+        lost += count * sum(milli for milli in free.devices if not enough or milli < shape.milli)
     assert fragments(bare, free) == (-(-lost // bare.weight) if bare.weight else 0)
 
 
 @given(mixes, asks, nodes)
-def test_the_gradient_is_the_smallest_over_all_ways(mix: Mix, ask: Demand, free: Free) -> None:
+def test_the_gradient_is_the_smallest_over_all_ways(mix: Mix, ask: Shape, free: Free) -> None:
     fit = gradient(mix, ask, free)
     able = [milli for milli in free.devices if milli >= ask.milli]
     fits = ask.cpus <= free.cpus and ask.memory <= free.memory and len(able) >= ask.devices
@@ -153,18 +153,18 @@ def test_the_gradient_is_the_smallest_over_all_ways(mix: Mix, ask: Demand, free:
 
 
 @given(asks, nodes)
-def test_an_empty_mix_finds_every_place_equal(ask: Demand, free: Free) -> None:
+def test_an_empty_mix_finds_every_place_equal(ask: Shape, free: Free) -> None:
     fit = gradient(Mix.of([]), ask, free)
     assert fit is None or fit.score == MIDDLE
 
 
-def choose(mix: Mix, ask: Demand, cluster: Sequence[Free], tie: Callable[[list[int]], int] = min) -> int:
+def choose(mix: Mix, ask: Shape, cluster: Sequence[Free], tie: Callable[[list[int]], int] = min) -> int:
     """The node as the planner chooses it: the smallest score, and the first of equal ones (``tie`` of them)."""
     scores = {node: fit.score for node, free in enumerate(cluster) if (fit := gradient(mix, ask, free)) is not None}
     return tie([node for node, score in scores.items() if score == min(scores.values())])
 
 
-def fill(mix: Mix, arrivals: Sequence[Demand], cluster: list[Free], tie: Callable[[list[int]], int]) -> list[Free]:
+def fill(mix: Mix, arrivals: Sequence[Shape], cluster: list[Free], tie: Callable[[list[int]], int]) -> list[Free]:
     for ask in arrivals:
         node = choose(mix, ask, cluster, tie)
         cluster[node] = after(ask, cluster[node], ways(ask, cluster[node])[0])
@@ -177,7 +177,7 @@ def test_ties_to_the_first_node_keep_the_last_nodes_whole() -> None:
     first = fill(mix, [ONE] * 4, list(roomy), min)
     turns = iter(range(4))
     spread = fill(mix, [ONE] * 4, list(roomy), lambda _: next(turns))
-    wide = Demand(3, 0, 0)
+    wide = Shape(3, 0, 0)
     assert [gradient(mix, wide, free) is not None for free in first] == [False, False, True, True]
     assert [gradient(mix, wide, free) is not None for free in spread] == [False] * 4
 
@@ -195,8 +195,8 @@ def test_a_score_does_not_depend_on_the_unit_of_cores() -> None:
     for light, heavy, cpus in product([1, 2], [7, 14], [8, 21, 64]):
         scores = [
             gradient(
-                Mix.of([(Demand(1, light * unit, 0), 1), (Demand(1, heavy * unit, 0), 1)]),
-                Demand(1, light * unit, 0),
+                Mix.of([(Shape(1, light * unit, 0), 1), (Shape(1, heavy * unit, 0), 1)]),
+                Shape(1, light * unit, 0),
                 gpus(1000, 1000, 500, cpus=cpus * unit),
             )
             for unit in (1, 1000)
