@@ -219,6 +219,8 @@ class Node(TypedDict):
     memory: str
     memory_free: NotRequired[str]
     state: NotRequired[str]
+    reason: NotRequired[str | None]
+    labels: NotRequired[dict[str, str]]
     used: NotRequired[dict[str, Any]]
 
 
@@ -227,6 +229,7 @@ class Cluster(TypedDict):
     driver: str
     state: str
     notes: list[str]
+    labels: NotRequired[dict[str, str]]
     nodes: list[Node]
 
 

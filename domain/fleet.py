@@ -1,8 +1,10 @@
 """Clusters, flavors, pools and nodes: where jobs run."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 CPU_FLAVOR = "cpu"
+CLUSTER_LABEL, CLEARANCE, RESIDENCY = "cluster", "clearance", "residency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,14 @@ class Node:
     cpus: int
     memory_bytes: int
     labels: tuple[tuple[str, str], ...] = ()
+
+
+def labels_on(cluster: str, of_cluster: Mapping[str, str], of_node: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The labels that jobs see on a node: its own, over those its cluster's, over both the cluster's name.
+
+    What the centre says of a cluster (such as its clearance) stands over what a driver found on a node.
+    """
+    return {**dict(of_node), **of_cluster, CLUSTER_LABEL: cluster}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,20 @@
 """Flavors with their dated rates, and clusters with what their drivers find."""
 
-from domain.errors import Conflict, Invalid, NotFound
-from domain.fleet import CPU_FLAVOR, Flavor
+import re
+from collections.abc import Mapping
+
+from domain.errors import Conflict, Fault, Invalid, NotFound
+from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Flavor
+from domain.jobs import CLASSIFICATIONS
 from domain.quantities import MILLI
 from lifecycle.accounts import check_version
 from lifecycle.ports import ClusterRecord, Directory, Driver, UnitOfWork
 from lifecycle.words import check_name
 
-ACTIVE, DRAINING = "active", "draining"
+ACTIVE, DRAINING, DRAINED = "active", "draining", "drained"
 _RATE_MOST = 10**12  # a million SU an hour
+_LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?")
+_LABELS_MOST = 32
 
 
 def add_flavor(uow: UnitOfWork, flavor: Flavor, micro_su_per_hour: int, now_ms: int) -> None:
@@ -71,3 +77,50 @@ def set_cluster_state(uow: UnitOfWork, name: str, state: str, expected: int | No
     if state not in {ACTIVE, DRAINING}:
         raise Invalid(f"{state[:40]!r} is no state of a cluster", "state", fix="use active or draining")
     uow.fleet.set_cluster_state(name, state)
+
+
+def set_labels(uow: UnitOfWork, name: str, changes: Mapping[str, str | None], expected: int | None) -> None:
+    """Change labels of a cluster, which all its nodes have then; None takes one away, the others stay as they are.
+
+    ``clearance`` is the most sensitive class of data that may go there, ``residency`` the place where data stay.
+    """
+    cluster = cluster_named(uow, name)
+    check_version(cluster.version, expected)
+    faults = [fault for key, value in changes.items() if (fault := _wrong_label(key, value)) is not None]
+    labels = {key: value for key, value in {**cluster.labels, **changes}.items() if value is not None}
+    if len(labels) > _LABELS_MOST:
+        faults.append(Fault(f"{len(labels)} labels are too many", "labels", f"at most {_LABELS_MOST}"))
+    if faults:
+        raise Invalid.many(faults)
+    uow.fleet.set_cluster_labels(name, dict(sorted(labels.items())))
+
+
+def set_node_state(
+    uow: UnitOfWork, cluster: str, node: str, state: str, reason: str | None, expected: int | None
+) -> None:
+    """``drained``: what runs on the node goes on and nothing new starts there, until it is ``active`` again."""
+    found = cluster_named(uow, cluster)
+    if node not in {one.name for one in uow.directory().nodes[cluster]}:
+        raise NotFound(f"cluster {cluster} has no node {node[:80]!r}", "node")
+    check_version(found.version, expected)
+    if state not in {ACTIVE, DRAINED}:
+        raise Invalid(f"{state[:40]!r} is no state of a node", "state", fix="use active or drained")
+    if state == DRAINED and not reason:
+        raise Invalid("a drained node needs a reason, for those who find it so", "reason", fix="say why")
+    uow.fleet.set_drained(cluster, node, reason if state == DRAINED else None)
+
+
+def _wrong_label(key: str, value: str | None) -> Fault | None:
+    field = f"labels.{key[:63]}"
+    if not _LABEL.fullmatch(key):
+        return Fault(f"{key[:80]!r} is no name of a label", field, _LABEL_FIX)
+    if key == CLUSTER_LABEL:
+        return Fault("every node has its cluster's name as this label already", field, "leave it out")
+    if key == CLEARANCE and value is not None and value not in CLASSIFICATIONS:
+        return Fault(f"{value[:80]!r} is no class of data", field, f"use one of {', '.join(CLASSIFICATIONS)}")
+    if value is not None and not _LABEL.fullmatch(value):
+        return Fault(f"{value[:80]!r} is no value of a label", field, _LABEL_FIX)
+    return None
+
+
+_LABEL_FIX = "use 1 to 63 letters, digits, '-', '_', '.' and '/', beginning and ending with a letter or digit"

@@ -5,7 +5,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from domain.accounts import Account, Limits, Quota, Tree
@@ -96,6 +96,7 @@ class ClusterRecord:
     state: str  # active, or draining: what runs goes on, nothing new starts
     notes: tuple[str, ...]
     version: int
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 _DEFAULTS = Policy()
@@ -106,7 +107,8 @@ class Directory:
     """The slow-moving part of the centre, shared and immutable: who there is, what there is, what it costs, by what rules.
 
     ``nodes`` maps a cluster that takes jobs to its nodes; ``rates`` a flavor to its dated rates. ``policies`` are dated
-    too: (from when, policy), in the order in which they take over.
+    too: (from when, policy), in the order in which they take over. ``drained`` has the nodes that take no more jobs,
+    (cluster, name) → why.
     """
 
     tree: Tree
@@ -116,6 +118,7 @@ class Directory:
     clusters: Mapping[str, ClusterRecord]
     nodes: Mapping[str, tuple[Node, ...]]
     policies: tuple[tuple[int, Policy], ...] = ()
+    drained: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def policy_at(self, now_ms: int) -> Policy:
         """The policy in force: the last that has begun; the defaults before the first."""
@@ -201,6 +204,8 @@ class Fleet(Protocol):
     def add_rate(self, flavor: str, from_ms: int, micro_su_per_hour: int) -> None: ...
     def put_cluster(self, name: str, driver: str, inventory: Inventory) -> None: ...
     def set_cluster_state(self, name: str, state: str) -> None: ...
+    def set_cluster_labels(self, name: str, labels: Mapping[str, str]) -> None: ...
+    def set_drained(self, cluster: str, node: str, reason: str | None) -> None: ...
     def nodes(self, clusters: Sequence[str]) -> tuple[NodeState, ...]: ...
     def take(self, attempts: Sequence[Attempt]) -> None: ...
     def give_back(self, attempts: Sequence[Attempt]) -> None: ...

@@ -20,7 +20,7 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
             name: FlavorState(flavor.milli, rate_at(directory.rates.get(name, ()), now_ms))
             for name, flavor in directory.flavors.items()
         },
-        nodes=uow.fleet.nodes(open_clusters),
+        nodes=tuple(n for n in uow.fleet.nodes(open_clusters) if (n.cluster, n.name) not in directory.drained),
         queue=mirror.queue,
         live=mirror.live(),
         held=uow.accounts.held(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from domain.accounts import Account, AccountKind
 from domain.errors import Fault, Invalid, Refused
+from domain.fleet import labels_on
 from domain.jobs import JobSpec, Resources
 from domain.money import booking
 from domain.people import Caller
@@ -19,9 +20,9 @@ from quotas.admission import Application, FlavorTerms, Refusal, admit
 from quotas.tariffs import rate_at
 from scheduler.cycle import plan
 from scheduler.fixes import fixes
-from scheduler.room import Ask, amount, ever_fits
 from scheduler.policy import Policy
 from scheduler.queue import PendingJob
+from scheduler.room import Ask, amount, ever_fits
 from scheduler.snapshot import Estimate, Fix, NodeState, Reason, Start
 
 
@@ -216,6 +217,9 @@ def _terms(directory: Directory, resources: Resources, name: str, now_ms: int) -
 def _empty(cluster: str, directory: Directory) -> tuple[NodeState, ...]:
     """The cluster's nodes as if nothing ran."""
     return tuple(
-        NodeState(cluster, n.name, n.devices, {}, n.cpus, n.cpus, n.memory_bytes, n.memory_bytes)
+        NodeState(
+            cluster, n.name, n.devices, {}, n.cpus, n.cpus, n.memory_bytes, n.memory_bytes,
+            labels_on(cluster, directory.clusters[cluster].labels, n.labels),
+        )
         for n in directory.nodes[cluster]
-    )
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """The slow-moving part of the centre, read whole and kept until the stamp says that it changed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -46,14 +47,21 @@ def _load(connection: Connection) -> Directory:
         rates[row.flavor] = (*rates.get(row.flavor, ()), (row.from_ms, row.micro_su_per_hour))
     clusters: dict[str, ClusterRecord] = {}
     nodes: dict[str, tuple[Node, ...]] = {}
+    drained: dict[tuple[str, str], str] = {}
     for cluster in connection.execute(select(ClusterRow.__table__).order_by(ClusterRow.id)):
         clusters[cluster.name] = ClusterRecord(
-            cluster.name, cluster.driver, cluster.state, tuple(cluster.notes), cluster.version
+            cluster.name,
+            cluster.driver,
+            cluster.state,
+            tuple(cluster.notes),
+            cluster.version,
+            dict(cluster.labels or {}),
         )
         rows = connection.execute(
             select(NodeRow.__table__).where(NodeRow.cluster_id == cluster.id, NodeRow.present).order_by(NodeRow.name)
-        )
-        nodes[cluster.name] = tuple(Node(row.name, dict(row.devices), row.cpus, row.memory_bytes) for row in rows)
+        ).all()
+        nodes[cluster.name] = tuple(map(_node, rows))
+        drained |= {(cluster.name, row.name): row.drained for row in rows if row.drained is not None}
     return Directory(
         tree=Tree.of(accounts, quotas),
         by_name={account.name: account for account in accounts},
@@ -64,8 +72,14 @@ def _load(connection: Connection) -> Directory:
         rates=rates,
         clusters=clusters,
         nodes=nodes,
+        drained=drained,
         policies=tuple(
             (row.from_ms, to_policy(row).policy)
             for row in connection.execute(select(PolicyRow.__table__).order_by(PolicyRow.from_ms, PolicyRow.id))
         ),
     )
+
+
+def _node(row: Any) -> Node:
+    labels = tuple(sorted((row.labels or {}).items()))
+    return Node(row.name, dict(row.devices), row.cpus, row.memory_bytes, labels)

@@ -1,12 +1,12 @@
 """Flavors, rates, clusters, nodes and devices. What is given out is counted here; the database's checks refuse more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
 
 from domain.errors import Conflict
-from domain.fleet import Flavor, Inventory, Node
+from domain.fleet import Flavor, Inventory, Node, labels_on
 from domain.jobs import Placement
 from domain.records import Attempt
 from scheduler.snapshot import NodeState
@@ -45,7 +45,7 @@ _FREE = (
     .order_by(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
 )
 _NODES = (
-    select(NodeRow.__table__, ClusterRow.name.label("cluster"))
+    select(NodeRow.__table__, ClusterRow.name.label("cluster"), ClusterRow.labels.label("of_cluster"))
     .join(ClusterRow, ClusterRow.id == NodeRow.cluster_id)
     .where(ClusterRow.name.in_(bindparam("clusters", expanding=True)), NodeRow.present)
     .order_by(NodeRow.cluster_id, NodeRow.name)
@@ -85,7 +85,10 @@ class Fleet:
         directory_changed(self.connection)
 
     def _put_node(self, cluster_id: int, node: Node) -> None:
-        values = {"devices": node.devices, "cpus": node.cpus, "memory_bytes": node.memory_bytes, "present": True}
+        values = {
+            "devices": node.devices, "cpus": node.cpus, "memory_bytes": node.memory_bytes, "present": True,
+            "labels": dict(node.labels),
+        }  # fmt: skip
         node_id = self.connection.scalar(
             select(NodeRow.id).where(NodeRow.name == node.name, NodeRow.cluster_id == cluster_id)
         )
@@ -120,6 +123,19 @@ class Fleet:
         )
         directory_changed(self.connection)
 
+    def set_cluster_labels(self, name: str, labels: Mapping[str, str]) -> None:
+        values = {"labels": dict(labels), "version": ClusterRow.version + 1}
+        self.connection.execute(update(ClusterRow).where(ClusterRow.name == name).values(values))
+        directory_changed(self.connection)
+
+    def set_drained(self, cluster: str, node: str, reason: str | None) -> None:
+        """Drain a node, with the reason why; None lets it take jobs again. A new version of its cluster."""
+        moved = update(ClusterRow).where(ClusterRow.name == cluster).values(version=ClusterRow.version + 1)
+        cluster_id = self.connection.execute(moved.returning(ClusterRow.id)).scalar_one()
+        where = (NodeRow.cluster_id == cluster_id, NodeRow.name == node)
+        self.connection.execute(update(NodeRow).where(*where).values(drained=reason))
+        directory_changed(self.connection)
+
     def nodes(self, clusters: Sequence[str]) -> tuple[NodeState, ...]:
         """The nodes of these clusters with what is free of them, in order of cluster and name."""
         free: dict[int, dict[str, tuple[int, ...]]] = {}
@@ -131,6 +147,7 @@ class Fleet:
             NodeState(
                 row.cluster, row.name, dict(row.devices), dict.fromkeys(row.devices, ()) | free.get(row.id, {}),
                 row.cpus, row.cpus - row.cpus_used, row.memory_bytes, row.memory_bytes - row.memory_used,
+                labels_on(row.cluster, row.of_cluster or {}, (row.labels or {}).items()),
             )
             for row in rows
         )  # fmt: skip

@@ -34,7 +34,9 @@ class Policies:
 
     def at(self, now_ms: int) -> DatedPolicy | None:
         statement = select(PolicyRow.__table__).where(PolicyRow.from_ms <= now_ms)
-        row = self.connection.execute(statement.order_by(PolicyRow.from_ms.desc(), PolicyRow.id.desc()).limit(1)).first()
+        row = self.connection.execute(
+            statement.order_by(PolicyRow.from_ms.desc(), PolicyRow.id.desc()).limit(1)
+        ).first()
         return None if row is None else to_policy(row)
 
     def page(self, page: Page) -> list[DatedPolicy]:

@@ -24,4 +24,4 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, dict[str, int]: JSON}  # noqa: RUF012 - SQLAlchemy's
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, dict[str, int]: JSON, dict[str, str]: JSON}  # noqa: RUF012 - SQLAlchemy's

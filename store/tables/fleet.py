@@ -36,10 +36,14 @@ class ClusterRow(Base):
     state: Mapped[str]
     notes: Mapped[list[Any]]
     version: Mapped[big]
+    labels: Mapped[dict[str, str] | None]
 
 
 class NodeRow(Base):
-    """A node and what our own attempts take of it. The database refuses to give more than there is."""
+    """A node and what our own attempts take of it. The database refuses to give more than there is.
+
+    ``labels`` are as the cluster's driver found them; ``drained`` says why it takes no more jobs, null if it does.
+    """
 
     __tablename__ = "node"
     __table_args__ = (
@@ -57,6 +61,8 @@ class NodeRow(Base):
     cpus_used: Mapped[big]
     memory_used: Mapped[big]
     present: Mapped[bool]
+    labels: Mapped[dict[str, str] | None]
+    drained: Mapped[str | None]
 
 
 class DeviceRow(Base):

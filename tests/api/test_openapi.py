@@ -128,7 +128,9 @@ def walk(call: Checked, centre: Centre) -> None:
     call("POST", "/flavors", {"name": "mig", "title": "MIG", "milli": 143, "rate_su_per_hour": "0.25"})
     call("POST", "/flavors/{name}/rates", {"from_ms": NEW_YEAR_MS + DAY_MS, "su_per_hour": "0.3"}, name="mig")
     call("PATCH", "/clusters/{name}", {"state": "draining"}, name="sim")
-    call("PATCH", "/clusters/{name}", {"state": "active"}, name="sim")
+    call("PATCH", "/clusters/{name}", {"state": "active", "labels": {"clearance": "internal"}}, name="sim")
+    for change in ({"state": "drained", "reason": "a test"}, {"state": "active"}):
+        call("PATCH", "/clusters/{name}/nodes/{node}", change, name="sim", node="n1")
     call("POST", "/funders", {"name": "jica", "title": "JICA"})
     grant = call("POST", "/grants", {"name": "jica-1", "funder": "jica", "su": "10.5", **SPAN}).json
     paid = {"project": "ocr", "sources": [{"grant": "jica-1", "su": "3"}], **SPAN}

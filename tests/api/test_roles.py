@@ -65,6 +65,7 @@ DELETE  /tokens/{token_id}                           +   3   3   3   3   3   3  
 GET     /clusters                                    +   +   +   +   +   +   +   +   +   +   +   +
 GET     /clusters/{name}                             +   +   +   +   +   +   +   +   +   +   +   +
 PATCH   /clusters/{name}                             +   3   3   3   3   3   3   3   3   3   3   3
+PATCH   /clusters/{name}/nodes/{node}                +   3   3   3   3   3   3   3   3   3   3   3
 POST    /flavors                                     +   3   3   3   3   3   3   3   3   3   3   3
 GET     /flavors                                     +   +   +   +   +   +   +   +   +   +   +   +
 GET     /flavors/{name}                              +   +   +   +   +   +   +   +   +   +   +   +
@@ -122,6 +123,7 @@ BODIES: dict[str, Any] = {
     "POST /users/{name}/roles": {"account": "speech", "role": "member"},
     "POST /users/{name}/tokens": {"name": "new"},
     "PATCH /clusters/{name}": {"state": "draining"},
+    "PATCH /clusters/{name}/nodes/{node}": {"state": "drained", "reason": "a test"},
     "POST /flavors": {"name": "new", "title": "New"},
     "POST /flavors/{name}/rates": {"from_ms": NEW_YEAR_MS + DAY_MS, "su_per_hour": "3"},
     "POST /funders": {"name": "new", "title": "New"},
@@ -160,7 +162,7 @@ def path_of(line: Line, centre: Centre) -> str:
         {
             "name": name, "user": "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
             "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
-            "path": "result.txt",
+            "path": "result.txt", "node": "n1",
         }
     )  # fmt: skip
 

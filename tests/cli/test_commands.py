@@ -154,6 +154,12 @@ def test_usage(centre: Centre, run: Run) -> None:
         ("role add sok auditor centre", "POST /users/sok/roles", {"account": "centre", "role": "auditor"}),
         ("cluster drain here", "PATCH /clusters/here", {"state": "draining"}),
         ("cluster resume here", "PATCH /clusters/here", {"state": "active"}),
+        (
+            "cluster label here clearance=internal residency=", "PATCH /clusters/here",
+            {"labels": {"clearance": "internal", "residency": None}},
+        ),
+        ("node drain here n1 --reason fan", "PATCH /clusters/here/nodes/n1", {"state": "drained", "reason": "fan"}),
+        ("node resume here n1", "PATCH /clusters/here/nodes/n1", {"state": "active"}),
         ("flavor add h100 --title H100 --rate 1.5", "POST /flavors",
          {"name": "h100", "title": "H100", "milli": 1000, "rate_su_per_hour": "1.5"}),
         ("funder add moef --title MEF", "POST /funders", {"name": "moef", "title": "MEF"}),

@@ -198,6 +198,31 @@ class TestFleet:
         assert uow.directory().clusters[CLUSTER] == replace(before, state="draining", version=before.version + 1)
         assert uow.fleet.nodes([]) == ()
 
+    def test_labels_of_a_node_are_its_own_and_over_them_its_clusters(self, uow: UnitOfWork) -> None:
+        own = (("clearance", "restricted"), ("rack", "r1"))
+        labelled = replace(nodes()[0], labels=own)
+        uow.fleet.put_cluster(CLUSTER, "simulated", Inventory((labelled, *nodes()[1:])))
+        before = uow.directory().clusters[CLUSTER]
+        assert [node.labels for node in uow.fleet.nodes([CLUSTER])] == [
+            {**dict(own), "cluster": CLUSTER}, {"cluster": CLUSTER}, {"cluster": CLUSTER},
+        ]  # fmt: skip
+        uow.fleet.set_cluster_labels(CLUSTER, {"clearance": "internal"})
+        assert uow.directory().clusters[CLUSTER] == replace(
+            before, labels={"clearance": "internal"}, version=before.version + 1
+        )
+        told = {"clearance": "internal", "cluster": CLUSTER}
+        assert [node.labels for node in uow.fleet.nodes([CLUSTER])] == [{**told, "rack": "r1"}, told, told]
+        assert uow.directory().nodes[CLUSTER][0].labels == own
+
+    def test_a_node_stays_drained_when_its_cluster_is_taken_in_again(self, uow: UnitOfWork) -> None:
+        version = uow.directory().clusters[CLUSTER].version
+        uow.fleet.set_drained(CLUSTER, "n2", "a fan")
+        uow.fleet.put_cluster(CLUSTER, "simulated", Inventory(nodes()))
+        assert uow.directory().drained == {(CLUSTER, "n2"): "a fan"}
+        assert uow.directory().clusters[CLUSTER].version == version + 1
+        uow.fleet.set_drained(CLUSTER, "n2", None)
+        assert uow.directory().drained == {}
+
     @pytest.mark.promise(3)
     def test_what_is_taken_is_not_free_until_it_is_given_back(self, uow: UnitOfWork, speech: int) -> None:
         (attempt,) = uow.attempts.add([an_attempt(add_job(uow, speech), speech)])

@@ -4,9 +4,9 @@ from typing import Any
 
 from api.http.guard import Call, Routes
 from api.http.schemas.base import Listing, su
-from api.http.schemas.centre import ClusterOut, ClusterPatch, FlavorIn, FlavorOut, RateIn
+from api.http.schemas.centre import ClusterOut, ClusterPatch, FlavorIn, FlavorOut, NodePatch, RateIn
 from domain.access import Permission
-from domain.errors import NotFound
+from domain.errors import Invalid, NotFound
 from domain.fleet import CPU_FLAVOR, Flavor
 from domain.quantities import format_bytes, format_su
 from lifecycle import fleet
@@ -21,25 +21,37 @@ routes = Routes("fleet")
 def list_clusters(call: Call) -> dict[str, Any]:
     clusters = call.directory.clusters
     nodes = call.uow.fleet.nodes(list(clusters))
-    return {"items": [_show_cluster(cluster, nodes) for cluster in clusters.values()], "next": None}
+    return {"items": [_show_cluster(call, cluster, nodes) for cluster in clusters.values()], "next": None}
 
 
 @routes.get("/clusters/{name}", Permission.FLEET_READ, ClusterOut)
 def get_cluster(call: Call, name: str) -> dict[str, Any]:
-    cluster = fleet.cluster_named(call.uow, name)
-    call.version(cluster.version)
-    return _show_cluster(cluster, call.uow.fleet.nodes([name]))
+    return _tell_cluster(call, name)
 
 
 @routes.patch("/clusters/{name}", Permission.FLEET_WRITE, ClusterOut)
 def change_cluster(call: Call, name: str, body: ClusterPatch) -> dict[str, Any]:
-    """Drain a cluster, or let it take jobs again."""
+    """Drain a cluster or let it take jobs again; change its labels, which all its nodes have."""
     call.need_centre()
-    fleet.set_cluster_state(call.uow, name, body.state, call.if_match)
+    if body.state is None and not body.labels:
+        raise Invalid("nothing is to be changed", fix="name a state or labels")
+    seen = call.if_match
+    if body.state is not None:
+        fleet.set_cluster_state(call.uow, name, body.state, seen)
+        seen = None
+    if body.labels:
+        fleet.set_labels(call.uow, name, body.labels, seen)
     call.wakes = True
-    cluster = fleet.cluster_named(call.uow, name)
-    call.version(cluster.version)
-    return _show_cluster(cluster, call.uow.fleet.nodes([name]))
+    return _tell_cluster(call, name)
+
+
+@routes.patch("/clusters/{name}/nodes/{node}", Permission.FLEET_WRITE, ClusterOut)
+def change_node(call: Call, name: str, node: str, body: NodePatch) -> dict[str, Any]:
+    """Drain a node, or let it take jobs again. `If-Match` takes the ETag of its cluster."""
+    call.need_centre()
+    fleet.set_node_state(call.uow, name, node, body.state, body.reason, call.if_match)
+    call.wakes = True
+    return _tell_cluster(call, name)
 
 
 @routes.post("/flavors", Permission.FLEET_WRITE, FlavorOut)
@@ -95,12 +107,20 @@ def _show_flavor(call: Call, flavor: Flavor, nodes: tuple[NodeState, ...]) -> di
     }  # fmt: skip
 
 
-def _show_cluster(cluster: ClusterRecord, nodes: tuple[NodeState, ...]) -> dict[str, Any]:
+def _tell_cluster(call: Call, name: str) -> dict[str, Any]:
+    cluster = fleet.cluster_named(call.uow, name)
+    call.version(cluster.version)
+    return _show_cluster(call, cluster, call.uow.fleet.nodes([name]))
+
+
+def _show_cluster(call: Call, cluster: ClusterRecord, nodes: tuple[NodeState, ...]) -> dict[str, Any]:
+    drained = call.directory.drained
     return {
         "name": cluster.name,
         "driver": cluster.driver,
         "state": cluster.state,
         "notes": list(cluster.notes),
+        "labels": dict(cluster.labels),
         "nodes": [
             {
                 "name": node.name,
@@ -110,6 +130,9 @@ def _show_cluster(cluster: ClusterRecord, nodes: tuple[NodeState, ...]) -> dict[
                 "cpus_free": node.cpus_free,
                 "memory": format_bytes(node.memory_bytes),
                 "memory_free": format_bytes(node.memory_free),
+                "state": fleet.DRAINED if (node.cluster, node.name) in drained else fleet.ACTIVE,
+                "reason": drained.get((node.cluster, node.name)),
+                "labels": dict(node.labels),
             }
             for node in nodes
             if node.cluster == cluster.name

@@ -109,7 +109,15 @@ class WhoOut(Shape):
 
 
 class ClusterPatch(Body):
-    state: Plain = Field(examples=["draining"])
+    state: Plain | None = Field(default=None, examples=["draining"])
+    labels: Annotated[dict[Plain, Plain | None], Field(max_length=64)] | None = Field(
+        default=None, description="labels to set, null to take away", examples=[{"clearance": "confidential"}]
+    )
+
+
+class NodePatch(Body):
+    state: Plain = Field(examples=["drained"])
+    reason: Title | None = Field(default=None, description="why it is drained", examples=["fan 3 is broken"])
 
 
 class NodeOut(Shape):
@@ -120,6 +128,9 @@ class NodeOut(Shape):
     cpus_free: int
     memory: str
     memory_free: str
+    state: str
+    reason: str | None
+    labels: dict[str, str]
 
 
 class ClusterOut(Shape):
@@ -127,6 +138,7 @@ class ClusterOut(Shape):
     driver: str
     state: str
     notes: list[str]
+    labels: dict[str, str]
     nodes: list[NodeOut]
     version: int
 

@@ -7,6 +7,7 @@ import click
 
 from cli import words
 from cli.commands.admin.fields import pairs, show, su
+from cli.failures import USAGE, CliError
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -19,6 +20,7 @@ CLUSTER = [
     Column("STATE", "state"),
     Column("NODES", "", lambda row: str(len(row["nodes"])), right=True),
     Column("DEVICES", "", lambda row: words.plain(_devices(row))),
+    Column("LABELS", "labels", sparse=True),
     Column("NOTES", "notes", lambda notes: " ".join(notes) or "-", flex=True),
 ]
 NODE = [
@@ -31,6 +33,8 @@ NODE = [
     Column("MEMORY", "memory", words.memory, right=True),
     Column("FREE", "memory_free", words.memory, right=True, sparse=True),
     Column("USED", "used", sparse=True),
+    Column("WHY", "reason", sparse=True),
+    Column("LABELS", "labels", wide=True),
 ]
 FLAVOR = [
     Column("NAME", "name"),
@@ -80,6 +84,46 @@ def drain(session: "Session", name: str) -> None:
 def resume(session: "Session", name: str) -> None:
     """Use a drained cluster again."""
     session.out.outcome(f"cluster {name} is active", session.centre.clusters.resume(name), CLUSTER, "name")
+
+
+@cluster.command()
+@click.argument("name")
+@click.argument("labels", nargs=-1, required=True, metavar="KEY=VALUE...")
+@acting
+def label(session: "Session", name: str, labels: tuple[str, ...]) -> None:
+    """Set labels of a cluster, which all its nodes have then. KEY= takes one away.
+
+    clearance is the most sensitive class of data that may go there (public, internal, confidential, restricted),
+    residency the place where data stay: baray admin cluster label pp clearance=restricted residency=KH
+    """
+    changed = session.centre.clusters.label(name, dict(_label(text) for text in labels))
+    session.out.outcome(f"cluster {name}: {words.plain(changed['labels'])}", changed, CLUSTER, "name")
+
+
+@click.group()
+def node() -> None:
+    """Machines of clusters."""
+
+
+@node.command("drain")
+@click.argument("name", metavar="CLUSTER")
+@click.argument("node_name", metavar="NODE")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for those who find it so.")
+@acting
+def drain_node(session: "Session", name: str, node_name: str, reason: str) -> None:
+    """Start nothing more on a node; what runs there goes on."""
+    changed = session.centre.clusters.drain_node(name, node_name, reason)
+    session.out.outcome(f"node {node_name} of {name} is drained: {reason}", changed, CLUSTER, "name")
+
+
+@node.command("resume")
+@click.argument("name", metavar="CLUSTER")
+@click.argument("node_name", metavar="NODE")
+@acting
+def resume_node(session: "Session", name: str, node_name: str) -> None:
+    """Use a drained node again."""
+    changed = session.centre.clusters.resume_node(name, node_name)
+    session.out.outcome(f"node {node_name} of {name} is active", changed, CLUSTER, "name")
 
 
 @click.group()
@@ -137,6 +181,15 @@ def add_rate(session: "Session", name: str, amount: str, from_: str) -> None:
     starts = words.parse_future(from_, session.now_ms, "--from")
     added = session.centre.flavors.add_rate(name, starts, su(amount, "SU"))
     session.out.outcome(f"{name} costs {amount} SU an hour from {words.long_time(starts)}", added, RATE, "from_ms")
+
+
+def _label(text: str) -> tuple[str, str | None]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise CliError(
+            f"{text!r} is no label", USAGE, fixes=["write clearance=internal, or clearance= to take it away"]
+        )
+    return key, value or None
 
 
 def _devices(row: Mapping[str, Any]) -> dict[str, int]:

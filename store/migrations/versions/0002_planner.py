@@ -87,6 +87,11 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_policy_from_ms"), "policy", ["from_ms"])
 
+    # Labels of clusters and nodes, and nodes that take no more jobs.
+    op.add_column("cluster", sa.Column("labels", sa.JSON(), nullable=True))
+    op.add_column("node", sa.Column("labels", sa.JSON(), nullable=True))
+    op.add_column("node", sa.Column("drained", sa.String(), nullable=True))
+
 
 def _fill_demand() -> None:
     """For jobs that are not over: the planner never looks at the others again."""
