@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect
 
 from domain.errors import CannotStart
-from store.engine import open_engine
-from store.schema import current, migrate
+from store.engine import WRITES, open_engine
+from store.live import Live
+from store.schema import _config, current, migrate
 from store.tables import Base
 from tests.support.databases import POSTGRESQL, Database
 
@@ -140,3 +142,34 @@ def _where(options: dict[str, Any]) -> str:
 
 def _plain(text: Any, schema: str | None) -> str | None:
     return None if text is None else " ".join(str(text).replace(f"{schema}.", "").split())
+
+
+def test_jobs_that_wait_when_the_planner_comes_are_planned_by_what_they_asked(tmp_path) -> None:
+    """Rows written by the first schema get the column that the planner reads."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    spec = (
+        '{"project":"p","name":"n","resources":[["h100-80gb"],4,1,8,1024,3600000],"command":["x"],'
+        '"array":[0,9,1,2],"qos":"normal","restartable":true,"stop_signal":"SIGTERM","grace_ms":10000}'
+    )
+    config = _config()
+    with engine.execution_options(**WRITES).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO account (id, kind, name, title, state, weight, version) VALUES (1, 'project', 'p', '', 'active', 1, 1)"
+        )
+        connection.exec_driver_sql("INSERT INTO user (id, name, title) VALUES (1, 'u', '')")
+        for job, ended in ((1, None), (2, 5)):
+            connection.exec_driver_sql(
+                "INSERT INTO job (id, project_id, user_id, name, state, spec, tasks, next_index, startable, active, held,"
+                " cancelled, submitted_ms, ended_ms, version) VALUES (?, 1, 1, 'n', ?, ?, 10, 0, ?, 0, 0, 0, 1, ?, 1)",
+                (job, "pending" if ended is None else "failed", spec, 10 if ended is None else 0, ended),
+            )
+    migrate(engine)
+    with engine.connect() as connection:
+        (waiting,) = Live(connection).waiting()
+    job = waiting.job
+    assert (waiting.name, job.resources.gpus, job.resources.walltime_ms, len(job.fresh), job.parallel_left) == (
+        "n", 4, 3_600_000, 10, 2,
+    )  # fmt: skip
+    engine.dispose()
