@@ -7,29 +7,13 @@ reservation or maintenance. Only nodes that someone has booked have a future to 
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from domain.fleet import CPU_FLAVOR
+from scheduler.live import End, Live, Running, Span, spans, when
 from scheduler.room import Ask, Room, allowed, closest
-from scheduler.snapshot import Running, State, Window
+from scheduler.snapshot import State, Window
 
 NEVER = 1 << 62
-
-
-class Span(NamedTuple):
-    """What leaves a node's free capacity from one time to another: for a job (its id), or for a window (its name).
-
-    The window's ``owner`` and all below it may use what it keeps.
-    """
-
-    from_ms: int
-    until_ms: int
-    flavor: str
-    gpus: int
-    cpus: int
-    memory_bytes: int
-    who: int | str
-    owner: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +26,31 @@ class Slot:
 
 @dataclass(slots=True)
 class Bookings:
-    """The running attempts' ends and all bookings, over the nodes of a ``Room``, from ``now_ms`` on."""
+    """What runs and all that is booked, over the nodes of a ``Room``, from ``now_ms`` on."""
 
     room: Room
+    live: Live
     now_ms: int
-    ends: list[list[Span]]  # what runs on each node; its until is the end of the walltime
     kept: dict[int, list[Span]] = field(default_factory=dict)
     owners: frozenset[int] = frozenset()
     missing: dict[str, int] = field(default_factory=dict)  # window -> devices that it lacks when it begins
-    _timeline: dict[str, list[tuple[int, int, Span]]] = field(default_factory=dict)
+    started: dict[int, list[Span]] = field(default_factory=dict)
+    _ends: list[End] | None = None  # of all that runs and is kept, once someone looked
 
     @classmethod
     def of(cls, state: State, room: Room, now_ms: int) -> "Bookings":
-        ends: list[list[Span]] = [[] for _ in room.nodes]
-        bookings = cls(room, now_ms, ends)
-        for attempt in state.live:
-            for node, span in _spans(attempt, room, now_ms):
-                ends[node].append(span)
         windows = sorted((w for w in state.windows if w.ends_ms > now_ms), key=lambda w: (w.starts_ms, w.name))
-        bookings.owners = frozenset(w.account_id for w in windows if w.account_id is not None)
+        owners = frozenset(w.account_id for w in windows if w.account_id is not None)
+        bookings = cls(room, state.live, now_ms, owners=owners)
         for window in windows:
-            _keep(bookings, window, state.live)
+            _keep(bookings, window)
         return bookings
+
+    def running(self, node: int) -> list[Span]:
+        """What runs on the node, this plan's starts included."""
+        has = self.room.nodes[node]
+        before = self.live.on_node.get((has.cluster, has.name))
+        return [*(before.values() if before else ()), *self.started.get(node, ())]
 
     def usable(self, ask: Ask, node: int, until_ms: int, owners: frozenset[int]) -> bool:
         """True if the ask may hold the node from now until then without delaying a booking or breaking a window."""
@@ -73,7 +60,7 @@ class Bookings:
         """The ask starts now."""
         span = Span(self.now_ms, until_ms, ask.flavor, ask.gpus, ask.cpus, ask.memory_bytes, job_id)
         for node in nodes:
-            self.ends[node].append(span)
+            self.started.setdefault(node, []).append(span)
             self._happens(node, span)
 
     def book(self, ask: Ask, slot: Slot, walltime_ms: int, job_id: int) -> None:
@@ -120,18 +107,19 @@ class Bookings:
         ready = [node for node in free.eligible if node not in kept and free.enough(node)]
         booked = [node for node in free.eligible if node in kept]
         slot = self._try_at(ask, self.now_ms, walltime_ms, owners, ready, booked)
-        events, position = self._events(ask.flavor), 0
-        while slot is None and position < len(events):
-            at_ms, moved = events[position][0], []
-            while position < len(events) and events[position][0] == at_ms:
-                _, node, span = events[position]
+        ends, position, places = self._timeline(), 0, self.room.places
+        while slot is None and position < len(ends):
+            at_ms, moved = max(ends[position].at_ms, self.now_ms + 1), []
+            while position < len(ends) and ends[position].at_ms <= at_ms:
+                _, key, span = ends[position]
                 position += 1
+                node = places.get(key, -1)
                 if node in kept:
                     moved.append(node)
                 elif free.give(node, span):
                     ready.append(node)
                     moved.append(node)
-            if moved and at_ms > self.now_ms:
+            if moved:
                 again = [node for node in moved if node in kept] if ask.nodes == 1 else booked
                 slot = self._try_at(ask, at_ms, walltime_ms, owners, ready, again)
         return slot
@@ -149,12 +137,13 @@ class Bookings:
 
     def _spare(self, ask: Ask, node: int, from_ms: int, until_ms: int, owners: frozenset[int]) -> bool:
         """True if the node has enough for the ask at every moment from one time to another."""
-        room, running, kept = self.room, self.ends[node], self.kept.get(node, ())
+        room, running, kept = self.room, self.running(node), self.kept.get(node, ())
         gpus = room.gpus[ask.flavor][node] if ask.gpus else 0
         cpus, memory = room.cpus[node], room.memory[node]
         moments = {from_ms}
         for span in running:
-            if span.until_ms <= from_ms:
+            # One that overruns its walltime ends any moment, but not now.
+            if span.until_ms <= from_ms and from_ms > self.now_ms:
                 gpus += span.gpus if span.flavor == ask.flavor else 0
                 cpus += span.cpus
                 memory += span.memory_bytes
@@ -168,7 +157,7 @@ class Bookings:
         for moment in moments:
             has_gpus, has_cpus, has_memory = gpus, cpus, memory
             for span in running:
-                if from_ms < span.until_ms <= moment:
+                if from_ms < max(span.until_ms, self.now_ms + 1) <= moment:
                     has_gpus += span.gpus if span.flavor == ask.flavor else 0
                     has_cpus += span.cpus
                     has_memory += span.memory_bytes
@@ -181,25 +170,24 @@ class Bookings:
                 return False
         return True
 
-    def _events(self, flavor: str) -> list[tuple[int, int, Span]]:
-        """When nodes with the flavor get emptier: (time, node, what it gets back), in order of time."""
-        events = self._timeline.get(flavor)
-        if events is None:
-            counts = self.room.gpus.get(flavor)
-            nodes = range(len(self.ends)) if counts is None else self.offering(flavor)
-            events = [(span.until_ms, node, span) for node in nodes for span in self.ends[node]]
-            events += [(span.until_ms, node, span) for node in nodes for span in self.kept.get(node, ())]
-            events.sort(key=_when)
-            self._timeline[flavor] = events
-        return events
-
     def offering(self, flavor: str) -> list[int]:
+        """The nodes that have devices of the flavor."""
         return [position for position, node in enumerate(self.room.nodes) if node.devices.get(flavor)]
 
+    def _timeline(self) -> list[End]:
+        """When nodes get emptier, in order of time."""
+        if self._ends is None:
+            self._ends = list(self.live.ends)
+            for spans in (self.started, self.kept):
+                for node, some in spans.items():
+                    for span in some:
+                        self._happens(node, span)
+        return self._ends
+
     def _happens(self, node: int, span: Span) -> None:
-        for flavor, events in self._timeline.items():
-            if flavor == CPU_FLAVOR or self.room.nodes[node].devices.get(flavor):
-                insort(events, (span.until_ms, node, span), key=_when)
+        if self._ends is not None:
+            has = self.room.nodes[node]
+            insort(self._ends, End(span.until_ms, (has.cluster, has.name), span), key=when)
 
 
 @dataclass(slots=True)
@@ -248,27 +236,7 @@ def _less(span: Span, ask: Ask, now_ms: int, until_ms: int) -> Span:
     )  # fmt: skip
 
 
-def _when(event: tuple[int, int, Span]) -> tuple[int, int]:
-    return event[0], event[1]
-
-
-def _spans(attempt: Running, room: Room, now_ms: int) -> Iterable[tuple[int, Span]]:
-    """What the attempt holds on each node that still takes jobs. One that overruns ends any moment: now and a bit."""
-    until_ms = max(attempt.ends_ms, now_ms + 1)
-    needs = attempt.resources
-    for placement in attempt.placements:
-        node = room.places.get((attempt.cluster, placement.node))
-        if node is not None:
-            gpus = len(placement.devices)
-            yield (
-                node,
-                Span(
-                    attempt.started_ms, until_ms, attempt.flavor, gpus, needs.cpus, needs.memory_bytes, attempt.job_id
-                ),
-            )
-
-
-def _keep(bookings: Bookings, window: Window, live: Sequence[Running]) -> None:
+def _keep(bookings: Bookings, window: Window) -> None:
     """Book a window on its nodes: named ones whole, or as many devices of a flavor as it keeps."""
     room = bookings.room
     if window.nodes:
@@ -279,17 +247,9 @@ def _keep(bookings: Bookings, window: Window, live: Sequence[Running]) -> None:
                     bookings.keep(node, span)
         return
     flavor, left = window.flavor or "", window.gpus
-    for attempt in live:
-        if attempt.window != window.name or attempt.flavor != flavor:
-            continue
-        for node, span in _spans(attempt, room, bookings.now_ms):
-            left -= span.gpus
-            whole = _share(room, node, window, flavor, span.gpus)
-            bookings.keep(node, whole)
-            bookings.keep(node, whole._replace(
-                until_ms=min(span.until_ms, window.ends_ms), gpus=-whole.gpus, cpus=-whole.cpus,
-                memory_bytes=-whole.memory_bytes,
-            ))  # fmt: skip
+    for attempt in bookings.live:
+        if attempt.window == window.name and attempt.flavor == flavor:
+            left -= _keep_around(bookings, window, attempt)
     for node, most in _roomiest(bookings, window, flavor):
         if left <= 0:
             break
@@ -300,6 +260,23 @@ def _keep(bookings: Bookings, window: Window, live: Sequence[Running]) -> None:
         bookings.missing[window.name] = left
 
 
+def _keep_around(bookings: Bookings, window: Window, attempt: Running) -> int:
+    """Keep for the owner's attempt what it has, and again once it ends. Answers how many devices that is."""
+    kept = 0
+    for key, span in spans(attempt):
+        node = bookings.room.places.get(key)
+        if node is None:
+            continue
+        whole = _share(bookings.room, node, window, attempt.flavor, span.gpus)
+        bookings.keep(node, whole)
+        bookings.keep(node, whole._replace(
+            until_ms=min(span.until_ms, window.ends_ms), gpus=-whole.gpus, cpus=-whole.cpus,
+            memory_bytes=-whole.memory_bytes,
+        ))  # fmt: skip
+        kept += span.gpus
+    return kept
+
+
 def _roomiest(bookings: Bookings, window: Window, flavor: str) -> list[tuple[int, int]]:
     """Nodes by how many devices of the flavor they will have when the window begins, most first."""
     found = []
@@ -307,7 +284,7 @@ def _roomiest(bookings: Bookings, window: Window, flavor: str) -> list[tuple[int
         if window.cluster is not None and bookings.room.nodes[node].cluster != window.cluster:
             continue
         free = bookings.room.gpus.get(flavor, [0] * (node + 1))[node]
-        free += sum(s.gpus for s in bookings.ends[node] if s.flavor == flavor and s.until_ms <= window.starts_ms)
+        free += sum(s.gpus for s in bookings.running(node) if s.flavor == flavor and s.until_ms <= window.starts_ms)
         free -= sum(
             s.gpus for s in bookings.kept.get(node, ())
             if s.flavor == flavor and s.from_ms < window.ends_ms and s.until_ms > window.starts_ms

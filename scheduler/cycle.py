@@ -1,21 +1,19 @@
 """The planner's one function: what to start where, what to stop, what to book, and why and how long the rest waits."""
 
-from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from scheduler import explain
 from scheduler.desk import Desk, in_order_of_prediction
-from scheduler.order import Front, Turns
-from scheduler.outlook import Outlook, Plan, Stretch
+from scheduler.order import Expand, Front, Key, Turns
+from scheduler.outlook import Outlook, Plan
 from scheduler.policy import BackfillOrder
 from scheduler.preempt import make_way
+from scheduler.queue import Line
+from scheduler.ranking import rank
 from scheduler.snapshot import State
 
 
 def plan(state: State, now_ms: int, *, outlook: bool = True) -> Plan:
     """What should happen now. The same state and time give the same plan.
-
-    ``outlook`` False leaves step 6 out, for a caller that only acts: it changes no decision.
 
     1. Take free capacity, its future, holdings and budgets as a working copy: the desk.
     2. Serve what unused guarantees cover.
@@ -23,101 +21,120 @@ def plan(state: State, now_ms: int, *, outlook: bool = True) -> Plan:
     4. Serve all others by tier and fair share. Whoever finds no room is booked, up to K a flavor; what comes after may
        start only where it delays no booking.
     5. Choose whom to stop for guarantees, urgent jobs and fair shares.
-    6. Tell everybody who waits their rank, reason and estimated start.
+    6. Tell everybody who waits their rank, reason and estimated start. ``outlook`` False leaves this out, for a caller
+       that only acts; it changes no decision.
     """
-    desk = Desk.of(state, now_ms, tells=outlook)
-    fronts = [Front(lane, state.tree.path(lane.project_id)) for lane in state.queue.lanes.values()]
-    _serve_guaranteed(desk, fronts)
-    for batch in _batches(desk, fronts):
-        _serve_in_turn(desk, batch)
+    desk = Desk.of(state, now_ms)
+    tiers = _tiers(desk)
+    for lines in tiers:
+        _serve_guaranteed(desk, lines)
+    first = [lines for lines in tiers if state.policy.tier(lines[0].qos).preempts]
+    for lines in first:
+        _serve_tier(desk, lines)
+    rest = tiers[len(first) :]
+    _serve_overdue(desk, [line for lines in rest for line in lines])
+    for lines in rest:
+        _serve_tier(desk, lines)
     stops = make_way(desk)
-    if outlook:
-        _tell(desk)
     return Plan(
         tuple(desk.starts),
         tuple(stops),
-        tuple(desk.booked),
-        Outlook(now_ms, tuple(desk.stretches), state.calibration),
-        _warnings(desk),
+        tuple(desk.bookings_made),
+        rank(desk) if outlook else Outlook(now_ms),
+        tuple(
+            f"reservation {name} will lack {gpus} GPUs when it begins" for name, gpus in desk.bookings.missing.items()
+        ),
     )
 
 
-def _serve_guaranteed(desk: Desk, fronts: list[Front]) -> None:
-    """Only lanes below an account with a guarantee; each stays for the other passes with what is not covered."""
-    covered = [
-        front
-        for front in fronts
-        if any(desk.gates.guarantees(front, flavor) for flavor in front.lane.resources.flavors)
-    ]
-    for batch in _by_tier(desk, covered):
-        turns = _turns(desk, batch)
-        while (front := turns.next()) is not None:
-            desk.serve(turns, front, entitled=True)
+def _tiers(desk: Desk) -> list[list[Line]]:
+    """The lines by tier: those that preempt first, then high rank to low."""
+    policy, tiers = desk.state.policy, dict[tuple[bool, int], list[Line]]()
+    for line in desk.state.queue.lines.values():
+        tier = policy.tier(line.qos)
+        tiers.setdefault((not tier.preempts, -tier.rank), []).append(line)
+    return [tiers[key] for key in sorted(tiers)]
 
 
-def _batches(desk: Desk, fronts: list[Front]) -> Iterable[list[Front]]:
-    """The tiers that preempt; then those out of patience; then the other tiers, high to low."""
-    policy = desk.state.policy
-    by_tier = _by_tier(desk, fronts)
-    first = [batch for batch in by_tier if policy.tier(batch[0].lane.qos).preempts]
-    yield from first
-    rest = [batch for batch in by_tier if batch not in first]
-    if policy.patience_ms is not None:
-        _serve_overdue(desk, [front for batch in rest for front in batch], desk.now_ms - policy.patience_ms)
-    yield from rest
+def _serve_guaranteed(desk: Desk, lines: list[Line]) -> None:
+    """Only lanes below an account with a guarantee; they come again for what is not covered."""
+    if not desk.gates.any_guarantees:
+        return
+
+    def covered(line: Line) -> list[Front]:
+        demands = desk.state.queue.demands
+        return [
+            front
+            for front in desk.fronts_of(line)
+            if not front.spent
+            and any(desk.gates.guarantees(line, flavor) for flavor in demands[front.lane.demand].resources.flavors)
+        ]
+
+    turns = _turns(desk, _heads(desk, lines), covered)
+    while (front := turns.next()) is not None:
+        desk.serve(turns, front, entitled=True)
 
 
-def _serve_overdue(desk: Desk, fronts: list[Front], since_ms: int) -> None:
+def _serve_overdue(desk: Desk, lines: list[Line]) -> None:
     """Oldest first, over all accounts: the bound on everybody's wait."""
-    overdue = [front for front in fronts if not front.spent and front.job.submitted_ms <= since_ms]
-    turns = Turns.of(overdue, desk.state.tree, desk.usage, fair=False)
+    patience_ms = desk.state.policy.patience_ms
+    if patience_ms is None:
+        return
+    since_ms = desk.now_ms - patience_ms
+
+    def overdue(line: Line) -> list[Front]:
+        return [front for front in desk.fronts_of(line) if _is_overdue(front, since_ms)]
+
+    late = (line for line in lines if line.oldest <= since_ms)
+    turns = _turns(desk, _heads(desk, late), overdue, fair=False)
     while (front := turns.next()) is not None:
-        if front.job.submitted_ms > since_ms:
-            turns.done(front, 0, through=True)
-        else:
+        if _is_overdue(front, since_ms):
             desk.serve(turns, front)
+        else:
+            turns.done(front, 0, through=True)
 
 
-def _serve_in_turn(desk: Desk, batch: list[Front]) -> None:
-    turns = _turns(desk, batch)
-    defer = desk.state.policy.backfill is BackfillOrder.SHORTEST
-    while (front := turns.next()) is not None:
+def _is_overdue(front: Front, since_ms: int) -> bool:
+    return not front.spent and not front.waits and front.lane.submitted[front.at] <= since_ms
+
+
+def _serve_tier(desk: Desk, lines: list[Line]) -> None:
+    """All lines of a tier in turn, as long as anyone in it might start or be booked."""
+    most, defer = desk.state.policy.reservations, desk.state.policy.backfill is BackfillOrder.SHORTEST
+    able = desk.open_demands()
+
+    def fronts(line: Line) -> list[Front]:
+        every = desk.fronts_of(line)
+        return [front for front in every if front.lane.demand in able and not front.spent and not front.waits]
+
+    full = sum(count >= most for count in desk.books.values())
+    turns = _turns(desk, _heads(desk, (line for line in lines if not able.isdisjoint(line.lanes))), fronts)
+    while able and (front := turns.next()) is not None:
+        if front.lane.demand not in able:
+            turns.done(front, 0, through=True)
+            continue
         desk.serve(turns, front, defer=defer)
+        if sum(count >= most for count in desk.books.values()) > full:
+            full += 1
+            able = desk.open_demands()
     if defer:
         late, desk.late = desk.late, []
-        _serve_shortest(desk, late)
+        for front in in_order_of_prediction(desk, late):
+            desk.backfill(front)
 
 
-def _serve_shortest(desk: Desk, late: list[Front]) -> None:
-    """Backfill by prediction: each starts what it can, shortest first."""
-    for front in in_order_of_prediction(desk, late):
-        desk.backfill(front)
+def _heads(desk: Desk, lines: Iterable[Line]) -> Iterator[tuple[Line, Key]]:
+    """The lines with the key of their first job that is not served yet."""
+    for line in lines:
+        fronts = desk.fronts.get(line)
+        if fronts is None:
+            yield line, line.head
+        else:
+            keys = [front.key for front in fronts if not front.spent and not front.waits]
+            if keys:
+                yield line, min(keys)
 
 
-def _by_tier(desk: Desk, fronts: Iterable[Front]) -> list[list[Front]]:
-    tiers: dict[int, list[Front]] = {}
-    for front in fronts:
-        tiers.setdefault(desk.state.policy.tier(front.lane.qos).rank, []).append(front)
-    return [tiers[rank] for rank in sorted(tiers, reverse=True)]
-
-
-def _turns(desk: Desk, fronts: Iterable[Front]) -> Turns:
-    waiting = (front for front in fronts if not front.spent and not front.waits)
-    return Turns.of(waiting, desk.state.tree, desk.usage, fair=desk.state.policy.fair_share)
-
-
-def _tell(desk: Desk) -> None:
-    """Rank all that wait for capacity as if each were served in turn, by tier and fair share; then those not yet due."""
-    terms = dict(desk.waiting)
-    for batch in _by_tier(desk, terms):
-        turns = Turns.of(batch, desk.state.tree, desk.usage, fair=desk.state.policy.fair_share)
-        while (front := turns.next()) is not None:
-            desk.line_up(turns, front, terms[front])
-    for job in sorted(desk.state.queue.gated.values(), key=lambda job: job.job_id):
-        desk.stretches.append(Stretch(array("q", [job.job_id]), 0, explain.dependency(job)))
-
-
-def _warnings(desk: Desk) -> tuple[str, ...]:
-    return tuple(
-        f"reservation {name} will lack {gpus} GPUs when it begins" for name, gpus in desk.bookings.missing.items()
-    )
+def _turns(desk: Desk, lines: Iterable[tuple[Line, Key]], expand: Expand, *, fair: bool = True) -> Turns:
+    fair = fair and desk.state.policy.fair_share
+    return Turns.of(lines, desk.state.tree, desk.usage, expand, fair=fair)

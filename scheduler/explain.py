@@ -3,7 +3,7 @@
 from domain.accounts import Account, Shortfall
 from domain.fleet import CPU_FLAVOR
 from domain.quantities import format_duration, format_su
-from scheduler.bookings import Span
+from scheduler.live import Span
 from scheduler.queue import PendingJob
 from scheduler.room import Ask
 from scheduler.snapshot import Reason

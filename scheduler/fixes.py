@@ -22,7 +22,9 @@ _TRIALS_OF_A_KIND = 5
 _OTHER_FLAVORS = 3
 
 # No other size, place or walltime helps here.
-_HOPELESS = frozenset({"held", "gate", "account-inactive", "no-allocation", "running-limit", "array-limit"})
+_HOPELESS = frozenset(
+    {"held", "dependency", "account-inactive", "no-allocation", "running-limit", "user-running-limit", "array-limit"}
+)
 
 
 def fixes(state: State, job: PendingJob, now_ms: int, answer: Plan | None = None) -> tuple[Fix, ...]:

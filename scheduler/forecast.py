@@ -4,73 +4,50 @@ Blocked jobs beyond the booked ones are not placed one by one. A flavor's free c
 the predicted ends of what runs; a job starts about when the curve has carried the work that stands before it.
 """
 
-from bisect import bisect_left
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from scheduler.predict import predicted_ms
-from scheduler.snapshot import State
+import numpy as np
+
+from scheduler.live import Expected
+from scheduler.outlook import Column
 
 
-@dataclass(slots=True)
-class Pool:
-    """One flavor. ``ahead`` is the work queued so far, in thousandth-milliseconds."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """One flavor from now on. Between two ``times`` what is ``free`` stays; ``carried`` is the work that fits in before.
 
-    now_ms: int
+    Work is in thousandth-milliseconds; after the last time all of ``capacity`` is free.
+    """
+
+    times: Column
+    free: Column
+    carried: Column
     capacity: int
-    ends: list[tuple[int, int]]  # (predicted end, thousandths that it frees)
-    ahead: int = 0
-    _times: list[int] = field(default_factory=list)
-    _carried: list[int] = field(default_factory=list)  # work that fits in before each time
-    _free: list[int] = field(default_factory=list)  # thousandths free from each time on
 
-    def occupy(self, until_ms: int, milli: int) -> None:
-        """A job starts. Those that start once the curve is drawn fill gaps in it, and change nothing."""
-        if not self._times:
-            self.ends.append((until_ms, milli))
+    @classmethod
+    def of(
+        cls, now_ms: int, capacity: int, running: Iterable[Expected], starting: Iterable[tuple[int, int]]
+    ) -> "Curve":
+        """``starting`` are (expected end, thousandths) of what this plan starts."""
+        # One that outlived its prediction may take its whole walltime.
+        ends = [(one.at_ms if one.at_ms > now_ms else max(one.ends_ms, now_ms + 1), one.milli) for one in running]
+        ends += starting
+        pairs = np.array(sorted(ends), np.int64).reshape(-1, 2)
+        times = np.concatenate(([now_ms], pairs[:, 0]))
+        free = np.concatenate(([0], np.cumsum(pairs[:, 1]))) + (capacity - int(pairs[:, 1].sum()))
+        carried = np.concatenate(([0], np.cumsum(np.maximum(free[:-1], 0) * np.diff(times))))
+        return cls(times, free, carried, max(1, capacity))
 
-    def start(self, milli: int, work: int) -> int:
-        """The time at which a job of ``milli`` starts behind ``work``: once so much is carried, and it fits in at all."""
-        if not self._times:
-            self._draw()
-        position = bisect_left(self._carried, work)
-        if position >= len(self._times):
-            over = work - self._carried[-1]
-            found = self._times[-1] + over // max(1, self.capacity)
-        elif position == 0:
-            found = self._times[0]
-        else:
-            low, high = self._carried[position - 1], self._carried[position]
-            begin, end = self._times[position - 1], self._times[position]
-            found = begin + (end - begin) * (work - low) // max(1, high - low)
-        return max(found, self._room_at(milli))
+    def when(self, work: Column) -> Column:
+        """The times by which so much work has been carried."""
+        over = np.maximum(work - self.carried[-1], 0) // self.capacity
+        # Floats hold these numbers well below a millisecond's error.
+        reached: Column = np.interp(work, self.carried, self.times).astype(np.int64) + over
+        return reached
 
-    def _draw(self) -> None:
-        self.ends.sort()
-        free = self.capacity - sum(milli for _, milli in self.ends)
-        self._times, self._carried, self._free = [self.now_ms], [0], [free]
-        for at_ms, milli in self.ends:
-            begun = self._times[-1]
-            if at_ms > begun:
-                self._carried.append(self._carried[-1] + max(0, free) * (at_ms - begun))
-                self._times.append(at_ms)
-                self._free.append(free)
-            free += milli
-            self._free[-1] = free
-
-    def _room_at(self, milli: int) -> int:
-        """The first time at which so much is free of what runs now."""
-        return self._times[min(bisect_left(self._free, milli), len(self._times) - 1)]
-
-
-def pools(state: State, capacity: dict[str, int], now_ms: int) -> dict[str, Pool]:
-    """A pool for each flavor, with the predicted ends of what runs."""
-    found = {flavor: Pool(now_ms, total, []) for flavor, total in capacity.items()}
-    recent = state.recent
-    for attempt in state.live:
-        pool = found.get(attempt.flavor)
-        if pool is not None:
-            walltime_ms = attempt.ends_ms - attempt.started_ms
-            end_ms = attempt.started_ms + predicted_ms(walltime_ms, recent.get(attempt.user_id, ()))
-            # One that outlived its prediction may take its whole walltime.
-            pool.ends.append((end_ms if end_ms > now_ms else max(attempt.ends_ms, now_ms + 1), attempt.milli))
-    return found
+    def room_at(self, milli: Column) -> Column:
+        """The first times at which so much is free of what runs now."""
+        most = np.maximum.accumulate(self.free)
+        found: Column = self.times[np.minimum(np.searchsorted(most, milli), len(self.times) - 1)]
+        return found

@@ -6,10 +6,11 @@ The same arithmetic as at commit (``domain.accounts``); what a plan starts is ad
 from dataclasses import dataclass, field
 
 from domain.fleet import CPU_FLAVOR
+from domain.accounts import AccountState
 from domain.money import booking
 from scheduler import explain
-from scheduler.order import Front
 from scheduler.predict import predicted_ms
+from scheduler.queue import Demand, Line
 from scheduler.room import Ask, amount
 from scheduler.snapshot import Reason, State
 
@@ -24,6 +25,9 @@ class Terms:
     milli: int
     hold: int
     work: int
+
+
+_PLENTY = 10**12  # a million SU: more than one task costs
 
 
 @dataclass(slots=True)
@@ -53,23 +57,22 @@ class Gates:
             state, dict(state.held), dict(state.available), dict(state.running), dict(state.user_running), capacity
         )
 
-    def terms(self, front: Front, flavor: str) -> Terms | Reason:
+    def terms(self, line: Line, demand: Demand, flavor: str) -> Terms | Reason:
         """What a task of the lane costs in the flavor; a reason if it has no rate."""
-        lane = front.lane
         known = self.state.flavors.get(flavor)
         if known is None or known.micro_su_per_hour is None:
             return explain.no_rate(flavor)
-        needs = lane.resources
+        needs = demand.resources
         milli = amount(needs, flavor, known.milli)
-        expected_ms = predicted_ms(needs.walltime_ms, self.state.recent.get(lane.user_id, ()))
+        expected_ms = predicted_ms(needs.walltime_ms, self.state.recent.get(line.user_id, ()))
         hold = booking(milli, needs.walltime_ms, known.micro_su_per_hour)
-        return Terms(Ask.of(needs, flavor, lane.constraint), milli, hold, milli * expected_ms)
+        return Terms(Ask.of(needs, flavor, demand.constraint), milli, hold, milli * expected_ms)
 
-    def barred(self, front: Front) -> Reason | None:
+    def barred(self, line: Line) -> Reason | None:
         """Reasons that hold for every flavor of the lane's next task."""
-        project = front.lane.project_id
+        project = line.project_id
         if project not in self._barred:
-            self._barred[project] = self._standing(front)
+            self._barred[project] = self._standing(line)
         if reason := self._barred[project]:
             return reason
         accounts = self.state.tree.accounts
@@ -79,80 +82,91 @@ class Gates:
             if limit is not None and running >= limit:
                 return explain.running_limit(accounts[account_id], running)
             most = accounts[account_id].limits.user_running_jobs
-            user = self.user_running.get((account_id, front.lane.user_id), 0)
+            user = self.user_running.get((account_id, line.user_id), 0)
             if most is not None and user >= most:
                 return explain.user_running_limit(accounts[account_id], user)
         return None
 
-    def refused(self, front: Front, terms: Terms) -> Reason | None:
+    def refused(self, line: Line, terms: Terms, walltime_ms: int) -> Reason | None:
         """Why the account may not hold or spend this now: budget, quota, or what others' guarantees keep."""
-        project, flavor = front.lane.project_id, terms.ask.flavor
+        project, flavor = line.project_id, terms.ask.flavor
         if terms.hold > self.available.get(project, 0):
-            return explain.budget(terms.hold, self.available.get(project, 0), front.lane.resources.walltime_ms)
+            return explain.budget(terms.hold, self.available.get(project, 0), walltime_ms)
         tree = self.state.tree
-        if self._is_capped(front, flavor):
+        if self._is_capped(line, flavor):
             short = tree.shortfall(self.held, project, flavor, terms.milli)
             if short is not None:
                 unit = self.state.flavors[flavor].milli
                 return explain.quota(tree.accounts[short.account_id], flavor, terms.milli, unit, short)
-        if self._is_lent(flavor) and not self.entitled(front, flavor, terms.milli):
-            kept = tree.withheld(self.held, flavor, front.path, terms.milli)
-            root = front.path[-1]
+        if self._is_lent(flavor) and not self.entitled(line, flavor, terms.milli):
+            kept = tree.withheld(self.held, flavor, self.state.tree.paths[line.project_id], terms.milli)
+            root = self.state.tree.paths[line.project_id][-1]
             free = self.capacity.get(flavor, 0) - self.held.get((root, flavor), 0) - terms.milli
             if kept > max(0, free):
                 return explain.withheld(flavor, terms.milli, max(0, free + terms.milli - kept))
         return None
 
-    def entitled(self, front: Front, flavor: str, milli: int) -> bool:
+    @property
+    def any_guarantees(self) -> bool:
+        return any(quota.guaranteed for quota in self.state.tree.quotas.values())
+
+    def may_refuse(self, line: Line) -> bool:
+        """False where it is clear at a glance that ``refused`` has nothing to say: no quota above, and budget in plenty."""
+        quotas = self.state.tree.quotas
+        return bool(quotas) or self.available.get(line.project_id, 0) < _PLENTY
+
+    def entitled(self, line: Line, flavor: str, milli: int) -> bool:
         """True if an account on the way up has so much of its guarantee unused."""
         return any(
             self.held.get((account, flavor), 0) + milli <= guaranteed
-            for account, guaranteed in self.guarantees(front, flavor)
+            for account, guaranteed in self.guarantees(line, flavor)
         )
 
-    def guarantees(self, front: Front, flavor: str) -> tuple[tuple[int, int], ...]:
+    def guarantees(self, line: Line, flavor: str) -> tuple[tuple[int, int], ...]:
         """(account, guaranteed thousandths) on the way up, where there is any."""
-        key = (front.lane.project_id, flavor)
+        key = (line.project_id, flavor)
         found = self._guarantees.get(key)
         if found is None:
             quotas = self.state.tree.quotas
-            pairs = ((account, quotas.get((account, flavor))) for account in front.path)
+            pairs = ((account, quotas.get((account, flavor))) for account in self.state.tree.paths[line.project_id])
             found = tuple((account, quota.guaranteed) for account, quota in pairs if quota and quota.guaranteed)
             self._guarantees[key] = found
         return found
 
-    def take(self, front: Front, terms: Terms) -> None:
+    def take(self, line: Line, terms: Terms) -> None:
         """One task starts."""
         flavor, held, running = terms.ask.flavor, self.held, self.running
-        self.available[front.lane.project_id] -= terms.hold
-        user_id = front.lane.user_id
-        for account in front.path:
+        self.available[line.project_id] -= terms.hold
+        user_id = line.user_id
+        for account in self.state.tree.paths[line.project_id]:
             held[account, flavor] = held.get((account, flavor), 0) + terms.milli
             running[account] = running.get(account, 0) + 1
-        if self._limited[front.lane.project_id]:
-            for account in front.path:
+        if self._limited[line.project_id]:
+            for account in self.state.tree.paths[line.project_id]:
                 self.user_running[account, user_id] = self.user_running.get((account, user_id), 0) + 1
 
-    def _standing(self, front: Front) -> Reason | None:
+    def _standing(self, line: Line) -> Reason | None:
         """What bars a whole project; notes which accounts above it limit what runs."""
-        tree, project = self.state.tree, front.lane.project_id
-        limits = ((account, tree.accounts[account].limits) for account in front.path)
+        tree, project = self.state.tree, line.project_id
+        limits = ((account, tree.accounts[account].limits) for account in self.state.tree.paths[line.project_id])
         self._limited[project] = tuple(
             account for account, limit in limits
             if limit.running_jobs is not None or limit.user_running_jobs is not None
         )  # fmt: skip
         if project not in self.available:
             return explain.no_allocation(tree.accounts[project])
-        for account in front.path:
-            if not tree.active(account):
+        for account in tree.paths[project]:
+            if tree.accounts[account].state is not AccountState.ACTIVE:
                 return explain.inactive(tree.accounts[account])
         return None
 
-    def _is_capped(self, front: Front, flavor: str) -> bool:
-        key = (front.lane.project_id, flavor)
+    def _is_capped(self, line: Line, flavor: str) -> bool:
+        key = (line.project_id, flavor)
         found = self._ceilings.get(key)
         if found is None:
-            quotas = (self.state.tree.quotas.get((account, flavor)) for account in front.path)
+            quotas = (
+                self.state.tree.quotas.get((account, flavor)) for account in self.state.tree.paths[line.project_id]
+            )
             found = self._ceilings[key] = any(quota and quota.ceiling is not None for quota in quotas)
         return found
 

@@ -6,25 +6,27 @@ whose first job has waited longest, counting its priority and size.
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from domain.accounts import Tree
-from scheduler.queue import Lane, PendingJob
+from scheduler.queue import Lane, Line, PendingJob
 
-Key = tuple[int, int]
-Share = dict[int | tuple[int, int], int]  # usage in micro-SU by account, and by (project, user)
+Key: TypeAlias = tuple[int, int]
+Share: TypeAlias = dict[int | tuple[int, int], int]  # usage in micro-SU by account, and by (project, user)
 
 
 @dataclass(slots=True, eq=False)
 class Front:
     """How far this plan got in a lane: the job it is at, and how many of that job's tasks are dealt with."""
 
+    line: Line
     lane: Lane
     path: tuple[int, ...]
     at: int = 0
     nth: int = 0
-    waits: bool = False  # for capacity, without a booking: nothing of it starts in this plan
+    waits: bool = False  # nothing more of it starts in this plan
 
     @property
     def job(self) -> PendingJob:
@@ -32,7 +34,7 @@ class Front:
 
     @property
     def key(self) -> Key:
-        return self.lane.keys[self.at]
+        return self.lane.order[self.at], self.lane.ids[self.at]
 
     @property
     def spent(self) -> bool:
@@ -50,14 +52,17 @@ class Front:
 
 @dataclass(slots=True, eq=False)
 class _Branch:
-    """An account or a user with the lanes below it. ``heap`` orders the children; ``head`` is its next job's key."""
+    """An account, a user, or a line with its lanes. ``heap`` orders the children; ``head`` is its next job's key."""
 
     id: int | tuple[int, int]
     weight: int
-    heap: list[tuple[int, Key, int, "_Branch | Front"]] = field(default_factory=list)
     head: Key = (0, 0)
+    heap: list[tuple[int, Key, int, "_Branch | Front"]] = field(default_factory=list)
     children: dict[int | tuple[int, int], "_Branch"] = field(default_factory=dict)
-    fronts: list[Front] = field(default_factory=list)
+    line: Line | None = None  # whose lanes are looked at when its turn comes
+
+
+Expand: TypeAlias = Callable[[Line], list[Front]]
 
 
 @dataclass(slots=True)
@@ -66,45 +71,57 @@ class Turns:
 
     tree: Tree
     usage: Share
+    expand: Expand
     root: _Branch
     _trail: list[_Branch] = field(default_factory=list)
 
     @classmethod
-    def of(cls, fronts: Iterable[Front], tree: Tree, usage: Share, *, fair: bool) -> "Turns":
-        """``fair`` False ignores accounts and users: one line for all, by key."""
+    def of(cls, lines: Iterable[tuple[Line, Key]], tree: Tree, usage: Share, expand: Expand, *, fair: bool) -> "Turns":
+        """``lines`` with the key of the first job that is to be served; ``expand`` gives the fronts of a line.
+
+        ``fair`` False ignores accounts and users: one line for all, by key.
+        """
         root = _Branch(0, 1)
-        for front in fronts:
+        for number, (line, head) in enumerate(lines):
             branch = root
             if fair:
-                lane = front.lane
-                for account in reversed(front.path):
+                for account in reversed(tree.paths[line.project_id]):
                     branch = _child(branch, account, tree.accounts[account].weight)
-                branch = _child(branch, (lane.project_id, lane.user_id), 1)
-            branch.fronts.append(front)
-        turns = cls(tree, usage, root)
+                branch = _child(branch, (line.project_id, line.user_id), 1)
+            branch.children[-1 - number] = _Branch(-1 - number, 1, head, line=line)
+        turns = cls(tree, usage, expand, root)
         turns._build(root)
         return turns
 
     def next(self) -> Front | None:
         """The front whose turn it is; None when all are through."""
-        if not self.root.heap:
-            return None
-        self._trail.clear()
-        branch: _Branch | Front = self.root
-        while isinstance(branch, _Branch):
-            self._trail.append(branch)
-            branch = branch.heap[0][3]
-        return branch
+        while self.root.heap:
+            self._trail.clear()
+            branch: _Branch | Front = self.root
+            while isinstance(branch, _Branch):
+                if branch.line is not None:
+                    self._open(branch, branch.line)
+                if not branch.heap:
+                    break
+                self._trail.append(branch)
+                branch = branch.heap[0][3]
+            if isinstance(branch, Front):
+                return branch
+            self._settle(branch, gone=True)
+        return None
 
     def done(self, front: Front, micro_su: int, *, through: bool) -> None:
         """The front was served to the amount of ``micro_su``. ``through``: it is not to come again."""
         if micro_su:
+            usage, line = self.usage, front.line
             for account in front.path:
-                self.usage[account] = self.usage.get(account, 0) + micro_su
-            user = (front.lane.project_id, front.lane.user_id)
-            self.usage[user] = self.usage.get(user, 0) + micro_su
-        child: _Branch | Front = front
-        gone = through or front.spent
+                usage[account] = usage.get(account, 0) + micro_su
+            user = (line.project_id, line.user_id)
+            usage[user] = usage.get(user, 0) + micro_su
+        self._settle(front, gone=through or front.spent)
+
+    def _settle(self, child: "_Branch | Front", *, gone: bool) -> None:
+        """Put everything on the way down to the child back into its place."""
         for branch in reversed(self._trail):
             if gone:
                 heapq.heappop(branch.heap)
@@ -122,11 +139,17 @@ class Turns:
         number = child.id if isinstance(child.id, int) else child.id[1]
         return self.usage.get(child.id, 0) // child.weight, child.head, number, child
 
+    def _open(self, branch: _Branch, line: Line) -> None:
+        """Look at the lanes of a line for the first time in these turns."""
+        branch.heap = [self._entry(front) for front in self.expand(line)]
+        heapq.heapify(branch.heap)
+        branch.line = None
+
     def _build(self, branch: _Branch) -> None:
         for child in branch.children.values():
-            self._build(child)
-        below: list[_Branch | Front] = [*branch.children.values(), *branch.fronts]
-        branch.heap = [self._entry(child) for child in below]
+            if child.line is None:
+                self._build(child)
+        branch.heap = [self._entry(child) for child in branch.children.values()]
         heapq.heapify(branch.heap)
         if branch.heap:
             branch.head = branch.heap[0][1]

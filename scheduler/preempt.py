@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from domain.quantities import HOUR_MS
 from scheduler.desk import Desk, Needy
 from scheduler.gates import Terms
+from scheduler.live import Running
 from scheduler.room import Ask, allowed, closest
-from scheduler.snapshot import Running, Stop
+from scheduler.snapshot import Stop
 
 # So many of the first in line are helped in one cycle; the rest comes in the next.
 _MOST_HELPED = 64
@@ -108,7 +109,7 @@ class _Way:
         wanted = [ask.gpus, ask.cpus, ask.memory_bytes]
         chosen: list[tuple[Running, list[int]]] = []
         held = dict(self.held) if needy.cause == "guarantee" else self.held
-        for victim in sorted(self.on_node.get(node, ()), key=lambda one: self._price([one])):
+        for victim in sorted(self.on_node.get(node, ()), key=lambda one: (self._price([one]), one.key)):
             if all(has >= want for has, want in zip(free, wanted, strict=True)):
                 break
             if (victim.job_id, victim.index) in self.gone or not self._may_stop(needy, terms, victim, held):

@@ -1,17 +1,19 @@
-"""The pending jobs, in lanes of equal demand.
+"""The pending jobs, in lines by project, user and QoS, and in each line in lanes of equal demand.
 
-A lane holds the jobs of one user of one project that ask for the same under the same QoS: what blocks the first of
-them blocks all, so a cycle costs by lanes, not by jobs. The queue is kept between cycles and changed by what changed;
-the planner only reads it.
+What blocks the first job of a lane blocks all of it, so a cycle costs by lines and lanes, not by jobs. The queue is
+kept between cycles and changed by what changed; the planner only reads it.
 """
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from domain.jobs import ANYWHERE, Constraint, Resources
 from scheduler.policy import Policy
+
+Integers: TypeAlias = "array[int]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +46,106 @@ class PendingJob:
         return self.retries[nth] if nth < len(self.retries) else self.fresh[nth - len(self.retries)]
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What equal jobs ask for."""
+
+    resources: Resources
+    constraint: Constraint
+
+
 @dataclass(slots=True, eq=False)
 class Lane:
-    """Jobs of equal demand, in the order in which they are to start: three columns in step."""
+    """Jobs of one line with equal demands, in the order in which they are to start: columns in step.
+
+    ``order`` is the submission time, brought forward by priority and size; ties go by id.
+    """
+
+    demand: int
+    jobs: list[PendingJob] = field(default_factory=list)
+    ids: Integers = field(default_factory=lambda: array("q"))
+    order: Integers = field(default_factory=lambda: array("q"))
+    submitted: Integers = field(default_factory=lambda: array("q"))
+    tasks: Integers = field(default_factory=lambda: array("q"))
+
+    def place(self, order: int, job_id: int) -> int:
+        """Where a job of this order and id stands, or would."""
+        if not self.order or (order, job_id) > (self.order[-1], self.ids[-1]):
+            return len(self.ids)
+        at = bisect_left(self.order, order)
+        while at < len(self.ids) and self.order[at] == order and self.ids[at] < job_id:
+            at += 1
+        return at
+
+    def insert(self, at: int, order: int, job: PendingJob) -> None:
+        self.jobs.insert(at, job)
+        self.ids.insert(at, job.job_id)
+        self.order.insert(at, order)
+        self.submitted.insert(at, job.submitted_ms)
+        self.tasks.insert(at, len(job))
+
+    def delete(self, at: int) -> None:
+        del self.jobs[at], self.ids[at], self.order[at], self.submitted[at], self.tasks[at]
+
+    def copy(self) -> "Lane":
+        return Lane(self.demand, self.jobs[:], self.ids[:], self.order[:], self.submitted[:], self.tasks[:])
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """The jobs of one user of one project under one QoS. ``columns`` is what the last outlook made of it, while it holds."""
 
     project_id: int
     user_id: int
     qos: str
-    resources: Resources
-    constraint: Constraint
-    jobs: list[PendingJob] = field(default_factory=list)
-    keys: list[tuple[int, int]] = field(default_factory=list)
-    ids: "array[int]" = field(default_factory=lambda: array("q"))
+    lanes: dict[int, Lane] = field(default_factory=dict)
+    columns: object | None = None
+    _head: tuple[int, int] | None = None
+    _oldest: int | None = None
+
+    @property
+    def head(self) -> tuple[int, int]:
+        """Order and id of the first job."""
+        if self._head is None:
+            self._head = min((lane.order[0], lane.ids[0]) for lane in self.lanes.values())
+        return self._head
+
+    @property
+    def oldest(self) -> int:
+        """When the first of some lane was submitted, the earliest of them."""
+        if self._oldest is None:
+            self._oldest = min(lane.submitted[0] for lane in self.lanes.values())
+        return self._oldest
+
+    def changed(self) -> None:
+        """Forget what was worked out of the lanes."""
+        self.columns = self._head = self._oldest = None
+
+    def copy(self) -> "Line":
+        lanes = {demand: lane.copy() for demand, lane in self.lanes.items()}
+        return Line(self.project_id, self.user_id, self.qos, lanes)
 
 
-LaneKey = tuple[int, int, str, Resources, Constraint]
+LineKey = tuple[int, int, str]
 
 
 @dataclass(slots=True)
 class Queue:
-    """All that waits. ``add`` replaces a job that is there; ``remove`` forgets one."""
+    """All that waits. ``add`` replaces a job that is there; ``remove`` forgets one.
+
+    ``demands`` numbers the demands, reusing numbers that nobody asks for any more; ``asking`` has the lines in which a demand stands,
+    ``counts`` its jobs.
+    """
 
     policy: Policy = field(default_factory=Policy)
-    lanes: dict[LaneKey, Lane] = field(default_factory=dict)
+    lines: dict[LineKey, Line] = field(default_factory=dict)
     gated: dict[int, PendingJob] = field(default_factory=dict)
     jobs: dict[int, PendingJob] = field(default_factory=dict)
+    demands: list[Demand] = field(default_factory=list)
+    asking: list[dict[LineKey, Line]] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    _numbers: dict[Demand, int] = field(default_factory=dict)
+    _unused: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, jobs: Iterable[PendingJob], policy: Policy | None = None) -> "Queue":
@@ -90,57 +167,73 @@ class Queue:
         if job.gate:
             self.gated[job.job_id] = job
             return
-        name = _lane_key(job)
-        lane = self.lanes.get(name)
+        key = job.project_id, job.user_id, job.qos
+        line = self.lines.get(key)
+        if line is None:
+            line = self.lines[key] = Line(*key)
+        demand = self._number(Demand(job.resources, job.constraint))
+        lane = line.lanes.get(demand)
         if lane is None:
-            lane = self.lanes[name] = Lane(*name)
-        key = self._key(job)
-        if not lane.keys or key > lane.keys[-1]:
-            lane.keys.append(key)
-            lane.jobs.append(job)
-            lane.ids.append(job.job_id)
-            return
-        at = bisect_left(lane.keys, key)
-        lane.keys.insert(at, key)
-        lane.jobs.insert(at, job)
-        lane.ids.insert(at, job.job_id)
+            lane = line.lanes[demand] = Lane(demand)
+            self.asking[demand][key] = line
+        order = self._order(job)
+        lane.insert(lane.place(order, job.job_id), order, job)
+        line.changed()
+        self.counts[demand] += 1
 
     def remove(self, job_id: int) -> None:
         job = self.jobs.pop(job_id, None)
         if job is None or self.gated.pop(job_id, None) is not None:
             return
-        name = _lane_key(job)
-        lane = self.lanes[name]
-        at = bisect_left(lane.keys, self._key(job))
-        del lane.keys[at], lane.jobs[at], lane.ids[at]
+        key = job.project_id, job.user_id, job.qos
+        line, demand = self.lines[key], self._numbers[Demand(job.resources, job.constraint)]
+        lane = line.lanes[demand]
+        lane.delete(lane.place(self._order(job), job_id))
+        line.changed()
+        self.counts[demand] -= 1
+        if not self.counts[demand]:
+            self._unused.append(self._numbers.pop(self.demands[demand]))
         if not lane.jobs:
-            del self.lanes[name]
-
-    def copy(self) -> "Queue":
-        """A queue of the same jobs that does not change when this one does."""
-        lanes = {
-            name: replace(lane, jobs=list(lane.jobs), keys=list(lane.keys), ids=lane.ids[:])
-            for name, lane in self.lanes.items()
-        }
-        return Queue(self.policy, lanes, dict(self.gated), dict(self.jobs))
+            del line.lanes[demand], self.asking[demand][key]
+        if not line.lanes:
+            del self.lines[key]
 
     def with_job(self, job: PendingJob) -> "Queue":
-        """A queue in which this job stands instead of the one of its id; this one stays. Costs two lanes, not all."""
-        other = Queue(self.policy, dict(self.lanes), dict(self.gated), dict(self.jobs))
+        """A queue in which this job stands instead of the one of its id; this one stays. Costs its lines, not all."""
+        other = Queue(
+            self.policy, dict(self.lines), dict(self.gated), dict(self.jobs), self.demands[:],
+            [dict(lines) for lines in self.asking], self.counts[:], dict(self._numbers), self._unused[:],
+        )  # fmt: skip
         for changed in (self.jobs.get(job.job_id, job), job):
-            lane = self.lanes.get(_lane_key(changed))
-            if lane is not None:
-                other.lanes[_lane_key(changed)] = replace(
-                    lane, jobs=list(lane.jobs), keys=list(lane.keys), ids=lane.ids[:]
-                )
+            key = changed.project_id, changed.user_id, changed.qos
+            if key in self.lines:
+                line = other.lines[key] = self.lines[key].copy()
+                for demand in line.lanes:
+                    other.asking[demand][key] = line
         other.add(job)
         return other
 
-    def _key(self, job: PendingJob) -> tuple[int, int]:
-        """Submission time, brought forward by priority and size; then the id."""
+    def copy(self) -> "Queue":
+        """A queue of the same jobs that stays when this one changes."""
+        lines = {key: line.copy() for key, line in self.lines.items()}
+        asking = [{key: lines[key] for key in those} for those in self.asking]
+        return Queue(
+            self.policy, lines, dict(self.gated), dict(self.jobs), self.demands[:], asking, self.counts[:],
+            dict(self._numbers), self._unused[:],
+        )  # fmt: skip
+
+    def _number(self, demand: Demand) -> int:
+        number = self._numbers.get(demand)
+        if number is None and self._unused:
+            number = self._numbers[demand] = self._unused.pop()
+            self.demands[number] = demand
+        elif number is None:
+            number = self._numbers[demand] = len(self.demands)
+            self.demands.append(demand)
+            self.asking.append({})
+            self.counts.append(0)
+        return number
+
+    def _order(self, job: PendingJob) -> int:
         gpus = job.resources.gpus * job.resources.nodes
-        return job.submitted_ms - job.priority * self.policy.priority_ms - gpus * self.policy.size_ms, job.job_id
-
-
-def _lane_key(job: PendingJob) -> LaneKey:
-    return job.project_id, job.user_id, job.qos, job.resources, job.constraint
+        return job.submitted_ms - job.priority * self.policy.priority_ms - gpus * self.policy.size_ms

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from domain.accounts import Tree
-from domain.jobs import Placement, Resources
+from domain.jobs import Placement
+from scheduler.live import Live
 from scheduler.policy import Policy
 from scheduler.predict import Calibration
 from scheduler.queue import Queue
@@ -37,32 +38,6 @@ class FlavorState:
 
     milli: int
     micro_su_per_hour: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A live attempt, from its commitment until its end is known: what it holds, where, and until when at the most.
-
-    ``ends_ms`` is when its walltime is over (or its grace period, once it was told to stop). ``resources`` is what each
-    of its nodes gives. ``window`` names the reservation it runs in.
-    """
-
-    job_id: int
-    index: int
-    project_id: int
-    user_id: int
-    qos: str
-    cluster: str
-    flavor: str
-    placements: tuple[Placement, ...]
-    resources: Resources
-    milli: int
-    started_ms: int
-    ends_ms: int
-    grace_ms: int = 0
-    restartable: bool = False
-    stopping: bool = False
-    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +77,7 @@ class State:
     usage: Mapping[int, int]
     available: Mapping[int, int]
     running: Mapping[int, int]
-    live: tuple[Running, ...] = ()
+    live: Live = field(default_factory=Live)
     user_usage: Mapping[tuple[int, int], int] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
     recent: Mapping[int, tuple[int, ...]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ longer, so nothing is killed by walltime. The same case gives the same record.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from heapq import heappop, heappush
 
 from domain.quantities import MINUTE_MS, SECOND_MS
@@ -46,6 +47,7 @@ class Engine:
 
     case: Case
     planner: Planner
+    decide: Planner  # the same, where nobody asks for the outlook
     world: World
     jobs: dict[int, SimJob]
     record: Record = field(default_factory=Record)
@@ -58,7 +60,8 @@ class Engine:
 
     @classmethod
     def of(cls, case: Case, planner: Planner) -> "Engine":
-        engine = cls(case, planner, World.of(case), {job.pending.job_id: job for job in case.jobs})
+        decide = partial(cycle.plan, outlook=False) if planner is cycle.plan else planner
+        engine = cls(case, planner, decide, World.of(case), {job.pending.job_id: job for job in case.jobs})
         turns = {change.at_ms for change in case.changes}
         turns |= {at_ms for window in case.windows for at_ms in (window.starts_ms, window.ends_ms)}
         for at_ms in sorted(turns):
@@ -133,7 +136,7 @@ class Engine:
 
     def _pass(self, now_ms: int, fresh: list[SimJob]) -> None:
         world, record = self.world, self.record
-        plan = self.planner(world.state(now_ms), now_ms)
+        plan = (self.planner if fresh else self.decide)(world.state(now_ms), now_ms)
         record.passes += 1
         for warning in plan.warnings:
             record.warnings[warning] = None
@@ -166,7 +169,7 @@ class Engine:
             self.world.stopped_ms = (*self.world.stopped_ms, now_ms)[-self.world.policy.rebalance_per_hour :]
         ends_ms = now_ms + max(SECOND_MS, self.case.grace_ms)
         natural_ms = live.started_ms + self.jobs[stop.job_id].runtime_ms
-        self.world.stop(stop.job_id, min(ends_ms, self.world.live[stop.job_id].ends_ms))
+        self.world.stop(stop.job_id, min(ends_ms, self.world.live.attempts[stop.job_id, 0].ends_ms))
         if ends_ms < natural_ms:
             self.live[stop.job_id] = replace(live, serial=self._push(ends_ms, _END, stop.job_id))
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from domain.accounts import Tree
 from domain.jobs import Placement
+from scheduler.live import Live, Running
 from scheduler.policy import Policy
 from scheduler.predict import Calibration
 from scheduler.queue import PendingJob, Queue
 from scheduler.sim.case import Case
-from scheduler.snapshot import FlavorState, NodeState, Running, Start, State, Window
+from scheduler.snapshot import FlavorState, NodeState, Start, State, Window
 
 _PLENTY_SU = 10**18  # budgets are not what is rehearsed
 _RECENT = 5  # run times of a user that are remembered
@@ -35,7 +36,7 @@ class World:
     usage: dict[int, int] = field(default_factory=dict)
     user_usage: dict[tuple[int, int], int] = field(default_factory=dict)
     running: dict[int, int] = field(default_factory=dict)
-    live: dict[int, Running] = field(default_factory=dict)
+    live: Live = field(default_factory=Live)
     gone: dict[tuple[str, str], NodeState] = field(default_factory=dict)  # left while jobs ran there
     recent: dict[int, tuple[int, ...]] = field(default_factory=dict)
     stopped_ms: tuple[int, ...] = ()
@@ -54,7 +55,7 @@ class World:
         self._decay(now_ms)
         return State(
             self.tree, self.flavors, tuple(self.nodes.values()), self.queue, self.held, self.usage, self.available,
-            self.running, tuple(self.live.values()), self.user_usage, self.windows, self.recent, self.calibration,
+            self.running, self.live, self.user_usage, self.windows, self.recent, self.calibration,
             self.stopped_ms, policy=self.policy,
         )  # fmt: skip
 
@@ -68,14 +69,15 @@ class World:
         for placement in start.placements:
             self._take(start.cluster, start.flavor, placement, job)
         self.queue.remove(job.job_id)
-        self.live[job.job_id] = running
+        self.live.add(running, self.recent.get(job.user_id, ()))
         self._count(running, 1)
         self._charge(job, start.hold)
         return running
 
     def end(self, job: PendingJob, now_ms: int, hold: int, runtime_ms: int | None) -> Running:
         """Give back what a live job held, and correct its charge. ``runtime_ms`` is remembered, if it tells anything."""
-        running = self.live.pop(job.job_id)
+        running = self.live.attempts[job.job_id, 0]
+        self.live.remove(job.job_id, 0)
         for placement in running.placements:
             self._give(running, placement)
         self._count(running, -1)
@@ -88,7 +90,7 @@ class World:
 
     def stop(self, job_id: int, ends_ms: int) -> None:
         """Tell a live job to stop; its devices stay taken until it has ended."""
-        self.live[job_id] = replace(self.live[job_id], stopping=True, ends_ms=ends_ms)
+        self.live.add(replace(self.live.attempts[job_id, 0], stopping=True, ends_ms=ends_ms))
 
     def join(self, node: NodeState) -> None:
         key = node.cluster, node.name

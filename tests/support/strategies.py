@@ -15,7 +15,8 @@ from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
 from quotas.ledger import Purse
 from scheduler.policy import BackfillOrder, Policy
 from scheduler.queue import PendingJob, Queue
-from scheduler.snapshot import NodeState, Running, State, Window
+from scheduler.live import Live, Running
+from scheduler.snapshot import NodeState, State, Window
 from tests.support import factories
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
 
@@ -126,7 +127,7 @@ def busy_state(seed: int) -> State:
             jobs,
             tuple(where),
             within,
-            available={project: rng.choice([0, 3, 10, 400, 4_000, 4_000, 4_000]) * MICRO for project in PROJECTS},
+            available={project: rng.choice([0, 10, *[40_000] * 6]) * MICRO for project in PROJECTS},
         ),
         live,
         {account: rng.randint(0, 1_000) * MICRO for account in within.accounts},
@@ -207,7 +208,7 @@ def occupied(state: State, live: tuple[Running, ...], usage: Mapping[int, int], 
             user_running[account, attempt.user_id] += 1
             spent[account] += hold
     return replace(
-        state, live=live, held=dict(held), running=dict(running), user_running=dict(user_running), usage=dict(spent),
+        state, live=Live.of(live), held=dict(held), running=dict(running), user_running=dict(user_running), usage=dict(spent),
         user_usage=dict(by_user), **changed,
     )  # fmt: skip
 
@@ -225,10 +226,10 @@ def _busy_job(rng: random.Random, job_id: int) -> PendingJob:
     flavors = rng.choice([(H100,), (H100,), (A100,), (CPU,), (H100, A100), (A100, H100)])
     asked = Resources(
         flavors,
-        0 if flavors == (CPU,) else rng.choice([1, 1, 1, 2, 4, 8]),
-        rng.choice([1, 1, 1, 1, 2, 3]),
-        rng.choice([1, 1, 4, 8, 40]),
-        rng.choice([GIB, GIB, 100 * GIB, 300 * GIB]),
+        0 if flavors == (CPU,) else rng.choice([1, 1, 1, 2, 2, 4, 8]),
+        rng.choice([1, 1, 1, 1, 1, 2, 3]),
+        rng.choice([1, 1, 1, 4, 8, 40]),
+        rng.choice([GIB, GIB, GIB, 100 * GIB, 300 * GIB]),
         rng.choice([1, 2, 4, 48]) * 30 * MINUTE_MS,
     )
     tasks = rng.choice([1, 1, 1, 2, 5])
