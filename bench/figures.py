@@ -142,5 +142,5 @@ FIGURES = (
     Figure("memory-idle", "MiB", "<= 120", memory_idle),
     Figure("demo", "s", "<= 30", demo),
     Figure("openb-packing", "% of GPUs", ">= 95.4", openb.packing, openb.PEER, statistics.fmean, openb.skipped),
-    Figure("openb-decision", "ms", "<= 1", openb.decision, skipped=openb.skipped),
+    Figure("openb-decision", "ms", "<= 1", openb.decision, openb.DECISION_PEER, skipped=openb.skipped),
 )
