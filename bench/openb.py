@@ -28,7 +28,11 @@ PEER = {
     "value": 95.39,
     "source": "hkust-adsl/kubernetes-scheduler-simulator, expected results, mean of 10",
 }
-DECISION_PEER = {"name": "FGD", "value": 19, "source": "a NumPy replay of the same test, every node scored anew; 2 cores"}
+DECISION_PEER = {
+    "name": "FGD",
+    "value": 19,
+    "source": "a NumPy replay of the same test, every node scored anew; 2 cores",
+}
 _FLAVOR = "gpu"
 _INFLATION = 1.3
 
