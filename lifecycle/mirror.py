@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from domain.accounts import Tree
-from lifecycle.ports import UnitOfWork, Waiting
+from lifecycle.ground import Ground
+from lifecycle.ports import Directory, UnitOfWork, Waiting
+from scheduler.live import Live, Running
 from scheduler.policy import Policy
 from scheduler.queue import Queue
-from scheduler.snapshot import Running
+from scheduler.snapshot import NodeState
 
 
 @dataclass(slots=True)
@@ -21,13 +23,14 @@ class Mirror:
     """``taken`` numbers the notes that are taken in and not deleted yet. ``version`` counts what changed."""
 
     queue: Queue
+    live: Live = field(default_factory=Live)
     names: dict[int, str] = field(default_factory=dict)
-    runs: dict[int, tuple[Running, ...]] = field(default_factory=dict)
     recent: dict[int, tuple[int, ...]] = field(default_factory=dict)
     taken: frozenset[int] = frozenset()
     version: int = 0
+    _ground: Ground = field(default_factory=Ground)
+    _indices: dict[int, list[int]] = field(default_factory=dict)  # job -> its live tasks
     _by_user: Counter[tuple[int, int]] = field(default_factory=Counter)  # (project, user) -> live attempts
-    _live: tuple[Running, ...] | None = None
 
     @classmethod
     def read(cls, uow: UnitOfWork, policy: Policy) -> "Mirror":
@@ -49,17 +52,15 @@ class Mirror:
             self._renew(uow, sorted(news))
 
     def copy(self) -> "Mirror":
-        """One that does not change when this one does."""
+        """One that stays when this one changes."""
         return Mirror(
-            self.queue.copy(), dict(self.names), dict(self.runs), dict(self.recent), self.taken, self.version,
-            Counter(self._by_user), self._live,
+            self.queue.copy(), self.live.copy(), dict(self.names), dict(self.recent), self.taken, self.version,
+            self._ground.copy(), _by_user=Counter(self._by_user),
         )  # fmt: skip
 
-    def live(self) -> tuple[Running, ...]:
-        """In order of job and index."""
-        if self._live is None:
-            self._live = tuple(run for _, runs in sorted(self.runs.items()) for run in runs)
-        return self._live
+    def nodes(self, directory: Directory) -> tuple[NodeState, ...]:
+        """Those that take jobs, with what is free of them."""
+        return self._ground.states(directory, self.live)
 
     def running(self, tree: Tree) -> tuple[dict[int, int], dict[tuple[int, int], int]]:
         """How many attempts are live: by account, and by (account, user); both with all that is below."""
@@ -72,17 +73,24 @@ class Mirror:
         return dict(accounts), dict(users)
 
     def _renew(self, uow: UnitOfWork, job_ids: Sequence[int]) -> None:
-        """Forget these jobs and read them anew."""
-        waiting, running = uow.live.waiting(job_ids), uow.live.running(job_ids)
+        """Read these jobs anew."""
+        self.recent |= uow.live.recent(job_ids)
+        waiting = uow.live.waiting(job_ids)
         still = {one.job.job_id for one in waiting}
         for job_id in job_ids:
             if job_id not in still and self.names.pop(job_id, None) is not None:
                 self.queue.remove(job_id)
-            for run in self.runs.pop(job_id, ()):
-                self._count(run, -1)
         self._put_waiting(waiting)
-        self._put_running(running)
-        self.recent |= uow.live.recent(job_ids)
+        running = {run.key: run for run in uow.live.running(job_ids)}
+        gone = [
+            run
+            for job_id in job_ids
+            for index in self._indices.get(job_id, ())
+            if running.get((run := self.live.attempts[job_id, index]).key) != run
+        ]
+        for run in gone:
+            self._drop(run)
+        self._put_running(run for run in running.values() if run.key not in self.live.attempts)
         self.version += 1
 
     def _put_waiting(self, found: Iterable[Waiting]) -> None:
@@ -92,13 +100,21 @@ class Mirror:
             self.names[one.job.job_id] = one.name
 
     def _put_running(self, found: Iterable[Running]) -> None:
-        self._live = None
         for run in found:
-            self.runs[run.job_id] = (*self.runs.get(run.job_id, ()), run)
-            self._count(run, 1)
+            self._touch(run)
+            self.live.add(run, self.recent.get(run.user_id, ()))
+            self._indices.setdefault(run.job_id, []).append(run.index)
+            self._by_user[run.project_id, run.user_id] += 1
 
-    def _count(self, run: Running, more: int) -> None:
-        key = (run.project_id, run.user_id)
-        self._by_user[key] += more
-        if not self._by_user[key]:
-            del self._by_user[key]
+    def _touch(self, run: Running) -> None:
+        self._ground.touched.update((run.cluster, placement.node) for placement in run.placements)
+
+    def _drop(self, run: Running) -> None:
+        self._touch(run)
+        self.live.remove(*run.key)
+        self._indices[run.job_id].remove(run.index)
+        if not self._indices[run.job_id]:
+            del self._indices[run.job_id]
+        self._by_user[run.project_id, run.user_id] -= 1
+        if not self._by_user[run.project_id, run.user_id]:
+            del self._by_user[run.project_id, run.user_id]

@@ -16,11 +16,13 @@ from domain.jobs import AttemptState, JobSpec, JobState, Launch, Observation, Ou
 from domain.money import Allocation, Funder, Grant, Transaction, UsageFact
 from domain.people import Caller, Token, User
 from domain.records import Attempt, Job, Task
+from lifecycle.past import History
 from quotas.ledger import Purse
+from scheduler.live import Running
 from scheduler.policy import Policy
 from scheduler.queue import PendingJob
 from scheduler.rules import DatedPolicy
-from scheduler.snapshot import NodeState, Running
+from scheduler.snapshot import NodeState
 
 
 class Clock(Protocol):
@@ -376,6 +378,7 @@ class UnitOfWork(Protocol):
     dependencies: Dependencies
     attempts: Attempts
     policies: Policies
+    history: History
     live: Live
     once: Once
     leader: Leader

@@ -12,7 +12,6 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
     directory = uow.directory()
     policy = directory.policy_at(now_ms)
     mirror = mirror or Mirror.read(uow, policy)
-    open_clusters = [cluster.name for cluster in directory.clusters.values() if cluster.state == "active"]
     running, user_running = mirror.running(directory.tree)
     return State(
         tree=directory.tree,
@@ -20,9 +19,9 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
             name: FlavorState(flavor.milli, rate_at(directory.rates.get(name, ()), now_ms))
             for name, flavor in directory.flavors.items()
         },
-        nodes=tuple(n for n in uow.fleet.nodes(open_clusters) if (n.cluster, n.name) not in directory.drained),
+        nodes=mirror.nodes(directory),
         queue=mirror.queue,
-        live=mirror.live(),
+        live=mirror.live,
         held=uow.accounts.held(),
         usage=uow.accounts.usage(now_ms, policy.half_life_ms),
         user_usage=uow.accounts.user_usage(now_ms, policy.half_life_ms),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, func, insert, select, update
 
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
@@ -12,7 +12,7 @@ from domain.money import UsageFact
 from domain.records import Attempt
 from lifecycle.ports import Page
 from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
-from store.tables.jobs import AttemptRow, OutputRow, UsageRow
+from store.tables.jobs import IS_LIVE, AttemptRow, OutputRow, UsageRow
 from store.upsert import table_of
 
 _LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
@@ -103,7 +103,7 @@ _ADD = insert(table_of(AttemptRow)).returning(AttemptRow.id, sort_by_parameter_o
 _ADD_FACTS = insert(table_of(UsageRow))
 _IN_STATES = (
     select(AttemptRow.__table__)
-    .where(AttemptRow.state.in_(bindparam("states", expanding=True)))
+    .where(IS_LIVE, AttemptRow.state.in_(bindparam("states", expanding=True)))
     .order_by(AttemptRow.id)
 )
 _SAVE = (
@@ -161,13 +161,13 @@ class Attempts:
         return [_attempt(row) for row in rows]
 
     def live_of_job(self, job_id: int, index: int | None) -> list[Attempt]:
-        where = [AttemptRow.job_id == job_id, AttemptRow.state.in_(_LIVE)]
+        where: list[ColumnElement[bool] | TextClause] = [AttemptRow.job_id == job_id, IS_LIVE]
         if index is not None:
             where.append(AttemptRow.task_index == index)
         return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).with_for_update())
 
     def live_of_jobs(self, job_ids: Sequence[int]) -> list[Attempt]:
-        where = (AttemptRow.job_id.in_(job_ids), AttemptRow.state.in_(_LIVE))
+        where = (AttemptRow.job_id.in_(job_ids), IS_LIVE)
         return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).with_for_update())
 
     def save(self, attempts: Sequence[Attempt]) -> None:

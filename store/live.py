@@ -6,16 +6,15 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, delete, insert, select
 
-from domain.jobs import LIVE_ATTEMPTS, AttemptState, JobState
+from domain.jobs import AttemptState, JobState
 from lifecycle.ports import Waiting
+from scheduler.live import Running
 from scheduler.queue import PendingJob
-from scheduler.snapshot import Running
 from store.codec import decode_demand, decode_placements
 from store.tables.accounts import RecentRunRow
-from store.tables.jobs import FAIR_SHARE, AttemptRow, JobChangeRow, JobRow, TaskRow
+from store.tables.jobs import FAIR_SHARE, IS_LIVE, AttemptRow, JobChangeRow, JobRow, TaskRow
 from store.upsert import table_of, upsert
 
-_LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
 _SOME = 5_000  # ids in one statement; databases bound how many they take
 
 # Statements of the busy steps are built once.
@@ -45,7 +44,7 @@ _RUNNING = (
         JobRow.demand,
     )
     .join(JobRow, JobRow.id == AttemptRow.job_id)
-    .where(AttemptRow.state.in_(_LIVE))
+    .where(IS_LIVE)
     .order_by(AttemptRow.job_id, AttemptRow.task_index)
 )  # fmt: skip
 _RECENT = select(RecentRunRow.user_id, RecentRunRow.last_ms, RecentRunRow.before_ms).order_by(RecentRunRow.user_id)

@@ -10,6 +10,9 @@ from store.tables.base import Base, big, optional_big, pk
 
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE_ATTEMPTS))
 
+# As the indexes spell it: a list of bound values would not be seen to be the same by SQLite.
+IS_LIVE = text(f"attempt.state IN ({_LIVE})")
+
 FAIR_SHARE = "fair-share"  # the cause of a stop that the planner rations
 
 

@@ -22,9 +22,9 @@ from tests.support.factories import resources, spec
 
 
 def contents(mirror: Mirror) -> tuple[Any, ...]:
-    queue = mirror.queue
-    lanes = {name: (lane.keys, lane.jobs) for name, lane in queue.lanes.items()}
-    return queue.policy, queue.jobs, queue.gated, lanes, mirror.names, mirror.runs, mirror.recent, mirror.live()
+    """How the queue orders them shows in the plan."""
+    queue, live = mirror.queue, mirror.live
+    return queue.policy, queue.jobs, queue.gated, mirror.names, mirror.recent, live.attempts, live.ends
 
 
 def in_step(centre: Centre, lookout: Lookout) -> None:
@@ -36,6 +36,10 @@ def in_step(centre: Centre, lookout: Lookout) -> None:
     with centre.store.read() as uow:
         fresh = Mirror.read(uow, uow.directory().policy_at(now_ms))
         state = snapshot(uow, now_ms)
+        directory = uow.directory()
+        open_ = [cluster.name for cluster in directory.clusters.values() if cluster.state == "active"]
+        counted = [node for node in uow.fleet.nodes(open_) if (node.cluster, node.name) not in directory.drained]
+        assert list(kept.nodes(directory)) == counted, "what live attempts leave is what the fleet's own rows say"
         assert kept.running(uow.directory().tree) == (state.running, state.user_running)
     assert contents(kept) == contents(fresh)
     if state.queue:
@@ -170,7 +174,9 @@ def test_readers_and_the_leader_look_at_the_same_time(centre: Centre) -> None:
     rng = random.Random(7)
     try:
         for _ in range(25):
-            centre.submit(spec(array=Array(0, rng.randint(0, 6)), command="run 10s", needs=resources(rng.randint(1, 4))))
+            centre.submit(
+                spec(array=Array(0, rng.randint(0, 6)), command="run 10s", needs=resources(rng.randint(1, 4)))
+            )
             centre.cycle()
             centre.clock.advance(seconds=rng.randint(0, 9))
     finally:
