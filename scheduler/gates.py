@@ -5,8 +5,8 @@ The same arithmetic as at commit (``domain.accounts``); what a plan starts is ad
 
 from dataclasses import dataclass, field
 
-from domain.fleet import CPU_FLAVOR
 from domain.accounts import AccountState
+from domain.fleet import CPU_FLAVOR
 from domain.money import booking
 from scheduler import explain
 from scheduler.predict import predicted_ms

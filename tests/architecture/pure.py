@@ -5,7 +5,20 @@ from importlinter import Contract, ContractCheck, fields, output
 
 # Modules without I/O, clock or randomness.
 CALM = frozenset(
-    {"bisect", "collections", "csv", "dataclasses", "enum", "functools", "hashlib", "heapq", "itertools", "json", "math"}
+    {
+        "array",
+        "bisect",
+        "collections",
+        "csv",
+        "dataclasses",
+        "enum",
+        "functools",
+        "hashlib",
+        "heapq",
+        "itertools",
+        "json",
+        "math",
+    }
     | {"operator", "re", "typing"}
 )
 
