@@ -28,6 +28,7 @@ COMMANDS: Final[Sections] = {
         "hold": ("cli.commands.steer:hold", "Keep waiting jobs from starting."),
         "release": ("cli.commands.steer:release", "Let held jobs start again."),
         "requeue": ("cli.commands.steer:requeue", "Stop running jobs and queue them again."),
+        "priority": ("cli.commands.steer:priority", "Set a waiting job's place among its user's jobs."),
         "outputs": ("cli.commands.outputs:outputs", "List and download what a job left."),
         "secret": ("cli.commands.secret:secret", "Set, list and remove a project's secrets."),
     },
@@ -39,6 +40,7 @@ COMMANDS: Final[Sections] = {
     },
     "Run a centre": {
         "admin": ("cli.commands.admin:admin", "Manage tenants, projects, users, clusters and budgets."),
+        "simulate": ("cli.commands.simulate:simulate", "Rehearse policies, quotas and capacity on a workload."),
         "settings": ("cli.commands.machine:settings", "Explain every setting of a centre."),
     },
 }

@@ -7,6 +7,7 @@ from client.accounts import Projects, Tenants, Users
 from client.budgets import Budgets, Quotas
 from client.files import Files
 from client.fleet import Clusters, Flavors
+from client.history import History
 from client.jobs import Jobs
 from client.logs import Logs
 from client.models import Usage, WhoAmI
@@ -39,6 +40,7 @@ class Baray:
         self.quotas = Quotas(self._transport)
         self.budgets = Budgets(self._transport)
         self.policies = Policies(self._transport)
+        self.history = History(self._transport)
 
     def __enter__(self) -> Self:
         return self

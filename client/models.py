@@ -70,6 +70,8 @@ class Job(TypedDict):
     reason: Reason | str | None  # structured while it waits; how it ended is a sentence
     tasks: TaskCounts
     cost: Cost
+    priority: int
+    waits_for: list[str]  # such as ok:1842
     version: int
 
 
@@ -340,3 +342,23 @@ class Rehearsal(TypedDict):
     document: dict[str, Any]
     changes: list[PolicyChange]
     warnings: list[str]
+
+
+class Past(TypedDict):
+    """A job that ran to its end; amounts are over all its nodes."""
+
+    job: str
+    tenant: str
+    project: str
+    user: str
+    qos: str
+    flavor: str
+    gpus: int
+    nodes: int
+    cpus: int
+    memory_bytes: int
+    submitted_ms: int
+    started_ms: int
+    ended_ms: int
+    walltime_ms: int
+    state: str

@@ -44,6 +44,7 @@ class Permission(StrEnum):
     POLICY_READ = "policy.read"  # any valid token: the policy in force
     POLICY_REVIEW = "policy.review"
     POLICY_WRITE = "policy.write"
+    HISTORY_READ = "history.read"
 
 
 _R, _P = Role, Permission
@@ -74,6 +75,7 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.POLICY_READ: _EVERYONE,
     _P.POLICY_REVIEW: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
     _P.POLICY_WRITE: _ADMIN,
+    _P.HISTORY_READ: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
     _P.METRICS_READ: _ADMIN | {_R.REPORTER, _R.SUPPORT},
 }
 

@@ -2,19 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from domain.errors import BarayError
 
 
-def _fail(error: BarayError) -> None:
+def _fail(error: BarayError, code: int = 1) -> NoReturn:
     for fault in error.faults:
         click.echo(f"error: {fault.message}", err=True)
         if fault.fix:
             click.echo(f"  {fault.fix}", err=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 @click.group()
@@ -83,7 +83,7 @@ def simulate(form: str, svg: Path | None, *, quiet: bool, **wanted: Any) -> None
     try:
         sys.exit(run(Wanted(**wanted), form=form, svg=svg, quiet=quiet))
     except BarayError as error:
-        _fail(error)
+        _fail(error, 2)
 
 
 @main.command()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, select
 
-from lifecycle import ports
+from lifecycle import past, ports
 from store.accounts import Accounts
 from store.attempts import Attempts
 from store.dependencies import Dependencies
@@ -15,6 +15,7 @@ from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
 from store.errors import translated
 from store.fleet import Fleet
+from store.history import History
 from store.jobs import Jobs
 from store.leases import Leader
 from store.ledger import Ledger
@@ -44,6 +45,7 @@ class UnitOfWork:
     dependencies: ports.Dependencies
     attempts: ports.Attempts
     policies: ports.Policies
+    history: past.History
     live: ports.Live
     once: ports.Once
     leader: ports.Leader
@@ -109,6 +111,7 @@ class Store:
             Dependencies(connection),
             Attempts(connection),
             Policies(connection),
+            History(connection),
             Live(connection),
             Once(connection),
             Leader(connection),

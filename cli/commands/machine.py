@@ -7,18 +7,20 @@ and nothing is left behind if somebody kills it.
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
-def _hand_over(name: str, arguments: tuple[str, ...]) -> None:
+def hand_over(name: str, arguments: tuple[str, ...]) -> NoReturn:
+    """Become the runtime's command."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *_safe_path(), "-m", "runtime", name, *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, *safe_path(), "-m", "runtime", name, *arguments])  # noqa: S606
 
 
-def _safe_path() -> list[str]:
+def safe_path() -> list[str]:
     """Keep the user's directory off the import path, unless this program itself was started from it (``-m cli``)."""
     return [] if sys.path and sys.path[0] in {"", str(Path.cwd())} else ["-P"]
 
@@ -27,18 +29,18 @@ def _safe_path() -> list[str]:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def up(arguments: tuple[str, ...]) -> None:
     """Run a whole centre on this machine: API, portal, controller, local cluster, database."""
-    _hand_over("up", arguments)
+    hand_over("up", arguments)
 
 
 @click.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def demo(arguments: tuple[str, ...]) -> None:
     """Run an example centre with real jobs to the end, and print its usage report."""
-    _hand_over("demo", arguments)
+    hand_over("demo", arguments)
 
 
 @click.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def settings(arguments: tuple[str, ...]) -> None:
     """Print every setting with its unit, default, source and reason."""
-    _hand_over("settings", arguments)
+    hand_over("settings", arguments)

@@ -61,15 +61,15 @@ class Picture:
         if y_says:
             self.text(18, (_TOP + self.bottom) / 2, y_says, turn=-90)
 
-    def svg(self, names: Sequence[str]) -> str:
-        """The whole file, with a line of the legend for each name."""
+    def svg(self, names: Sequence[str], *, bars: bool = False) -> str:
+        """The whole file, with an entry of the legend for each name: a line, or a bar."""
         below = self.bottom + 62
         for number, name in enumerate(names):
             x, y = _LEFT + number % 3 * (_WIDE / 3), below + number // 3 * 20
-            dash = f' stroke-dasharray="{_DASHES[number % 8]}"' if _DASHES[number % 8] else ""
+            dash = f' stroke-dasharray="{_DASHES[number % 8]}"' if _DASHES[number % 8] and not bars else ""
             self.parts.append(
                 f'<line x1="{x:.0f}" y1="{y - 4}" x2="{x + 30:.0f}" y2="{y - 4}" stroke="{_COLOURS[number % 8]}" '
-                f'stroke-width="3"{dash}/>'
+                f'stroke-width="{10 if bars else 3}"{dash}/>'
             )
             self.text(x + 36, y, name if len(name) <= 32 else f"{name[:31]}…", "start")
         height = below + (len(names) - 1) // 3 * 20 + 16
@@ -158,7 +158,7 @@ def tenants(outcomes: Sequence["Outcome"]) -> str:
                 )
     fair = picture.across(1)
     picture.line(fair, _TOP, fair, picture.bottom, "#000")
-    return picture.svg([outcome.trial.name for outcome in outcomes])
+    return picture.svg([outcome.trial.name for outcome in outcomes], bars=True)
 
 
 def _percents() -> list[tuple[float, str]]:

@@ -124,15 +124,15 @@ def _told(values: Sequence[float | None], kind: str) -> list[str]:
 
 
 def _change(first: float | None, value: float | None, kind: str) -> str:
-    """How much a value differs from the first column's: in per cent, shares in points."""
+    """How much a value differs from the first column's: in per cent, or by which factor; shares in points."""
     if first is None or value is None:
         return ""
     if kind == "share":
-        points = (value - first) * 100
-        return f" ({points:+.1f})"
-    if not first:
+        points = round((value - first) * 100, 1)
+        return f" ({points:+.1f})" if points else ""
+    if not first or round(value / first, 2) == 1:
         return ""
-    return f" ({(value - first) / first * 100:+.0f} %)"
+    return f" (x {value / first:,.0f})" if value > 10 * first else f" ({(value - first) / first * 100:+.0f} %)"
 
 
 def _shown(value: float | None, kind: str) -> str:

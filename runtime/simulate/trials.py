@@ -1,7 +1,7 @@
 """The columns of a rehearsal: every scenario under every policy, the first of each being what is in force."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ from runtime.simulate.files import naming, read_document, read_trace
 from scheduler.policy import Policy
 from scheduler.rules import read_policy
 from scheduler.sim.case import Case, build
-from scheduler.sim.scenario import Scenario, read_scenario, shortfalls, uniform
+from scheduler.sim.scenario import Scenario, read_scenario, shortfalls
 from scheduler.sim.traces import Trace
 
 MOST = 12
-_SECTIONS = ("accounts", "capacity", "windows", "policy", "restartable", "grace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +64,26 @@ def prepare(wanted: Wanted) -> list[Trial]:
 
 def _scenarios(wanted: Wanted, base: Mapping[str, Any]) -> list[tuple[str, Scenario]]:
     """As it is, if that is known without any scenario file; then each file's changes to it."""
+    if wanted.gpus is not None and not base.get("capacity"):
+        base = {**base, "capacity": _uniform(wanted)}
     found = []
-    if not wanted.scenarios or base or wanted.gpus is not None:
+    if not wanted.scenarios or base:
         found.append(("as it is", read_scenario(base)))
     for path in wanted.scenarios:
         document = read_document(path)
         with naming(path):
             found.append((path.stem, read_scenario(_changed(base, document))))
-    if wanted.gpus is None:
-        bare = [name for name, scenario in found if not scenario.capacity]
-        if bare:
-            raise Invalid("how many GPUs are there?", "capacity", fix="give --gpus N, or a --scenario with `capacity`")
-        return found
-    flavor = _only_flavor(read_trace(wanted.trace)) if any(not scenario.capacity for _, scenario in found) else "gpu"
-    given = uniform(wanted.gpus, wanted.gpus_per_node, flavor)
-    return [(name, scenario if scenario.capacity else replace(scenario, capacity=given)) for name, scenario in found]
+    if any(not scenario.capacity for _, scenario in found):
+        raise Invalid("how many GPUs are there?", "capacity", fix="give --gpus N, or a --scenario with `capacity`")
+    return found
+
+
+def _uniform(wanted: Wanted) -> list[dict[str, Any]]:
+    """Capacity that is only a number of GPUs, as a scenario has it; the last node is smaller if they do not divide."""
+    whole, rest = divmod(wanted.gpus or 0, wanted.gpus_per_node)
+    flavor = _only_flavor(read_trace(wanted.trace))
+    pools = [{"flavor": flavor, "nodes": whole, "gpus": wanted.gpus_per_node}] if whole else []
+    return [*pools, {"flavor": flavor, "gpus": rest}] if rest else pools
 
 
 def _changed(base: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:

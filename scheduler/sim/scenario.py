@@ -83,7 +83,7 @@ def uniform(gpus: int, per_node: int, flavor: str = "gpu") -> tuple[Capacity, ..
     """``gpus`` GPUs on nodes of ``per_node``; the last node is smaller if they do not divide."""
     whole, rest = divmod(gpus, per_node)
     pools = [Capacity(flavor, whole, per_node)] if whole else []
-    return (*pools, Capacity(flavor, 1, rest, labels={"part": "rest"})) if rest else tuple(pools)
+    return (*pools, Capacity(flavor, 1, rest)) if rest else tuple(pools)
 
 
 def read_scenario(document: Any) -> Scenario:

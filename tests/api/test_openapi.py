@@ -170,6 +170,8 @@ def walk(call: Checked, centre: Centre) -> None:
         call("GET", path)
     for by in ("tenant", "project", "funder", "user"):
         call("GET", "/usage", query={"by": by, "from_ms": 0, "to_ms": 2**52, "account": "cadt"})
+    for path in ("/history", "/scenario"):
+        call("GET", path)
     call("DELETE", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
     for path in ("/whoami", "/status", "//healthz", "//readyz", "//metrics"):
         call("GET", path)

@@ -102,6 +102,8 @@ GET     /policy                                      +   +   +   +   +   +   +  
 GET     /policies                                    +   +   3   3   +   3   3   3   3   3   3   3
 POST    /policy/check                                +   +   3   3   +   3   3   3   3   3   3   3
 POST    /policies                                    +   3   3   3   3   3   3   3   3   3   3   3
+GET     /history                                     +   +   3   3   +   3   3   3   3   3   3   3
+GET     /scenario                                    +   +   3   3   +   3   3   3   3   3   3   3
 GET     /status                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3
 """

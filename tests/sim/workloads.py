@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from domain.jobs import Placement
+from scheduler.live import Running
 from scheduler.outlook import Outlook, Plan
 from scheduler.sim.traces import Trace, TraceJob
-from scheduler.snapshot import NodeState, Running, Start, State, Stop
+from scheduler.snapshot import NodeState, Start, State, Stop
 
 Row = tuple[str, int, int, int]
 
