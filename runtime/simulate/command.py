@@ -6,25 +6,15 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import Invalid
 from runtime.simulate import plots, show
+from runtime.simulate.outcome import Outcome
 from runtime.simulate.trials import Trial, Wanted, prepare
 from scheduler.sim.engine import simulate
-from scheduler.sim.measures import Measures, measure
-from scheduler.sim.series import Series, series
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a column came to."""
-
-    trial: Trial
-    measures: Measures
-    series: Series
-    took_s: float
+from scheduler.sim.measures import measure
+from scheduler.sim.series import series
 
 
 def run(wanted: Wanted, *, form: str = "table", svg: Path | None = None, quiet: bool = False) -> int:

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from runtime.simulate.outcome import Outcome
 from runtime.simulate.show import duration
-
-if TYPE_CHECKING:
-    from runtime.simulate.command import Outcome
 
 # Okabe and Ito's colours, told apart by everyone; the lines also differ in their dashes.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
@@ -83,7 +80,7 @@ class Picture:
         return "\n".join([head, *self.parts, "</svg>", ""])
 
 
-def write(outcomes: Sequence["Outcome"], folder: Path) -> list[Path]:
+def write(outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
     """Write every picture, and answer where they are."""
     made = {"wait.svg": waits(outcomes), "utilisation.svg": utilisation(outcomes), "tenants.svg": tenants(outcomes)}
     paths = []
@@ -94,7 +91,7 @@ def write(outcomes: Sequence["Outcome"], folder: Path) -> list[Path]:
     return paths
 
 
-def waits(outcomes: Sequence["Outcome"]) -> str:
+def waits(outcomes: Sequence[Outcome]) -> str:
     """How many of the jobs waited at most so long; waits on a logarithmic axis from a second on."""
     longest = max((max(o.series.waits_s, default=1.0) for o in outcomes), default=1.0)
     top = math.log10(max(longest, 10) * 1.1)
@@ -113,7 +110,7 @@ def waits(outcomes: Sequence["Outcome"]) -> str:
     return picture.svg([outcome.trial.name for outcome in outcomes])
 
 
-def utilisation(outcomes: Sequence["Outcome"]) -> str:
+def utilisation(outcomes: Sequence[Outcome]) -> str:
     """What was held of the capacity, over the time of submissions."""
     last = max((max(o.series.times_s, default=1.0) for o in outcomes), default=1.0) or 1.0
     picture = Picture(
@@ -130,7 +127,7 @@ def utilisation(outcomes: Sequence["Outcome"]) -> str:
     return picture.svg([outcome.trial.name for outcome in outcomes])
 
 
-def tenants(outcomes: Sequence["Outcome"]) -> str:
+def tenants(outcomes: Sequence[Outcome]) -> str:
     """What each tenant held of its fair entitlement while GPUs were short: 100 % is exactly its share."""
     counts = outcomes[0].measures.by_tenant
     names = sorted(counts, key=lambda name: (-counts[name].jobs, name))[:_TENANTS]

@@ -5,13 +5,11 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runtime.simulate.outcome import Outcome
 from scheduler.rules import digest, write_policy
 from scheduler.sim.measures import Measures
-
-if TYPE_CHECKING:
-    from runtime.simulate.command import Outcome
 
 FORMS = ("table", "json", "yaml", "csv")
 
@@ -39,7 +37,7 @@ LINES: tuple[Line, ...] = (
 )
 
 
-def render(outcomes: Sequence["Outcome"], form: str) -> str:
+def render(outcomes: Sequence[Outcome], form: str) -> str:
     """All columns in one of ``FORMS``."""
     if form == "table":
         return _table(outcomes)
@@ -53,7 +51,7 @@ def render(outcomes: Sequence["Outcome"], form: str) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
-def document(outcome: "Outcome") -> dict[str, Any]:
+def document(outcome: Outcome) -> dict[str, Any]:
     """One column, whole: with the very policy that was rehearsed."""
     policy = outcome.trial.case.policy
     measures = asdict(outcome.measures)
@@ -67,7 +65,7 @@ def document(outcome: "Outcome") -> dict[str, Any]:
     }
 
 
-def _rows(outcomes: Sequence["Outcome"]) -> list[tuple[str, list[float | None], str]]:
+def _rows(outcomes: Sequence[Outcome]) -> list[tuple[str, list[float | None], str]]:
     """Every measure with its value in each column."""
     all_measures = [outcome.measures for outcome in outcomes]
     rows = [(title, [of(measures) for measures in all_measures], kind) for title, of, kind in LINES]
@@ -80,7 +78,7 @@ def _rows(outcomes: Sequence["Outcome"]) -> list[tuple[str, list[float | None], 
     return rows
 
 
-def _csv(outcomes: Sequence["Outcome"]) -> str:
+def _csv(outcomes: Sequence[Outcome]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["measure", *(outcome.trial.name for outcome in outcomes)])
@@ -91,7 +89,7 @@ def _csv(outcomes: Sequence["Outcome"]) -> str:
     return text.getvalue()
 
 
-def _table(outcomes: Sequence["Outcome"]) -> str:
+def _table(outcomes: Sequence[Outcome]) -> str:
     """Values, and beside them how much they differ from the first column's."""
     rows = _rows(outcomes)
     hidden = len(rows) - len(LINES) - len(outcomes[0].measures.by_size) - _TENANTS

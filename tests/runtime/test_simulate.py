@@ -12,8 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from domain.errors import Invalid
-from runtime.simulate.command import Outcome, run
+from runtime.simulate.command import run
 from runtime.simulate.files import read_document, read_trace
+from runtime.simulate.outcome import Outcome
 from runtime.simulate.plots import write
 from runtime.simulate.show import duration, render
 from runtime.simulate.trials import Trial, Wanted, prepare
