@@ -11,8 +11,9 @@ from domain.accounts import Tree
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import CLASSIFICATIONS, Constraint, Resources
 from domain.money import booking
+from scheduler.live import Running
 from scheduler.queue import PendingJob
-from scheduler.snapshot import NodeState, Running, State
+from scheduler.snapshot import NodeState, State
 
 FOREVER = 2**62
 

@@ -6,14 +6,18 @@ from dataclasses import replace
 import pytest
 
 from domain.accounts import Limits, Quota
-from domain.quantities import HOUR_MS, MICRO
+from domain.jobs import Constraint
+from domain.quantities import HOUR_MS, MICRO, MINUTE_MS
 from scheduler.cycle import plan
+from scheduler.live import Running
 from scheduler.outlook import Plan
-from scheduler.queue import PendingJob
-from scheduler.snapshot import FlavorState, Reason, Start
-from tests.support.factories import A100, CPU, GIB, H100, node_state, pending, resources, state, tree
+from scheduler.policy import BackfillOrder, Policy
+from scheduler.queue import PendingJob, Queue
+from scheduler.snapshot import FlavorState, Reason, State, Stop, Window
+from tests.support.factories import A100, CLUSTER, CPU, GIB, H100, node_state, pending, resources, state, tree
+from tests.support.strategies import occupied, running_on
 
-NOW_MS = 10**12
+NOW_MS = HOUR_MS
 ONE_NODE = (node_state("n1", {H100: 4}),)
 
 
@@ -45,16 +49,7 @@ def test_what_fits_starts_and_the_rest_is_told_the_numbers() -> None:
     assert started(answer) == [1]
     reason = reason_of(answer, 2)
     assert reason.code == "capacity"
-    assert reason.facts == {"asked": 2_000, f"free {H100}": 1}
-    assert reason.fixes == (f"1 instead of 2 of {H100} would start now",)
-
-
-def test_the_fixes_are_true() -> None:
-    """The smaller size that a reason offers does start."""
-    offered = plan(state((pending(1, needs=resources(3)), pending(2, needs=resources(2))), ONE_NODE), NOW_MS)
-    assert reason_of(offered, 2).fixes[0].startswith("1 instead of 2")
-    accepted = plan(state((pending(1, needs=resources(3)), pending(2, needs=resources(1))), ONE_NODE), NOW_MS)
-    assert started(accepted) == [1, 2]
+    assert reason.facts == {"flavor": H100, "asked": 2, "free": 1}
 
 
 def test_higher_tiers_go_first() -> None:
@@ -164,57 +159,266 @@ def test_cores_and_memory_run_out_too() -> None:
     assert started(plan(state((only_cores,), where), NOW_MS)) == [1]
 
 
-@pytest.mark.promise(7)
-@pytest.mark.parametrize(("used", "most"), [(0, 4), (100, 45)])
-def test_a_wide_job_is_not_starved_by_constant_narrow_demand(used: int, most: int) -> None:
-    """Three projects keep the queue full of one-GPU jobs. A job of a fourth that needs all eight GPUs starts as soon as
-    what ran before it is over; if its tenant used a lot before, as soon as the others have caught up with it too.
-    """
-    simulation = Narrow(used * MICRO)
-    for _ in range(3):
-        simulation.hour()
-    simulation.submit(pending(10_000, 22, resources(4, nodes=2), at_ms=simulation.now_ms))
-    waited = 0
-    while 10_000 not in simulation.begun:
-        simulation.hour()
-        waited += 1
-        assert waited <= most, "the wide job starves"
+def busy(count: int, until_ms: int, node: str = "n1", **more) -> Running:
+    """An attempt of project 21 on the first GPUs of a node."""
+    return running_on(node, tuple(range(count)), project_id=21, until_ms=until_ms, now_ms=NOW_MS, **more)
 
 
-class Narrow:
-    """A centre of eight GPUs in which one-hour jobs for one GPU always wait; an hour a step."""
+def with_live(jobs: tuple[PendingJob, ...], *live: Running, nodes: int = 1, **changed) -> State:
+    """Nodes of four H100 with attempts on them; ``changed`` goes to the state."""
+    where = []
+    for name in (f"n{number}" for number in range(1, nodes + 1)):
+        taken = {o for one in live for part in one.placements if part.node == name for o in part.devices}
+        where.append(replace(node_state(name, {H100: 4}), free={H100: tuple(o for o in range(4) if o not in taken)}))
+    policy = changed.pop("policy", Policy())
+    within, usage = changed.pop("within", None), changed.pop("usage", {})
+    return occupied(
+        state(jobs, tuple(where), within), live, usage, policy=policy, queue=Queue.of(jobs, policy), **changed
+    )
 
-    def __init__(self, used: int) -> None:
-        self.now_ms = 0
-        self.usage = {20: used, 22: used}
-        self.queue: list[PendingJob] = []
-        self.busy: list[Start] = []
-        self.begun: set[int] = set()
-        self.next_id = 1
 
-    def submit(self, job: PendingJob) -> None:
-        self.queue.append(job)
+def booked(answer: Plan) -> dict[int, int]:
+    """Minutes until each reserved start."""
+    return {one.job_id: (one.starts_ms - NOW_MS) // MINUTE_MS for one in answer.booked}
 
-    def hour(self) -> None:
-        for project in (11, 12, 21):
-            for _ in range(12):
-                self.submit(pending(self.next_id, project, resources(1), at_ms=self.now_ms))
-                self.next_id += 1
-        # Half of what runs ends at a time, so that the GPUs are never free all at once by themselves.
-        self.busy = self.busy[(len(self.busy) + 1) // 2 :]
-        self._plan()
-        self.now_ms += HOUR_MS
 
-    def _plan(self) -> None:
-        taken = {(part.node, ordinal) for start in self.busy for part in start.placements for ordinal in part.devices}
-        nodes = []
-        for name in ("n1", "n2"):
-            free = tuple(ordinal for ordinal in range(4) if (name, ordinal) not in taken)
-            nodes.append(replace(node_state(name, {H100: 4}), free={H100: free}))
-        current = state(tuple(self.queue), tuple(nodes), usage=self.usage)
-        for start in plan(current, self.now_ms).starts:
-            self.busy.append(start)
-            self.begun.add(start.job_id)
-            for account in current.tree.path(start.project_id):
-                self.usage[account] = self.usage.get(account, 0) + start.hold
-        self.queue = [job for job in self.queue if job.job_id not in self.begun]
+# Bookings.
+
+
+def test_one_that_finds_no_room_is_booked_and_the_short_slip_in_before() -> None:
+    """Three of four GPUs run for two hours; job 1 wants all four. An hour fits before it, three hours do not."""
+    jobs = (
+        pending(1, needs=resources(4)),
+        pending(2, needs=resources(1, walltime="3h")),
+        pending(3, needs=resources(1, walltime="1h")),
+    )
+    answer = plan(with_live(jobs, busy(3, NOW_MS + 2 * HOUR_MS)), NOW_MS)
+    assert started(answer) == [3]
+    assert booked(answer) == {1: 120, 2: 180}
+    answer = plan(with_live(jobs[:2], busy(3, NOW_MS + 2 * HOUR_MS)), NOW_MS)
+    assert reason_of(answer, 2).code == "priority"
+    assert reason_of(answer, 2).facts == {"flavor": H100, "ahead": 1, "from_ms": NOW_MS + 2 * HOUR_MS}
+
+
+def test_only_so_many_are_booked_as_the_policy_says() -> None:
+    jobs = tuple(pending(n, needs=resources(4)) for n in range(1, 5))
+    answer = plan(with_live(jobs, busy(1, NOW_MS + HOUR_MS), policy=Policy(reservations=2)), NOW_MS)
+    assert booked(answer) == {1: 60, 2: 120}
+    assert ranked(answer) == [1, 2, 3, 4]
+
+
+def test_without_bookings_the_wide_wait_for_the_narrow() -> None:
+    jobs = (pending(1, needs=resources(4)), pending(2, needs=resources(1, walltime="3h")))
+    answer = plan(with_live(jobs, busy(3, NOW_MS + HOUR_MS), policy=Policy(reservations=0)), NOW_MS)
+    assert started(answer) == [2]
+    assert not answer.booked
+
+
+def test_the_tasks_of_an_array_are_booked_one_by_one() -> None:
+    answer = plan(with_live((pending(1, needs=resources(4), tasks=3),), busy(1, NOW_MS + HOUR_MS)), NOW_MS)
+    assert [(one.index, (one.starts_ms - NOW_MS) // HOUR_MS) for one in answer.booked] == [(0, 1), (1, 2), (2, 3)]
+    assert len(answer.outlook) == 1
+
+
+# Windows.
+
+
+def test_maintenance_is_drained_into_by_walltime() -> None:
+    window = Window("repair", None, NOW_MS + 2 * HOUR_MS, NOW_MS + 4 * HOUR_MS, CLUSTER, ("n1",))
+    jobs = (pending(1, needs=resources(1, walltime="3h")), pending(2, needs=resources(1, walltime="2h")))
+    answer = plan(with_live(jobs, windows=(window,)), NOW_MS)
+    assert started(answer) == [2]
+    assert booked(answer) == {1: 240}
+    assert reason_of(answer, 1).code == "reservation"
+
+
+def test_a_reservation_is_for_its_account_and_all_below() -> None:
+    window = Window("class", 10, NOW_MS, NOW_MS + HOUR_MS, CLUSTER, ("n1",))
+    jobs = (pending(1, 21), pending(2, 11))
+    answer = plan(with_live(jobs, windows=(window,)), NOW_MS)
+    assert started(answer) == [2]
+    assert answer.starts[0].window == "class"
+    assert booked(answer) == {1: 60}
+
+
+def test_devices_are_kept_wherever_there_are_some() -> None:
+    """Three of four GPUs are kept from in an hour: one job of two hours may start, the second not."""
+    window = Window("class", 10, NOW_MS + HOUR_MS, NOW_MS + 3 * HOUR_MS, flavor=H100, gpus=3)
+    jobs = (pending(1, 21, resources(1, walltime="2h")), pending(2, 21, resources(1, walltime="2h")))
+    answer = plan(with_live(jobs, windows=(window,)), NOW_MS)
+    assert started(answer) == [1]
+    assert codes(answer) == {2: "reservation"}
+
+
+# Order.
+
+
+def test_patience_goes_before_tiers_and_shares_but_not_before_those_who_preempt() -> None:
+    jobs = (
+        pending(1, 21, resources(4), at_ms=-HOUR_MS, qos="preemptible"),
+        pending(2, 11, resources(4), at_ms=0, qos="interactive"),
+        pending(3, 11, resources(4), at_ms=0, qos="urgent"),
+    )
+    answer = plan(with_live(jobs, policy=Policy(patience_ms=HOUR_MS * 3 // 2), usage={20: MICRO, 21: MICRO}), NOW_MS)
+    assert ranked(answer) == [3, 1, 2]
+
+
+def test_priority_and_size_count_among_the_jobs_of_one_user() -> None:
+    jobs = (pending(1, needs=resources(1)), replace(pending(2, needs=resources(2)), priority=1))
+    assert started(plan(with_live(jobs), NOW_MS)) == [2, 1]
+    jobs = (pending(1, needs=resources(1)), pending(2, needs=resources(2)))
+    assert started(plan(with_live(jobs), NOW_MS)) == [1, 2]
+    assert started(plan(with_live(jobs, policy=Policy(size_ms=HOUR_MS)), NOW_MS)) == [2, 1]
+
+
+def test_users_of_one_project_take_turns() -> None:
+    jobs = tuple(replace(pending(n), user_id=1 if n <= 8 else 2) for n in range(1, 17))
+    by_user = Counter(1 if job_id <= 8 else 2 for job_id in started(plan(with_live(jobs), NOW_MS)))
+    assert by_user == {1: 2, 2: 2}
+
+
+def test_weights_are_shares() -> None:
+    within = tree()
+    accounts = {n: replace(account, weight=3 if n == 10 else 1) for n, account in within.accounts.items()}
+    jobs = tuple(pending(n, 11 if n <= 8 else 21) for n in range(1, 17))
+    answer = plan(with_live(jobs, within=replace(within, accounts=accounts)), NOW_MS)
+    assert Counter(start.project_id for start in answer.starts) == {11: 3, 21: 1}
+
+
+def test_without_fair_share_first_come_is_first_served() -> None:
+    jobs = tuple(pending(n, 11 if n <= 4 else 21) for n in range(1, 9))
+    answer = plan(with_live(jobs, policy=Policy(fair_share=False)), NOW_MS)
+    assert started(answer) == [1, 2, 3, 4]
+
+
+def test_the_shortest_fill_the_gaps_if_the_policy_says_so() -> None:
+    """One booking stands. Of what is left, the fair order takes the first come; the other, the shortest foreseen."""
+    jobs = (
+        pending(1, needs=resources(4), at_ms=0),
+        pending(2, needs=resources(1, walltime="1h"), at_ms=1),
+        pending(3, needs=resources(1, walltime="30m"), at_ms=2),
+    )
+    for order, expected in ((BackfillOrder.FAIR, [2]), (BackfillOrder.SHORTEST, [3])):
+        policy = Policy(reservations=1, backfill=order)
+        answer = plan(with_live(jobs, busy(3, NOW_MS + 2 * HOUR_MS), policy=policy), NOW_MS)
+        assert started(answer) == expected
+
+
+# Guaranteed, lent, withheld.
+
+
+def test_what_is_guaranteed_goes_first_whatever_was_used() -> None:
+    jobs = (pending(1, 11, resources(4)), pending(2, 21, resources(4)))
+    within = tree({(20, H100): Quota(4_000)})
+    assert started(plan(with_live(jobs, within=within, usage={20: MICRO, 21: MICRO}), NOW_MS)) == [2]
+    assert started(plan(with_live(jobs, usage={20: MICRO, 21: MICRO}), NOW_MS)) == [1]
+
+
+@pytest.mark.parametrize(("lent", "starts"), [(None, 4), (1_000, 1), (0, 0)])
+def test_only_what_is_lent_is_lent(lent: int | None, starts: int) -> None:
+    within = tree({(20, H100): Quota(4_000, None, lent)})
+    answer = plan(with_live((pending(1, 11, tasks=4),), within=within), NOW_MS)
+    assert len(answer.starts) == starts
+    assert codes(answer) == ({1: "withheld"} if starts < 4 else {})
+    assert len(plan(with_live((pending(1, 21, tasks=4),), within=within), NOW_MS).starts) == 4
+
+
+# Making way.
+
+
+def test_a_guarantee_stops_the_cheapest_borrowers_and_no_more() -> None:
+    """Two borrowers on the node, one of which began later: stopping that one is enough."""
+    old, new = (
+        busy(2, NOW_MS + 5 * HOUR_MS),
+        running_on(
+            "n1", (2, 3), project_id=22, until_ms=NOW_MS + 6 * HOUR_MS, now_ms=NOW_MS, started_ms=NOW_MS - MINUTE_MS
+        ),
+    )
+    within = tree({(11, H100): Quota(4_000)})
+    answer = plan(with_live((pending(1, 11, resources(2)),), old, new, within=within), NOW_MS)
+    assert answer.stops == (Stop(new.job_id, 0, "guarantee", 1),)
+
+
+def test_preemptible_jobs_are_stopped_first() -> None:
+    old = busy(2, NOW_MS + 5 * HOUR_MS, qos="preemptible")
+    new = running_on(
+        "n1", (2, 3), project_id=22, until_ms=NOW_MS + 6 * HOUR_MS, now_ms=NOW_MS, started_ms=NOW_MS - MINUTE_MS
+    )
+    within = tree({(11, H100): Quota(4_000)})
+    answer = plan(with_live((pending(1, 11, resources(2)),), old, new, within=within), NOW_MS)
+    assert [stop.job_id for stop in answer.stops] == [old.job_id]
+
+
+def test_urgent_jobs_stop_preemptible_ones_alone() -> None:
+    job = pending(1, 11, resources(4), qos="urgent")
+    assert not plan(with_live((job,), busy(4, NOW_MS + HOUR_MS)), NOW_MS).stops
+    answer = plan(with_live((job,), busy(4, NOW_MS + HOUR_MS, qos="preemptible")), NOW_MS)
+    assert [(stop.cause, stop.made_way_for) for stop in answer.stops] == [("urgent", 1)]
+
+
+def test_those_who_are_leaving_already_are_waited_for() -> None:
+    within = tree({(11, H100): Quota(4_000)})
+    leaving = busy(4, NOW_MS + MINUTE_MS, stopping=True)
+    other = busy(4, NOW_MS + 9 * HOUR_MS, "n2")
+    answer = plan(with_live((pending(1, 11, resources(4)),), leaving, other, nodes=2, within=within), NOW_MS)
+    assert not answer.stops
+    assert booked(answer) == {1: 1}
+
+
+def test_a_fair_share_is_restored_only_as_often_and_as_late_as_the_policy_says() -> None:
+    job = pending(1, 11, resources(1))
+    over = busy(4, NOW_MS + 9 * HOUR_MS), busy(4, NOW_MS + 9 * HOUR_MS, "n2")
+    assert not plan(with_live((job,), *over, nodes=2), NOW_MS).stops
+    policy = Policy(rebalance_per_hour=1)
+    answer = plan(with_live((job,), *over, nodes=2, policy=policy), NOW_MS)
+    assert [stop.cause for stop in answer.stops] == ["fair-share"]
+    assert not plan(with_live((job,), *over, nodes=2, policy=policy, stopped_ms=(NOW_MS - 1,)), NOW_MS).stops
+    young = tuple(replace(one, started_ms=NOW_MS - MINUTE_MS) for one in over)
+    assert not plan(with_live((job,), *young, nodes=2, policy=policy), NOW_MS).stops
+
+
+# Where a job may run.
+
+
+@pytest.mark.parametrize(
+    ("wish", "code"),
+    [
+        (Constraint(require=(("arch", "arm"),)), "never-fits"),
+        (Constraint(require=(("arch", "x86"),)), None),
+        (Constraint(forbid=(("arch", "x86"),)), "never-fits"),
+        (Constraint(together="rack"), None),
+        (Constraint(together="nvlink"), "never-fits"),
+        (Constraint(residency="kh"), None),
+        (Constraint(residency="sg"), "never-fits"),
+        (Constraint(classification="internal"), None),
+        (Constraint(classification="restricted"), "never-fits"),
+    ],
+)
+def test_labels_residency_and_clearance_say_where(wish: Constraint, code: str | None) -> None:
+    labels = {"arch": "x86", "rack": "r1", "residency": "kh", "clearance": "internal"}
+    where = (replace(node_state("n1", {H100: 4}), labels=labels),)
+    answer = plan(state((replace(pending(1), constraint=wish),), where), NOW_MS)
+    assert codes(answer) == ({} if code is None else {1: code})
+
+
+def test_the_nodes_of_a_gang_share_the_label_that_it_names() -> None:
+    where = tuple(replace(node_state(f"n{n}", {H100: 4}), labels={"rack": f"r{n % 2}"}) for n in range(1, 5))
+    job = replace(pending(1, needs=resources(4, nodes=2)), constraint=Constraint(together="rack"))
+    (start,) = plan(state((job,), where), NOW_MS).starts
+    assert {part.node for part in start.placements} in ({"n1", "n3"}, {"n2", "n4"})
+    three = replace(job, resources=resources(4, nodes=3))
+    assert codes(plan(state((three,), where), NOW_MS)) == {1: "never-fits"}
+
+
+def test_a_gated_job_says_what_it_waits_for() -> None:
+    answer = plan(state((replace(pending(1), gate=("ok:7", "any:8")),)), NOW_MS)
+    assert not answer.starts
+    assert reason_of(answer, 1).facts == {"after": "ok:7 any:8"}
+
+
+def test_limits_count_for_each_user_too() -> None:
+    within = tree(limits={10: Limits(user_running_jobs=1)})
+    jobs = tuple(replace(pending(n), user_id=n % 2) for n in range(1, 5))
+    answer = plan(state(jobs, within=within), NOW_MS)
+    assert sorted(job_id % 2 for job_id in started(answer)) == [0, 1]
+    assert set(codes(answer).values()) == {"user-running-limit"}

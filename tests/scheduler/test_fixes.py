@@ -13,9 +13,10 @@ from domain.quantities import HOUR_MS, MICRO, MINUTE_MS, parse_duration
 from scheduler import fixes as module
 from scheduler.cycle import plan
 from scheduler.fixes import MAX_PLANS, fixes
+from scheduler.live import Running
 from scheduler.outlook import Plan
 from scheduler.queue import PendingJob, Queue
-from scheduler.snapshot import Fix, Running, State
+from scheduler.snapshot import Fix, State
 from tests.support.factories import A100, CPU, H100, node_state, pending, resources, state, tree
 from tests.support.strategies import NOW_MS, busy_state, occupied, running_on
 
@@ -196,9 +197,16 @@ def test_a_call_plans_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch)
     assert 6 < most <= MAX_PLANS
 
 
-def content(queue: Queue) -> tuple[object, ...]:
-    lanes = {name: (lane.jobs, lane.keys, list(lane.ids)) for name, lane in queue.lanes.items()}
-    return lanes, queue.jobs, queue.gated
+def content(queue: Queue) -> list[object]:
+    """All that a queue says, in an order of its own."""
+    lines = {
+        name: {
+            queue.demands[number]: (lane.jobs, list(lane.ids), list(lane.order)) for number, lane in line.lanes.items()
+        }
+        for name, line in queue.lines.items()
+    }
+    counts = {demand: queue.counts[number] for number, demand in enumerate(queue.demands) if queue.counts[number]}
+    return [lines, counts, queue.jobs, queue.gated]
 
 
 def test_a_changed_queue_leaves_the_first_one_as_it_is() -> None:

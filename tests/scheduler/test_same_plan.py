@@ -13,9 +13,9 @@ from scheduler.cycle import plan
 from scheduler.queue import Queue
 from scheduler.snapshot import State
 from tests.support.factories import A100, H100, node_state, pending, resources, state
-from tests.support.strategies import states
+from tests.support.strategies import NOW_MS, states
 
-NOW_MS = 10**12
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # a state that fails is told in full
 
 
 def shuffled(current: State, random) -> State:
@@ -38,7 +38,9 @@ def shuffled(current: State, random) -> State:
         usage=other(dict(current.usage)),
         available=other(dict(current.available)),
         running=other(dict(current.running)),
-        queue=Queue.of(jobs),
+        user_usage=other(dict(current.user_usage)),
+        user_running=other(dict(current.user_running)),
+        queue=Queue.of(jobs, current.policy),
     )  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from domain.accounts import Limits, Quota
 from domain.jobs import Resources
 from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
+from scheduler.live import Running
 from scheduler.policy import Policy, Tier
 from scheduler.queue import PendingJob, Queue
-from scheduler.snapshot import NodeState, Running, State, Window
+from scheduler.snapshot import NodeState, State, Window
 from tests.support import factories
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
 from tests.support.strategies import ACCOUNTS, NOW_MS, PROJECTS, fill, occupied

@@ -13,9 +13,9 @@ from domain.jobs import ANYWHERE, Constraint, Placement, Resources
 from domain.money import booking
 from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
 from quotas.ledger import Purse
+from scheduler.live import Live, Running
 from scheduler.policy import BackfillOrder, Policy
 from scheduler.queue import PendingJob, Queue
-from scheduler.live import Live, Running
 from scheduler.snapshot import NodeState, State, Window
 from tests.support import factories
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
@@ -180,15 +180,16 @@ def _running(
 
 
 def running_on(
-    node: str, devices: tuple[int, ...], flavor: str = H100, *, project_id: int, until_ms: int, **more: Any
-) -> Running:
+    node: str, devices: tuple[int, ...], flavor: str = H100, *, project_id: int, until_ms: int, now_ms: int = NOW_MS,
+    **more: Any,
+) -> Running:  # fmt: skip
     """An attempt that began an hour ago; its job's id tells where it is."""
-    asked = Resources((flavor,), len(devices), 1, 1, GIB, until_ms - NOW_MS + HOUR_MS)
+    asked = Resources((flavor,), len(devices), 1, 1, GIB, until_ms - now_ms + HOUR_MS)
     job_id = FIRST_LIVE + 100 * int(node.removeprefix("n")) + devices[0]
     return replace(
         Running(
             job_id, 0, project_id, 1, "normal", CLUSTER, flavor, (Placement(node, devices),), asked,
-            len(devices) * 1_000, NOW_MS - HOUR_MS, until_ms,
+            len(devices) * 1_000, now_ms - HOUR_MS, until_ms,
         ),
         **more,
     )  # fmt: skip

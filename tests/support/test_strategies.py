@@ -25,5 +25,7 @@ def test_random_states_start_things_and_block_things_for_every_reason() -> None:
     share = {what: count / seen["examples"] for what, count in seen.items()}
     for what, least in (("starts", 0.4), ("several", 0.2), ("gangs", 0.05)):
         assert share.get(what, 0) >= least, share
-    for code in ("capacity", "priority", "quota", "budget", "running-limit", "array-limit", "never-fits"):
+    for code in ("capacity", "quota", "budget", "running-limit", "array-limit", "never-fits", "dependency"):
         assert seen[code] >= 3, (code, seen)
+    for code in ("priority", "reservation", "withheld"):
+        assert seen[code] >= 1, (code, seen)
