@@ -57,6 +57,7 @@ ADMIN: Final[Sections] = {
     "Machines": {
         "cluster": ("cli.commands.admin.fleet:cluster", "Places where jobs run."),
         "node": ("cli.commands.admin.fleet:node", "Machines of clusters."),
+        "reservation": ("cli.commands.admin.calendar:reservation", "What is kept for whom, and when."),
         "flavor": ("cli.commands.admin.fleet:flavor", "Kinds of accelerators."),
         "rate": ("cli.commands.admin.fleet:rate", "What an hour of a flavor costs, from when."),
     },

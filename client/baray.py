@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from client.accounts import Projects, Tenants, Users
 from client.budgets import Budgets, Quotas
+from client.calendar import Reservations
 from client.files import Files
 from client.fleet import Clusters, Flavors
 from client.history import History
@@ -41,6 +42,7 @@ class Baray:
         self.budgets = Budgets(self._transport)
         self.policies = Policies(self._transport)
         self.history = History(self._transport)
+        self.reservations = Reservations(self._transport)
 
     def __enter__(self) -> Self:
         return self

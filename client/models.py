@@ -362,3 +362,26 @@ class Past(TypedDict):
     ended_ms: int
     walltime_ms: int
     state: str
+
+
+class Occurrence(TypedDict):
+    starts_ms: int
+    ends_ms: int
+
+
+class Reservation(TypedDict):
+    name: str
+    account: str | None
+    maintenance: bool
+    cluster: str | None
+    nodes: list[str]
+    flavor: str | None
+    gpus: int | None
+    starts_ms: int
+    length: str
+    repeat: str
+    days: list[str]
+    until_ms: int | None
+    utc_offset: str
+    next: list[Occurrence]
+    warnings: NotRequired[list[str]]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from domain.accounts import Account, Limits, Quota, Tree
+from domain.calendar import Reservation
 from domain.dependencies import Bond
 from domain.fleet import Flavor, Inventory, LogChunk, Node
 from domain.ids import AttemptId
@@ -17,11 +18,11 @@ from domain.money import Allocation, Funder, Grant, Transaction, UsageFact
 from domain.people import Caller, Token, User
 from domain.records import Attempt, Job, Task
 from lifecycle.past import History
+from lifecycle.rulebook import Calendar, Policies
 from quotas.ledger import Purse
 from scheduler.live import Running
 from scheduler.policy import Policy
 from scheduler.queue import PendingJob
-from scheduler.rules import DatedPolicy
 from scheduler.snapshot import NodeState
 
 
@@ -121,6 +122,7 @@ class Directory:
     nodes: Mapping[str, tuple[Node, ...]]
     policies: tuple[tuple[int, Policy], ...] = ()
     drained: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    reservations: tuple[Reservation, ...] = ()
 
     def policy_at(self, now_ms: int) -> Policy:
         """The policy in force: the last that has begun; the defaults before the first."""
@@ -342,14 +344,6 @@ class Live(Protocol):
         ...
 
 
-class Policies(Protocol):
-    """The dated policies. ``at`` answers the one in force at a time, None for the defaults; pages begin with the newest."""
-
-    def add(self, record: DatedPolicy) -> DatedPolicy: ...
-    def at(self, now_ms: int) -> DatedPolicy | None: ...
-    def page(self, page: Page) -> list[DatedPolicy]: ...
-
-
 class Once(Protocol):
     """First answers to requests with an Idempotency-Key."""
 
@@ -379,6 +373,7 @@ class UnitOfWork(Protocol):
     attempts: Attempts
     policies: Policies
     history: History
+    calendar: Calendar
     live: Live
     once: Once
     leader: Leader

@@ -3,6 +3,7 @@
 from domain.quantities import HOUR_MS
 from lifecycle.mirror import Mirror
 from lifecycle.ports import UnitOfWork
+from lifecycle.windows import windows
 from quotas.tariffs import rate_at
 from scheduler.snapshot import FlavorState, State
 
@@ -30,5 +31,6 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
         user_running=user_running,
         recent=dict(mirror.recent),
         stopped_ms=uow.live.stopped_ms(now_ms - HOUR_MS),
+        windows=windows(directory, now_ms),
         policy=policy,
     )

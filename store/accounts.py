@@ -147,9 +147,7 @@ class Accounts:
 
     def user_usage(self, now_ms: int, half_life_ms: int) -> dict[tuple[int, int], int]:
         rows = self.connection.execute(_USER_USAGE)
-        return {
-            (row.project_id, row.user_id): decayed(row.micro_su, now_ms - row.at_ms, half_life_ms) for row in rows
-        }
+        return {(row.project_id, row.user_id): decayed(row.micro_su, now_ms - row.at_ms, half_life_ms) for row in rows}
 
     def spend(
         self, changes: Mapping[int, int], users: Mapping[tuple[int, int], int], now_ms: int, half_life_ms: int

@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from lifecycle.ports import Page
 from scheduler.rules import DatedPolicy, read_policy, write_policy
 from store.stamps import directory_changed
 from store.tables.policies import PolicyRow
@@ -19,7 +18,7 @@ def to_policy(row: Any) -> DatedPolicy:
 
 @dataclass(slots=True)
 class Policies:
-    """See ``lifecycle.ports.Policies``."""
+    """See ``lifecycle.rulebook.Policies``."""
 
     connection: Connection
 
@@ -39,8 +38,8 @@ class Policies:
         ).first()
         return None if row is None else to_policy(row)
 
-    def page(self, page: Page) -> list[DatedPolicy]:
-        statement = select(PolicyRow.__table__).order_by(PolicyRow.id.desc()).limit(page.limit)
-        if page.cursor is not None:
-            statement = statement.where(PolicyRow.id < page.cursor)
+    def page(self, before: int | None, limit: int) -> list[DatedPolicy]:
+        statement = select(PolicyRow.__table__).order_by(PolicyRow.id.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(PolicyRow.id < before)
         return [to_policy(row) for row in self.connection.execute(statement)]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, select
 
-from lifecycle import past, ports
+from lifecycle import past, ports, rulebook
 from store.accounts import Accounts
 from store.attempts import Attempts
+from store.calendar import Calendar
 from store.dependencies import Dependencies
 from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
@@ -44,8 +45,9 @@ class UnitOfWork:
     jobs: ports.Jobs
     dependencies: ports.Dependencies
     attempts: ports.Attempts
-    policies: ports.Policies
+    policies: rulebook.Policies
     history: past.History
+    calendar: rulebook.Calendar
     live: ports.Live
     once: ports.Once
     leader: ports.Leader
@@ -112,6 +114,7 @@ class Store:
             Attempts(connection),
             Policies(connection),
             History(connection),
+            Calendar(connection),
             Live(connection),
             Once(connection),
             Leader(connection),

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.http import problems
 from api.http.guard import Call, look
-from api.http.routes import accounts, fleet, history, jobs, logs, money, people, policies, usage
+from api.http.routes import accounts, calendar, fleet, history, jobs, logs, money, people, policies, usage
 from api.http.schemas.base import Problem
 from api.http.schemas.centre import StatusOut
 from api.http.services import Services
@@ -65,6 +65,7 @@ def create_app(services: Services) -> FastAPI:
         usage,
         policies,
         history,
+        calendar,
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
     _add_system_routes(app)

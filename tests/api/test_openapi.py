@@ -139,6 +139,11 @@ def walk(call: Checked, centre: Centre) -> None:
     call("GET", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
     call("PUT", "/limits/{account}", {"running_jobs": 50, "walltime": "31d"}, account="speech")
     call("GET", "/limits/{account}", account="speech")
+    kept = {"name": "class", "account": "cadt", "flavor": H100, "gpus": 2, "starts_ms": NEW_YEAR_MS, "length": "2h"}
+    call("POST", "/reservations", {**kept, "repeat": "weekly", "days": ["tue"], "until_ms": NEW_YEAR_MS + 30 * DAY_MS})
+    call("GET", "/reservations")
+    call("GET", "/reservations/{name}", name="class")
+    call("DELETE", "/reservations/{name}", name="class")
     call("GET", "/policy")
     call("POST", "/policy/check", {"document": {"half_life": "3d"}})
     call("POST", "/policies", {"document": {"half_life": "3d"}, "reason": "a test", "from_ms": NEW_YEAR_MS + DAY_MS})

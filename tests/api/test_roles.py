@@ -14,7 +14,7 @@ from domain.access import Permission
 from domain.accounts import Quota
 from domain.errors import CannotStart
 from domain.quantities import DAY_MS
-from lifecycle import accounts, people
+from lifecycle import accounts, calendar, people
 from tests.conftest import services_of
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
@@ -98,6 +98,10 @@ GET     /jobs/{job}/outputs                          +   +   +   +   +   3   3  
 GET     /jobs/{job}/outputs/{path:path}              +   +   +   +   +   3   3   +   +   +   4   4
 POST    /sources                                     +   3   3   3   3   3   3   3   +   +   +   3
 GET     /usage                                       +   +   +   +   +   +   +   +   +   +   +   +
+POST    /reservations                                +   3   3   3   3   3   3   3   3   3   3   3
+GET     /reservations                                +   +   +   +   +   +   +   +   +   +   +   +
+GET     /reservations/{name}                         +   +   +   +   +   +   4   +   +   +   4   4
+DELETE  /reservations/{name}                         +   3   3   3   3   3   3   3   3   3   3   3
 GET     /policy                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     /policies                                    +   +   3   3   +   3   3   3   3   3   3   3
 POST    /policy/check                                +   +   3   3   +   3   3   3   3   3   3   3
@@ -134,6 +138,14 @@ BODIES: dict[str, Any] = {
     "POST /jobs": JOB,
     "POST /jobs/batch": {"jobs": [JOB]},
     "POST /policy/check": {"document": {}},
+    "POST /reservations": {
+        "name": "new",
+        "account": "itc",
+        "flavor": H100,
+        "gpus": 1,
+        "starts_ms": NEW_YEAR_MS + DAY_MS,
+        "length": "1h",
+    },
     "POST /policies": {"document": {}, "reason": "a test"},
 }
 
@@ -158,7 +170,14 @@ def path_of(line: Line, centre: Centre) -> str:
     (token,) = centre.database.rows(
         "SELECT token.id FROM token JOIN \"user\" u ON u.id = user_id WHERE u.name = 'nary'"
     )
-    names = {"/tenants": "cadt", "/projects": "speech", "/users": "dara", "/clusters": "sim", "/flavors": H100}
+    names = {
+        "/reservations": "class",
+        "/tenants": "cadt",
+        "/projects": "speech",
+        "/users": "dara",
+        "/clusters": "sim",
+        "/flavors": H100,
+    }
     name = next((found for prefix, found in names.items() if line.route.startswith(prefix)), "")
     return line.route.replace(":path", "").format_map(
         {
@@ -179,6 +198,10 @@ def furnished(centre: Centre) -> Centre:
         speech = uow.directory().by_name["speech"]
         people.put_secret(uow, centre.vault, speech, "KEY", "value")
         accounts.put_quota(uow, speech, H100, Quota(8_000, 0), None)
+        asked = calendar.Asked("class", "cadt", False, NEW_YEAR_MS + DAY_MS, 3_600_000, flavor=H100, gpus=1)
+        calendar.reserve(
+            uow, people.authenticate(uow, centre.population.tokens["admin"], NEW_YEAR_MS), asked, NEW_YEAR_MS
+        )
     return centre
 
 

@@ -139,6 +139,9 @@ def test_usage(centre: Centre, run: Run) -> None:
     assert run("usage", "--from", "soon").code == 2
 
 
+DAYS = "--days tue,thu --until 2097-01-31"
+
+
 @pytest.mark.parametrize(
     ("line", "route", "body"),
     [
@@ -159,6 +162,19 @@ def test_usage(centre: Centre, run: Run) -> None:
             {"labels": {"clearance": "internal", "residency": None}},
         ),
         ("node drain here n1 --reason fan", "PATCH /clusters/here/nodes/n1", {"state": "drained", "reason": "fan"}),
+        (
+            f"reservation add class --account cadt --flavor h100 --gpus 8 --start 2096-12-04T09:00 --for 2h --repeat weekly {DAYS}",
+            "POST /reservations",
+            {"name": "class", "account": "cadt", "flavor": "h100", "gpus": 8, "starts_ms": 4_005_450_000_000,
+             "length": "2h", "repeat": "weekly", "days": ["tue", "thu"], "until_ms": 4_010_515_200_000,
+             "utc_offset": "+00:00"},
+        ),
+        (
+            "reservation add fans --maintenance --cluster here --nodes n1,n2 --start 2096-12-04 --for 1d",
+            "POST /reservations",
+            {"name": "fans", "maintenance": True, "cluster": "here", "nodes": ["n1", "n2"],
+             "starts_ms": 4_005_417_600_000, "length": "1d", "repeat": "none", "utc_offset": "+00:00"},
+        ),
         ("node resume here n1", "PATCH /clusters/here/nodes/n1", {"state": "active"}),
         ("flavor add h100 --title H100 --rate 1.5", "POST /flavors",
          {"name": "h100", "title": "H100", "milli": 1000, "rate_su_per_hour": "1.5"}),
@@ -166,7 +182,8 @@ def test_usage(centre: Centre, run: Run) -> None:
     ],
 )  # fmt: skip
 def test_admin_changes(centre: Centre, run: Run, line: str, route: str, body: dict) -> None:
-    centre.on(route, {"name": "x", "id": 7, "user": "sok", "role": "r", **body})
+    known = {"account": None, "flavor": None, "cluster": None, "nodes": [], "next": []}
+    centre.on(route, {"name": "x", "id": 7, "user": "sok", "role": "r", **known, **body})
     found = run("admin", *line.split())
     assert (found.code, found.err) == (0, "")
     assert centre.asked(route)[0].json == body
@@ -181,6 +198,7 @@ def test_admin_changes(centre: Centre, run: Run, line: str, route: str, body: di
         ("role remove sok auditor centre", "DELETE /users/sok/roles/centre/auditor"),
         ("token remove 7", "DELETE /tokens/7"),
         ("quota remove cadt h100", "DELETE /quotas/cadt/h100"),
+        ("reservation remove class", "DELETE /reservations/class"),
     ],
 )
 def test_admin_removals(centre: Centre, run: Run, line: str, route: str) -> None:
@@ -197,6 +215,12 @@ THINGS = {
     "user": ("/users", {"name": "dara", "title": "Sok Dara"}),
     "cluster": ("/clusters", {"name": "here", "driver": "local", "state": "active", "notes": ["a"], "nodes": [NODE]}),
     "flavor": ("/flavors", {"name": "h100", "title": "H100", "milli": 1000, "rate_su_per_hour": "1", "total": 8, "used": 2}),
+    "reservation": (
+        "/reservations",
+        {"name": "class", "account": "cadt", "maintenance": False, "cluster": None, "nodes": [], "flavor": "h100",
+         "gpus": 8, "starts_ms": 4_005_450_000_000, "length": "2h", "repeat": "weekly", "days": ["tue"],
+         "until_ms": 4_010_515_200_000, "utc_offset": "+07:00", "next": []},
+    ),
     "grant": ("/grants", {"id": 3, "name": "g", "funder": "f", "su": "9", "starts_ms": 0, "ends_ms": 1, "available_su": "4"}),
     "allocation": ("/allocations", {"id": 4, "project": "p", "su": "9", "starts_ms": 0, "ends_ms": 1, "sources": []}),
 }  # fmt: skip
@@ -214,6 +238,27 @@ def test_admin_lists_and_shows(centre: Centre, run: Run, thing: str) -> None:
     assert json.loads(run("admin", thing, "show", key, "-o", "json").out) == found
     assert key in run("admin", thing, "show", key).out
     assert len(run("admin", thing, "list", "-o", "csv").out.splitlines()) == 2
+
+
+def test_a_reservation_is_shown_with_its_next_occurrences_and_what_may_be_missing(centre: Centre, run: Run) -> None:
+    later = [{"starts_ms": 86_400_000 * n, "ends_ms": 86_400_000 * n + 7_200_000} for n in (1, 8)]
+    warned = {"next": later, "warnings": ["2 of 8 GPUs may be missing"]}
+    centre.on("GET /reservations/class", {**THINGS["reservation"][1], **warned})
+    lines = run("admin", "reservation", "show", "class").out.splitlines()
+    assert [line.split(maxsplit=1) for line in lines[:6]] == [
+        ["name", "class"], ["for", "cadt"], ["what", "8 h100"], ["next", "1970-01-02 00:00:00 UTC"], ["length", "2h"],
+        ["repeats", "weekly tue until 2097-01-31"],
+    ]  # fmt: skip
+    assert lines[-3:-1] == [
+        "1970-01-02 00:00:00 UTC  1970-01-02 02:00:00 UTC", "1970-01-09 00:00:00 UTC  1970-01-09 02:00:00 UTC",
+    ]  # fmt: skip
+    assert lines[-1] == "warning: 2 of 8 GPUs may be missing"
+
+
+def test_a_reservation_that_would_end_before_it_begins_is_not_sent(centre: Centre, run: Run) -> None:
+    line = "reservation add x --maintenance --cluster c --start 2096-12-04 --for 1h --repeat daily --until 2096-12-01"
+    assert run("admin", *line.split()).err == "error: --until: lies before --start\n"
+    assert centre.requests == []
 
 
 def test_admin_short_lists(centre: Centre, run: Run) -> None:

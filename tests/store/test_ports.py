@@ -8,6 +8,7 @@ import pytest
 
 from domain.access import Permission, Role
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
+from domain.calendar import Repeat, Reservation
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node
 from domain.ids import AttemptId
@@ -556,6 +557,27 @@ class TestLive:
         assert uow.live.stopped_ms(NOW + 3) == (NOW + 3, NOW + 5)
 
 
+class TestCalendar:
+    def test_reservations_are_kept_whole_by_name_and_no_number_is_used_twice(
+        self, uow: UnitOfWork, speech: int
+    ) -> None:
+        given = [
+            Reservation(0, "class", speech, NOW, 5, Repeat.WEEKLY, (1, 3), NOW + 9, -30, None, (), H100, 4),
+            Reservation(0, "a-fan", None, NOW, 5, cluster=CLUSTER, nodes=("n1", "n2")),
+        ]
+        first, second = (uow.calendar.add(one, 1, NOW) for one in given)
+        assert (first, second) == (replace(given[0], id=first.id), replace(given[1], id=second.id))
+        assert uow.calendar.all() == uow.directory().reservations == (second, first)
+        uow.calendar.remove(second.id)
+        assert uow.calendar.all() == uow.directory().reservations == (first,)
+        assert uow.calendar.add(given[1], 1, NOW).id > second.id
+
+    def test_a_name_is_given_once(self, centre: Centre) -> None:
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            for _ in range(2):
+                uow.calendar.add(Reservation(0, "class", None, NOW, 5, cluster=CLUSTER), 1, NOW)
+
+
 class TestPolicies:
     def test_the_one_in_force_is_the_last_that_has_begun_and_of_one_time_the_last_that_was_added(
         self, uow: UnitOfWork
@@ -568,8 +590,8 @@ class TestPolicies:
         kept = [uow.policies.add(one) for one in given]
         assert kept == [replace(one, id=number) for number, one in enumerate(given, 1)]
         assert [uow.policies.at(NOW + at) for at in (4, 5, 9, 10, 99)] == [None, kept[1], kept[1], kept[2], kept[2]]
-        assert uow.policies.page(Page(None, 2)) == [kept[2], kept[1]]
-        assert uow.policies.page(Page(2, 2)) == [kept[0]]
+        assert uow.policies.page(None, 2) == [kept[2], kept[1]]
+        assert uow.policies.page(2, 2) == [kept[0]]
         directory = uow.directory()
         assert [directory.policy_at(NOW + at).half_life_ms // DAY_MS for at in (4, 5, 10)] == [7, 2, 3]
 

@@ -31,7 +31,7 @@ def get_policy(call: Call) -> dict[str, Any]:
 def list_policies(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
     """Every policy that was ever applied, the last one first."""
     call.need_centre()
-    found = call.uow.policies.page(paging.page(cursor, limit))
+    found = call.uow.policies.page(cursor, limit + 1)
     shown = dict(zip([one.id for one in found], _show(call, found), strict=True))
     return paging.answer(found, limit, lambda one: one.id, lambda one: shown[one.id])
 

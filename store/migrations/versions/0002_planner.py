@@ -92,6 +92,31 @@ def upgrade() -> None:
     op.add_column("node", sa.Column("labels", sa.JSON(), nullable=True))
     op.add_column("node", sa.Column("drained", sa.String(), nullable=True))
 
+    # Reservations.
+    op.create_table(
+        "reservation",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("starts_ms", sa.BigInteger(), nullable=False),
+        sa.Column("length_ms", sa.BigInteger(), nullable=False),
+        sa.Column("repeat", sa.String(), nullable=False),
+        sa.Column("days", sa.JSON(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("offset_minutes", sa.BigInteger(), nullable=False),
+        sa.Column("cluster", sa.String(), nullable=True),
+        sa.Column("nodes", sa.JSON(), nullable=False),
+        sa.Column("flavor", sa.String(), nullable=True),
+        sa.Column("gpus", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_reservation_account_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_reservation_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reservation")),
+        sa.UniqueConstraint("name", name=op.f("uq_reservation_name")),
+        sqlite_autoincrement=True,
+    )
+
 
 def _fill_demand() -> None:
     """For jobs that are not over: the planner never looks at the others again."""
