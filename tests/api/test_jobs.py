@@ -59,20 +59,30 @@ def test_a_job_that_waits_says_why_and_what_would_help(api: Api, centre: Centre)
     centre.settle()
     waiting = api.post("/jobs", JOB).json["id"]
     behind = api.post("/jobs", JOB).json["id"]
-    (why,) = api.get(f"/jobs/{waiting}/why").json["reasons"]
-    assert why == {
-        "code": "capacity",
-        "message": f"asks 4; 2 of {H100} free",
-        "facts": {"asked": 4_000, f"free {H100}": 2},
-        "fixes": [f"1 instead of 4 of {H100} would start now"],
-    }
-    (after,) = api.get(f"/jobs/{behind}/why").json["reasons"]
-    assert (after["code"], after["facts"]) == ("priority", {"ahead": waiting})
+    at_ms, hour_ms = centre.clock.now_ms(), 3_600_000
+    told = api.get(f"/jobs/{waiting}/why").json
+    assert told["reasons"] == [
+        {
+            "code": "capacity",
+            "message": f"asks 4 of {H100}; 2 free in all",
+            "facts": {"flavor": H100, "asked": 4, "free": 2},
+            "fixes": [],
+        }
+    ]
+    assert told["estimate"]["starts_ms"] == at_ms + hour_ms
+    assert at_ms < told["estimate"]["low_ms"] < told["estimate"]["starts_ms"] < told["estimate"]["high_ms"]
+    assert told["fixes"] == [
+        {"change": {"resources.gpus": 1}, "starts_ms": at_ms, "message": "1 instead of 4 GPUs starts now"}
+    ]
     entries = api.get("/queue").json["items"]
     assert [(entry["job"], entry["rank"], entry["reason"]["code"]) for entry in entries] == [
         (waiting, 1, "capacity"),
-        (behind, 2, "priority"),
+        (behind, 2, "capacity"),
     ]
+    assert entries[0]["estimate"] == told["estimate"]
+    again = api.post("/jobs", JOB, query={"dry_run": True}).json
+    assert (again["starts_now"], again["place"], again["fixes"]) == (False, None, told["fixes"])
+    assert again["estimate"]["starts_ms"] >= told["estimate"]["starts_ms"]
     smaller = {**JOB, "resources": {"flavor": H100, "gpus": 1}}
     assert api.post("/jobs", {**smaller, "qos": "urgent"}, query={"dry_run": True}).json["starts_now"] is True
 
@@ -83,7 +93,8 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(api: Api, centre: Cen
     answer = api.post("/jobs", JOB, query={"dry_run": True})
     assert answer.status == 200
     assert answer.json == {
-        "admitted": True, "flavor": H100, "cost_su": "8", "available_su": "1001", "starts_now": True, "reason": None,
+        "admitted": True, "flavor": H100, "cost_su": "8", "available_su": "1001", "starts_now": True,
+        "place": {"cluster": "sim", "nodes": ["n1"]}, "reason": None, "estimate": None, "fixes": [],
     }  # fmt: skip
     assert api.post("/jobs", {**JOB, "project": "nope"}, query={"dry_run": True}).status == 422
     assert centre.database.dump() == before

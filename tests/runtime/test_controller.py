@@ -9,6 +9,7 @@ import pytest
 
 from domain.errors import Unavailable
 from domain.jobs import JobState
+from lifecycle.lookout import Lookout
 from lifecycle.ports import Store
 from monitoring.metrics import Metrics
 from runtime.controller import Controller
@@ -23,7 +24,7 @@ LEASE_MS = 10_000
 def controller(centre: Centre, holder: str = "one", *, store: Store | None = None, alone: bool = False) -> Controller:
     store = store or centre.database.store()
     return Controller(
-        store=store, drivers=centre.drivers, vault=centre.vault, clock=centre.clock,
+        store=store, lookout=Lookout(store), drivers=centre.drivers, vault=centre.vault, clock=centre.clock,
         metrics=Metrics(store), holder=holder, beat_ms=60_000, lease_ms=LEASE_MS, alone=alone, used_tokens={},
     )  # fmt: skip
 
