@@ -24,13 +24,19 @@ Keys = Mapping[str, tuple[str, ...]]
 KEYS: Final[Keys] = {
     "": (
         "project", "name", "resources", "run", "command", "array", "qos", "image", "env", "secrets", "source",
-        "outputs", "checkpoint", "held", "after", "volumes",
+        "outputs", "checkpoint", "held", "after", "priority", "constraint", "data", "volumes",
     ),
     "resources": ("gpus", "flavor", "nodes", "cpus", "memory", "walltime"),
     "checkpoint": ("signal", "grace", "restartable"),
+    "constraint": ("require", "forbid", "together"),
+    "data": ("classification", "residency"),
 }  # fmt: skip
 
 _TOO_DEEP: Final = "nests too deeply to be meant"
+
+# Mappings of a user's own names: another option adds to them.
+ADDED: Final = ("env", "constraint.require", "constraint.forbid")
+_AS_WRITTEN: Final = tuple(f"{path}." for path in ADDED)
 
 
 @dataclass
@@ -49,8 +55,6 @@ class Draft:
 
     def set(self, path: str, value: Any, where: str) -> None:
         """Put a value at a dotted path of known keys, over whatever stood there; variables are added one by one."""
-        if path == "env" and isinstance(self.spec.get("env"), dict):
-            value = {**self.spec["env"], **value}
         at = self.spec
         *parents, last = path.split(".")
         for parent in parents:
@@ -58,6 +62,8 @@ class Draft:
             if not isinstance(inner, dict):
                 inner = at[parent] = {}
             at = inner
+        if path in ADDED and isinstance(at.get(last), dict):
+            value = {**at[last], **value}
         at[last] = value
         self.marks[path] = where
 
@@ -243,8 +249,8 @@ class _Reader:
 
     def _scalar(self, node: Any, path: str) -> Any:
         kind = str(node.tag).rpartition(":")[2]
-        if kind in {"str", "timestamp"} or (path.startswith("env.") and kind != "null"):
-            return str(node.value)  # a variable's value is a text as it was written: 3e-4 stays 3e-4
+        if kind in {"str", "timestamp"} or (path.startswith(_AS_WRITTEN) and kind != "null"):
+            return str(node.value)  # a variable's or a label's value is a text as it was written: 3e-4 stays 3e-4
         if not str(node.tag).startswith("tag:yaml.org,2002:") or kind not in {"int", "float", "bool", "null"}:
             self.faults.append(Fault(self._at(node), f"the tag {node.tag} means nothing here"))
             return None
@@ -258,12 +264,15 @@ class _Reader:
 
 
 def _texts(spec: dict[str, Any]) -> None:
-    """Numbers among the variables of a JSON file, as texts."""
-    env = spec.get("env")
-    if isinstance(env, dict):
-        spec["env"] = {
-            name: json.dumps(value) if isinstance(value, int | float | bool) else value for name, value in env.items()
-        }
+    """Numbers among the variables and labels of a JSON file, as texts."""
+    for path in ADDED:
+        group, _, last = path.rpartition(".")
+        around = spec.get(group) if group else spec
+        if isinstance(around, dict) and isinstance(around.get(last), dict):
+            around[last] = {
+                name: json.dumps(value) if isinstance(value, int | float | bool) else value
+                for name, value in around[last].items()
+            }
 
 
 def _did_you_mean(path: str, keys: Keys) -> str | None:

@@ -12,6 +12,9 @@ from cli.jobfile import Draft
 
 Note = Callable[[str], None]
 
+PRIORITY_MOST: Final = 100
+_AFTER: Final[Mapping[str, str]] = {"afterok": "ok", "afternotok": "failed", "afterany": "any"}
+
 
 class Slurm:
     """Turns ``#SBATCH`` options into fields of a job file."""
@@ -62,6 +65,47 @@ class Slurm:
         if kind != "gpu" or "," in value:
             raise ValueError("--gres is supported as gpu:2 or gpu:FLAVOR:2")
         self.gpus_per_node(where, rest or "1")
+
+    def dependency(self, where: str, value: str) -> None:
+        """``afterok:17:18,afternotok:19,afterany:20_3,singleton``: all of them must be met."""
+        if "?" in value:
+            raise ValueError("--dependency with '?' (any one of them) is not supported; all of them are waited for")
+        after = []
+        for part in filter(None, value.split(",")):
+            name, *jobs = part.split(":")
+            if part == "singleton":
+                after.append(part)
+                continue
+            if name not in _AFTER:
+                raise ValueError(f"--dependency={part} is not supported; write {', '.join(_AFTER)} or singleton")
+            if not jobs or not all(re.fullmatch(r"\d+(_\d+)?", job) for job in jobs):
+                raise ValueError(f"--dependency={part} names no job; write {name}:1842 or {name}:1842_7")
+            after += [f"{_AFTER[name]}:{job}" for job in jobs]
+        if not after:
+            raise ValueError("--dependency needs a value")
+        self.put("after", [*(self._draft.spec.get("after") or []), *after], where)
+
+    def constraint(self, where: str, value: str) -> None:
+        """``a100&nvlink``: features are labels of nodes with the value ``true``, or LABEL=VALUE."""
+        if re.search(r"[|\[\]*()]", value):
+            raise ValueError(f"--constraint={value} is not supported; name labels that a node must have, joined by '&'")
+        features = [part for part in re.split(r"[&,]", value) if part]
+        if not features:
+            raise ValueError("--constraint needs a value")
+        for feature in features:
+            name, equals, text = feature.partition("=")
+            self.put("constraint.require", {name: text if equals else "true"}, where)
+
+    def nice(self, where: str, value: str) -> None:
+        """More is less: Slurm's adjustment, kept within the bounds of a priority."""
+        text = value or "100"
+        if not re.fullmatch(r"[+-]?\d+", text):
+            raise ValueError(f"{value!r} is no whole number")
+        asked = -int(text)
+        kept = max(-PRIORITY_MOST, min(PRIORITY_MOST, asked))
+        if kept != asked:
+            self._note(f"{where}: --nice={value} is kept as the priority {kept}, the bound")
+        self.put("priority", kept, where)
 
     def export(self, where: str, value: str) -> None:
         for part in filter(None, value.split(",")):
@@ -186,6 +230,9 @@ _HANDLERS: Final[Mapping[str, Handler]] = {
     "gpus-per-node": Slurm.gpus_per_node,
     "gpus-per-task": Slurm.gpus_per_node,
     "export": Slurm.export,
+    "dependency": Slurm.dependency,
+    "constraint": Slurm.constraint,
+    "nice": Slurm.nice,
     "ntasks": _checks(_single),
     "ntasks-per-node": _checks(_single),
 }
@@ -206,10 +253,11 @@ _IGNORED: Final[Mapping[str, str]] = {
     "wckey": "it changes nothing",
 }
 _INSTEAD: Final[Mapping[str, str]] = {
-    "dependency": "submit the second job when the first is done: baray wait JOB && baray submit ...",
     "mem-per-cpu": "write --mem with the memory of a node",
     "mem-per-gpu": "write --mem with the memory of a node",
-    "constraint": "name the kind of GPU with --gres=gpu:FLAVOR:N",
+    "prefer": "name what a node must have with --constraint=LABEL=VALUE",
+    "reservation": "a job runs in the reservations of its project by itself; take the line out",
+    "begin": "hold it (--hold) and release it when it may start: baray release JOB",
     "exclusive": "ask for all GPUs of a node instead",
     "signal": "write a job file with checkpoint: {signal: USR1, grace: 120s}",
     "chdir": "send the directory with --source",
@@ -221,4 +269,4 @@ _SHORT: Final[Mapping[str, str]] = {
     "H": "hold", "G": "gpus", "n": "ntasks", "o": "output", "e": "error", "p": "partition", "d": "dependency",
     "C": "constraint", "D": "chdir", "w": "nodelist", "x": "exclude", "v": "verbose", "Q": "quiet",
 }  # fmt: skip
-_BARE: Final = frozenset({"hold", "requeue", "no-requeue", "exclusive", "verbose", "quiet", "parsable"})
+_BARE: Final = frozenset({"nice", "hold", "requeue", "no-requeue", "exclusive", "verbose", "quiet", "parsable"})

@@ -89,6 +89,10 @@ def job_fields(job: "Job", now: int) -> list[tuple[str, str]]:
         ("ended", words.long_time(job["ended_ms"])),
         ("cost", f"{job['cost']['charged_su']} SU charged, {job['cost']['held_su']} SU held"),
     ]
+    if job.get("waits_for"):
+        fields.append(("waits for", ", ".join(job["waits_for"])))
+    if job.get("priority"):
+        fields.append(("priority", str(job["priority"])))
     if job["tasks"]["total"] > 1:
         counts = ", ".join(f"{count} {state}" for state, count in job["tasks"].items() if state != "total" and count)
         fields.append(("tasks", f"{job['tasks']['total']}: {counts}"))

@@ -72,6 +72,13 @@ class Jobs:
     def requeue(self, job: int | str) -> Job:
         return self._act(job, "requeue")
 
+    def prioritise(self, job: int | str, priority: int) -> Job:
+        """Set its priority among its user's jobs; refused if somebody else changes the job meanwhile."""
+        path = f"/jobs/{segment(job)}"
+        _, tag = self._transport.get_tagged(path)
+        changed: Job = self._transport.patch(path, {"priority": priority}, if_match=tag)
+        return changed
+
     def wait(self, job: int | str, timeout_s: int = WAIT_S) -> Job:
         """One wait on the centre's side: the job when it is over, or as it is after the time."""
         path = f"/jobs/{segment(job)}/wait"

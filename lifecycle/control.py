@@ -9,6 +9,7 @@ from domain.errors import Conflict, NotFound
 from domain.ids import TaskId
 from domain.jobs import AttemptState, JobState, move, move_attempt
 from domain.records import Attempt, Job, Task, state_untouched
+from lifecycle.accounts import check_version
 from lifecycle.ports import UnitOfWork
 from lifecycle.refresh import refresh
 
@@ -65,6 +66,13 @@ def requeue(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
             f"nothing of {task_id} runs, it is {job.state}", "job", fix="submit it again instead", code="not-running"
         )
     return refresh(uow, [job], now_ms)[0]
+
+
+def prioritise(uow: UnitOfWork, task_id: TaskId, priority: int, expected: int | None, now_ms: int) -> Job:
+    """Set the priority of a job with tasks that wait, among the jobs of its user. ``expected`` is the version seen."""
+    job = _whole(uow, task_id, "given a priority")
+    check_version(job.version, expected)
+    return refresh(uow, [replace(job, priority=priority)], now_ms)[0]
 
 
 def _job(uow: UnitOfWork, task_id: TaskId) -> Job:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from domain.accounts import Account, AccountKind
 from domain.errors import Fault, Invalid, Refused
 from domain.fleet import labels_on
-from domain.jobs import JobSpec, Resources
+from domain.jobs import ANYWHERE, Constraint, JobSpec, Resources
 from domain.money import booking
 from domain.people import Caller
 from domain.records import Job
@@ -127,7 +127,7 @@ class _Desk:
     ties: Ties
     now_ms: int
     remaining: dict[int, int | None] = field(default_factory=dict)
-    terms: dict[tuple[Resources, str], FlavorTerms] = field(default_factory=dict)
+    terms: dict[tuple[Resources, Constraint, str], FlavorTerms] = field(default_factory=dict)
     queued: dict[int, int] = field(default_factory=dict)  # unfinished jobs of accounts that limit them
     own: dict[int, int] = field(default_factory=dict)  # the caller's, of accounts that limit each user's
 
@@ -145,7 +145,7 @@ class _Desk:
             spec=spec,
             path=[directory.tree.accounts[account] for account in path],
             quotas=directory.tree.quotas,
-            flavors={name: self._terms_of(directory, spec.resources, name) for name in spec.resources.flavors},
+            flavors={name: self._terms_of(directory, spec, name) for name in spec.resources.flavors},
             remaining=self.remaining[project.id],
             queued=self.queued,
             user_queued=self.own,
@@ -176,10 +176,11 @@ class _Desk:
             if account in own:
                 self.own[account] = self.uow.jobs.unfinished(below, self.caller.user.id)
 
-    def _terms_of(self, directory: Directory, resources: Resources, name: str) -> FlavorTerms:
-        known = self.terms.get((resources, name))
+    def _terms_of(self, directory: Directory, spec: JobSpec, name: str) -> FlavorTerms:
+        key = (spec.resources, spec.constraint, name)
+        known = self.terms.get(key)
         if known is None:
-            known = self.terms[resources, name] = _terms(directory, resources, name, self.now_ms)
+            known = self.terms[key] = _terms(directory, spec, name, self.now_ms)
         return known
 
 
@@ -207,11 +208,14 @@ def _check_words(
         raise Invalid.many(faults)
 
 
-def _terms(directory: Directory, resources: Resources, name: str, now_ms: int) -> FlavorTerms:
+def _terms(directory: Directory, spec: JobSpec, name: str, now_ms: int) -> FlavorTerms:
     rate = rate_at(directory.rates.get(name, ()), now_ms)
-    ask = Ask.of(resources, name)
-    fits = any(ever_fits(_empty(cluster, directory), ask) for cluster in directory.nodes)
-    return FlavorTerms(directory.flavors[name].milli, rate, fits)
+    ask = Ask.of(spec.resources, name, spec.constraint)
+    fits, fits_anywhere = (
+        any(ever_fits(_empty(cluster, directory), one) for cluster in directory.nodes)
+        for one in (ask, replace(ask, constraint=ANYWHERE))
+    )
+    return FlavorTerms(directory.flavors[name].milli, rate, fits, fits_anywhere)
 
 
 def _empty(cluster: str, directory: Directory) -> tuple[NodeState, ...]:

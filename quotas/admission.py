@@ -17,11 +17,15 @@ from domain.quantities import format_duration, format_su
 
 @dataclass(frozen=True, slots=True)
 class FlavorTerms:
-    """What admission has to know of a flavor the job names: None as rate means that none is in force."""
+    """What admission has to know of a flavor the job names: None as rate means that none is in force.
+
+    ``ever_fits`` is on empty nodes that the job's constraint allows, ``fits_anywhere`` on any.
+    """
 
     milli: int
     micro_su_per_hour: int | None
     ever_fits: bool
+    fits_anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,11 @@ def _flavor(application: Application, name: str) -> Refusal | None:
     if terms.micro_su_per_hour is None:
         fault = Fault(f"{name} has no rate in force", "resources.flavor", "ask the centre's allocator to set one")
         return Refusal("no-rate", fault)
+    if not terms.ever_fits and terms.fits_anywhere:
+        message = f"no nodes that its constraint and its data allow could hold {_asked(application.spec, name)}"
+        return Refusal(
+            "never-fits", Fault(message, "constraint", "see baray admin cluster show for the labels there are")
+        )
     if not terms.ever_fits:
         message = f"no cluster could hold {_asked(application.spec, name)}, even empty"
         return Refusal("never-fits", Fault(message, "resources", "see baray admin cluster list for what nodes have"))

@@ -157,7 +157,7 @@ def _broken_json(broken: Mapping[str, Any], body: Any) -> Response:
 
 def _fault(one: Mapping[str, Any]) -> Fault:
     """One finding of pydantic in our words: the place without its ``body`` prefix, the bounds as a fix."""
-    place = [str(part) for part in one["loc"] if part not in {"body", "query", "path", "header"}]
+    place = [str(part) for part in one["loc"] if part not in {"body", "query", "path", "header", "[key]"}]
     field = ".".join(place) or None
     context = one.get("ctx", {})
     kind = one["type"]

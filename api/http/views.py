@@ -43,6 +43,8 @@ def _job(call: Call, job: Job, touched: dict[JobState, int], cost: tuple[int, in
         "reason": job.reason,
         "tasks": {"total": job.spec.tasks, **{state.value: counts.of(state) for state in JobState}},
         "cost": {"held_su": format_su(cost[0]), "charged_su": format_su(cost[1])},
+        "priority": job.priority,
+        "waits_for": [] if job.state.final else list(job.gate),
         "version": job.version,
     }
 

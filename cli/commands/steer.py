@@ -1,4 +1,4 @@
-"""Change what becomes of jobs: cancel, hold, release, requeue."""
+"""Change what becomes of jobs: cancel, hold, release, requeue, priority."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -46,6 +46,18 @@ def release(session: "Session", jobs: tuple[str, ...]) -> int:
 def requeue(session: "Session", jobs: tuple[str, ...]) -> int:
     """Stop running jobs and queue them again."""
     return _each(session, jobs, session.centre.jobs.requeue, "requeued")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})  # a priority may be below zero
+@click.argument("job", metavar="JOB")
+@click.argument("priority", type=click.IntRange(-100, 100), metavar="N")
+@acting
+def priority(session: "Session", job: str, priority: int) -> None:
+    """Set the place of a waiting job among its user's jobs: from -100 (last) to 100 (first); 0 is usual."""
+    changed = session.centre.jobs.prioritise(job, priority)
+    session.out.outcome(
+        f"set the priority of job {job} to {priority}", changed, views.job_columns(session.now_ms), "id"
+    )
 
 
 def _each(session: "Session", jobs: Sequence[str], act: "Callable[[str], Job]", done: str) -> int:

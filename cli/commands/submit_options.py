@@ -23,6 +23,13 @@ _OPTIONS: Final = (
     click.option("--qos", metavar="QOS", help="Quality of service."),
     click.option("--image", metavar="IMAGE", help="Container image, on clusters that use one."),
     click.option("--hold", is_flag=True, help="Submit it on hold."),
+    click.option("--after", multiple=True, metavar="KIND:JOB", help="Wait: ok:17, failed:17, any:17_3, singleton."),
+    click.option("--priority", type=click.IntRange(-100, 100), metavar="N", help="Among your own jobs; 0 is usual."),
+    click.option("--require", multiple=True, metavar="LABEL=VALUE", help="Only nodes with this label; repeatable."),
+    click.option("--forbid", multiple=True, metavar="LABEL=VALUE", help="No nodes with this label; repeatable."),
+    click.option("--together", metavar="LABEL", help="All nodes with one value of this label, such as rack."),
+    click.option("--classification", metavar="CLASS", help="Class of its data, which the cluster must be cleared for."),
+    click.option("--residency", metavar="PLACE", help="Where its data must stay, such as kh."),
     click.option("--restartable", is_flag=True, help="May be stopped and run again."),
 )
 
@@ -42,8 +49,22 @@ _PATHS: Final[Mapping[str, str]] = {
     "qos": "qos",
     "image": "image",
     "hold": "held",
+    "after": "after",
+    "priority": "priority",
+    "require": "constraint.require",
+    "forbid": "constraint.forbid",
+    "together": "constraint.together",
+    "classification": "data.classification",
+    "residency": "data.residency",
     "restartable": "checkpoint.restartable",
     "project": "project",
+}
+
+# Fields that are mappings, given one NAME=VALUE at a time.
+_PAIRS: Final[Mapping[str, str]] = {
+    "env": "--env",
+    "constraint.require": "--require",
+    "constraint.forbid": "--forbid",
 }
 
 
@@ -57,8 +78,9 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, as dotted path -> value of a job file."""
     given = {name: value for name, value in options.items() if value is not None and value is not False and value != ()}
     fields = {_PATHS[name]: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
-    if "env" in fields:
-        fields["env"] = dict(map(_variable, fields["env"]))
+    for path, option in _PAIRS.items():
+        if path in fields:
+            fields[path] = dict(_pair(text, option) for text in fields[path])
     return fields
 
 
@@ -71,10 +93,10 @@ def parse_directive(arguments: Sequence[str]) -> dict[str, Any]:
         raise ValueError(error.format_message()) from None
 
 
-def _variable(text: str) -> tuple[str, str]:
+def _pair(text: str, option: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
     return name, value
 
 

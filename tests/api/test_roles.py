@@ -87,6 +87,7 @@ GET     /jobs/{job}                                  +   +   +   +   +   3   3  
 GET     /jobs/{job}/tasks                            +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/attempts                         +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/why                              +   +   +   +   +   3   3   +   +   +   4   4
+PATCH   /jobs/{job}                                  +   3   3   3   3   3   3   3   +   3   4   4
 POST    /jobs/{job}/cancel                           +   3   +   3   3   3   3   3   +   +   4   4
 POST    /jobs/{job}/hold                             +   3   +   3   3   3   3   3   +   +   4   4
 POST    /jobs/{job}/release                          +   3   +   3   3   3   3   3   +   +   4   4
@@ -137,6 +138,7 @@ BODIES: dict[str, Any] = {
     "POST /allocations": {"project": "flood", "sources": [{"grant": "wb-77", "su": "1"}], **SPAN},
     "POST /jobs": JOB,
     "POST /jobs/batch": {"jobs": [JOB]},
+    "PATCH /jobs/{job}": {"priority": 5},
     "POST /policy/check": {"document": {}},
     "POST /reservations": {
         "name": "new",

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.centre import Centre
-from tests.support.factories import H100
+from tests.support.factories import H100, spec
 from tests.support.marks import on_sqlite
 from tests.support.serving import Answer, Api
 
@@ -50,6 +50,30 @@ def test_a_change_of_what_was_seen_is_made_and_of_what_was_not_is_refused(versio
     assert change(versioned, name, first.headers["ETag"]).status == 200
     assert change(versioned, name, "*").status == 200
     assert change(versioned, name, None).status == 200, "whoever does not ask is not asked"
+
+
+@on_sqlite
+def test_a_priority_is_changed_as_it_was_seen_by_the_user_or_a_lead(api: Api, centre: Centre) -> None:
+    theirs = centre.submit(spec(command="run 1h"), "sok").id
+    path = f"/jobs/{theirs}"
+    seen = api.get(path).headers["ETag"]
+    as_sok, as_dara = (api.as_(centre.population.tokens[user]) for user in ("sok", "dara"))
+    own = as_sok.change(path, {"priority": -7}, headers={"If-Match": seen})
+    assert (own.status, own.json["priority"]) == (200, -7)
+    late = as_dara.change(path, {"priority": 9}, headers={"If-Match": seen})
+    assert (late.status, late.code) == (412, "stale")
+    assert as_dara.change(path, {"priority": 9}, headers={"If-Match": own.headers["ETag"]}).status == 200
+    assert api.get(path).json["priority"] == 9
+    mine = centre.submit(spec(), "dara").id
+    refused = as_sok.change(f"/jobs/{mine}", {"priority": 100})
+    assert (refused.status, refused.json["errors"][0]["fix"]) == (
+        403, "ask its user, or the project's lead, to change it",
+    )  # fmt: skip
+    for wrong in ({}, {"priority": 101}, {"priority": None}, {"priority": 1, "name": "x"}):
+        assert as_sok.change(path, wrong).status == 422
+    centre.run()
+    assert (late := as_sok.change(path, {"priority": 1})).status == 409
+    assert late.code == "already-over"
 
 
 @on_sqlite

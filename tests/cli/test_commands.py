@@ -283,6 +283,18 @@ def test_a_new_token_is_shown_once_and_alone(centre: Centre, run: Run) -> None:
     assert set(centre.requests[0].json) == {"name", "expires_ms"}
 
 
+def test_the_priority_of_a_job_is_set_as_it_was_seen(centre: Centre, run: Run) -> None:
+    job = {"id": 7, "name": "x", "project": "p", "user": "u", "state": "pending", "spec": {}, "tasks": {"total": 1}}
+    centre.on("GET /jobs/7", Answer(json=job, headers={"ETag": '"4"'}))
+    centre.on("PATCH /jobs/7", job | {"priority": -20})
+    found = run("priority", "7", "-20")
+    assert (found.code, found.out) == (0, "set the priority of job 7 to -20\n")
+    assert centre.requests[-1].json == {"priority": -20}
+    assert centre.requests[-1].headers["if-match"] == '"4"'
+    assert run("priority", "7", "101").code == 2
+    assert run("priority", "7").code == 2
+
+
 def test_quota_and_limit_set(centre: Centre, run: Run) -> None:
     centre.on(
         "GET /quotas/cadt/h100",

@@ -81,6 +81,18 @@ def test_a_variable_stays_as_it_was_written() -> None:
     assert jobfile.read("job.json", '{"env": {"N": 7, "X": "y"}}', HERE).spec["env"] == {"N": "7", "X": "y"}
 
 
+def test_labels_stay_as_they_were_written() -> None:
+    text = "constraint: {require: {nvlink: true, rack: 07}, forbid: {spot: null}}\nafter: [ok:1842, any:3_4, singleton]"
+    assert jobfile.read("j.yaml", text, Path()).spec == {
+        "constraint": {"require": {"nvlink": "true", "rack": "07"}, "forbid": {"spot": None}},
+        "after": ["ok:1842", "any:3_4", "singleton"],
+    }
+    data = '{"constraint": {"require": {"nvlink": true, "rack": 7}}, "data": 3}'
+    assert jobfile.read("j.json", data, Path()).spec == {
+        "constraint": {"require": {"nvlink": "true", "rack": "7"}}, "data": 3,
+    }  # fmt: skip
+
+
 def test_json_with_tabs_and_emoji() -> None:
     draft = jobfile.read("job.json", '{\n\t"name": "\\ud83d\\ude00",\n\t"resources": {"gpus": 1}\n}', HERE)
     assert draft.spec["name"] == "\N{GRINNING FACE}"

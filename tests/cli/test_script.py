@@ -54,6 +54,12 @@ def faults(*lines: str, first: str = "#!/bin/bash") -> list[str]:
         ("--hold --requeue", {"held": True, "checkpoint": {"restartable": True}}),
         ("--no-requeue", {"checkpoint": {"restartable": False}}),
         ("--export=NONE,LR=3e-4,MODE=fast", {"env": {"LR": "3e-4", "MODE": "fast"}}),
+        ("--dependency=afterok:17:18,afternotok:19", {"after": ["ok:17", "ok:18", "failed:19"]}),
+        ("-d afterany:20_3,singleton", {"after": ["any:20_3", "singleton"]}),
+        ("--constraint=nvlink&rack=r1", {"constraint": {"require": {"nvlink": "true", "rack": "r1"}}}),
+        ("--nice=50", {"priority": -50}),
+        ("--nice=-20", {"priority": 20}),
+        ("--nice", {"priority": -100}),
         ("--ntasks=1 --ntasks-per-node=1", {}),
         ('--job-name="a b" # a remark', {"name": "a b"}),
     ],
@@ -65,8 +71,19 @@ def test_sbatch_lines(line: str, wanted: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--dependency=afterok:7", "--dependency is not supported; submit the second job when"),
-        ("-d afterok:7", "--dependency is not supported"),
+        (
+            "--dependency=after:7",
+            "--dependency=after:7 is not supported; write afterok, afternotok, afterany or singleton",
+        ),
+        ("-d afterok:7?afterok:8", "'?' (any one of them) is not supported"),
+        ("-d afterok:x", "names no job; write afterok:1842"),
+        ("-d afterok", "names no job"),
+        ("--dependency=", "--dependency needs a value"),
+        ("--constraint=a100|h100", "name labels that a node must have"),
+        ("-C [rack1*2]", "name labels that a node must have"),
+        ("--constraint=", "--constraint needs a value"),
+        ("--nice=low", "'low' is no whole number"),
+        ("--reservation=class", "--reservation is not supported; a job runs in the reservations of its project"),
         ("--exclusive", "--exclusive is not supported"),
         ("--mem-per-cpu=4G", "--mem-per-cpu is not supported; write --mem"),
         ("--array=1,3,5", "the array '1,3,5' is not supported"),
@@ -113,6 +130,35 @@ def test_baray_lines_take_the_options_of_submit() -> None:
         "project": "speech",
         "held": True,
     }
+
+
+def test_what_a_job_waits_for_and_where_it_may_run_grows_from_line_to_line() -> None:
+    assert read(
+        "#BARAY --after ok:17 --priority -5 --together rack",
+        "#BARAY --after singleton --require nvlink=yes --forbid zone=b",
+        "#BARAY --require rack=r1 --classification confidential --residency kh",
+    ) == {
+        "name": "my-train",
+        "after": ["ok:17", "singleton"],
+        "priority": -5,
+        "constraint": {"together": "rack", "require": {"nvlink": "yes", "rack": "r1"}, "forbid": {"zone": "b"}},
+        "data": {"classification": "confidential", "residency": "kh"},
+    }
+    assert read("#SBATCH -d afterok:1", "#SBATCH -d afterany:2", "#SBATCH -C a", "#SBATCH -C b=1") == {
+        "name": "my-train",
+        "after": ["ok:1", "any:2"],
+        "constraint": {"require": {"a": "true", "b": "1"}},
+    }
+    (fault,) = faults("#BARAY --require nvlink")
+    assert "'nvlink' is not NAME=VALUE" in fault
+    (fault,) = faults("#BARAY --priority 101")
+    assert "101 is not in the range" in fault
+
+
+def test_a_niceness_beyond_the_bounds_is_kept_within_them_and_said() -> None:
+    notes: list[str] = []
+    assert read("#SBATCH --nice=10000", notes=notes)["priority"] == -100
+    assert notes == ["My Train.sh:2:9: --nice=10000 is kept as the priority -100, the bound"]
 
 
 def test_all_faults_of_all_lines_at_once() -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.accounts import Quota
 from domain.errors import BarayError
 from domain.ids import TaskId
-from domain.jobs import Array, AttemptState, JobSpec
+from domain.jobs import Array, AttemptState, Dependency, DependencyKind, JobSpec
 from lifecycle import accounts, fleet
 from tests.support.audit import audit
 from tests.support.centre import STEPS, Centre
@@ -68,7 +68,7 @@ def some_act(rng: random.Random) -> Act:
         ["submit", "pass", "cycle", "step", "people", "cluster", "process", "rules"], [6, 4, 6, 4, 5, 2, 2, 2]
     )[0]
     if kind == "submit":
-        return Act("submit", 0, some_spec(rng))
+        return Act("submit", rng.randint(0, 40), some_spec(rng))
     if kind == "pass":
         return Act("pass", rng.choice([1, 9, 40, 70, 300, 3_000]))
     if kind == "people":
@@ -99,7 +99,7 @@ def do(centre: Centre, act: Act) -> None:
     elif act.what == "cycle":
         centre.cycle()
     elif act.what == "submit":
-        centre.submit(act.detail, "admin")
+        centre.submit(_behind(centre, act), "admin")
     elif act.what == "pass":
         centre.clock.advance(seconds=act.pick)
     elif act.what == "restart":
@@ -110,6 +110,18 @@ def do(centre: Centre, act: Act) -> None:
         centre.driver.fail_node(f"n{act.pick % 3 + 1}")
     else:
         _administer(centre, act) if act.what in {"quota", "drain", "open"} else _to_a_job(centre, act)
+
+
+def _behind(centre: Centre, act: Act) -> JobSpec:
+    """Every other job waits for one or two of those that there are."""
+    assert isinstance(act.detail, JobSpec)
+    ids = [row.id for row in centre.database.rows("SELECT id FROM job ORDER BY id")]
+    kinds = list(DependencyKind)
+    after = [
+        Dependency(kinds[(act.pick + n) % 4], ids[(act.pick * 7 + n) % len(ids)]) for n in range(act.pick % 3) if ids
+    ]
+    alone = Dependency(DependencyKind.SINGLETON)
+    return replace(act.detail, after=tuple({alone if one.kind is alone.kind else one: None for one in after}))
 
 
 def _to_a_job(centre: Centre, act: Act) -> None:

@@ -9,10 +9,21 @@ import pytest
 from domain.access import Permission, Role
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
 from domain.calendar import Repeat, Reservation
+from domain.dependencies import Bond
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node
 from domain.ids import AttemptId
-from domain.jobs import LIVE_ATTEMPTS, Array, AttemptState, JobState, Output, Placement
+from domain.jobs import (
+    LIVE_ATTEMPTS,
+    Array,
+    AttemptState,
+    Constraint,
+    Dependency,
+    DependencyKind,
+    JobState,
+    Output,
+    Placement,
+)
 from domain.money import Allocation, Book, BookKind, Entry, Grant, Source, Transaction, UsageFact
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
@@ -86,8 +97,8 @@ class TestAccounts:
         changed = uow.accounts.update(replace(account, title="New", weight=5, state=AccountState.CLOSED))
         assert changed.version == account.version + 1
         assert uow.directory().tree.accounts[speech] == changed
-        uow.accounts.set_limits(speech, Limits(1, 2, 3, 4))
-        assert uow.directory().tree.accounts[speech].limits == Limits(1, 2, 3, 4)
+        uow.accounts.set_limits(speech, Limits(1, 2, 3, 4, 5, 6))
+        assert uow.directory().tree.accounts[speech].limits == Limits(1, 2, 3, 4, 5, 6)
         assert uow.directory().tree.accounts[speech].version == changed.version + 1
 
     def test_quotas_are_put_changed_and_removed(self, uow: UnitOfWork, speech: int) -> None:
@@ -364,6 +375,8 @@ class TestJobs:
     def test_a_job_is_kept_whole(self, uow: UnitOfWork, speech: int) -> None:
         full = replace(
             spec(array=Array(3, 9, 2, 1), restartable=True, outputs=("*.txt",), qos="urgent", name="ភាសាខ្មែរ"),
+            after=(Dependency(DependencyKind.OK, 3, 4), Dependency(DependencyKind.SINGLETON)), priority=-3,
+            constraint=Constraint((("a", "1"),), (("b", "2"), ("c", "3")), "rack", "confidential", "kh"),
             env={"A": "é\n"}, secrets=("S",), source="0" * 64, stop_signal="SIGUSR1", grace_ms=0, image="img",
         )  # fmt: skip
         job = uow.jobs.add(full, speech, 1, NOW)
@@ -422,6 +435,45 @@ class TestJobs:
         assert uow.jobs.states() == {JobState.RUNNING: 1, JobState.PENDING: 1}
         assert uow.jobs.unfinished([speech]) == 2
         assert uow.jobs.unfinished([centre.population.projects["flood"]]) == 0
+
+
+class TestDependencies:
+    def test_bonds_are_kept_found_moved_and_dropped_and_gates_with_them(self, uow: UnitOfWork, speech: int) -> None:
+        uow.dependencies.take_turn()
+        first, second, third = (add_job(uow, speech, name="n") for _ in range(3))
+        bonds = [
+            Bond(third.id, Dependency(DependencyKind.OK, first.id), first.id),
+            Bond(third.id, Dependency(DependencyKind.ANY, first.id, 4), first.id),
+            Bond(third.id, Dependency(DependencyKind.SINGLETON), second.id),
+        ]
+        uow.dependencies.add(bonds)
+        assert uow.jobs.many([third.id])[third.id].gate == (f"ok:{first.id}", f"any:{first.id}_4", "singleton")
+        kept = uow.dependencies.on([first.id, second.id])
+        assert [replace(bond, row=0) for bond in kept] == bonds
+        assert uow.dependencies.on([third.id]) == uow.dependencies.on([]) == []
+        uow.dependencies.move([replace(kept[2], on=first.id)])
+        uow.dependencies.drop(kept[:2])
+        assert [bond.dependency for bond in uow.dependencies.on([first.id])] == [bonds[2].dependency]
+
+    def test_the_newest_unfinished_job_of_that_name_is_found(self, uow: UnitOfWork, speech: int) -> None:
+        first, second = (add_job(uow, speech, name="n") for _ in range(2))
+        add_job(uow, speech, name="m")
+        last = add_job(uow, speech, name="n")
+        assert uow.dependencies.before(speech, 1, "n", last.id) == second.id
+        uow.jobs.save([(replace(second, state=JobState.CANCELLED, ended_ms=NOW), 0, 0)])
+        assert uow.dependencies.before(speech, 1, "n", last.id) == first.id
+        assert uow.dependencies.before(speech, 1, "n", first.id) is None
+        assert uow.dependencies.before(speech, 2, "n", last.id) is None
+        assert uow.dependencies.before(speech + 1, 1, "n", last.id) is None
+
+    def test_specs_are_respelled_and_tasks_looked_up(self, uow: UnitOfWork, speech: int) -> None:
+        job = uow.jobs.add(replace(spec(), after=(Dependency(DependencyKind.OK, earlier=0),)), speech, 1, NOW)
+        spelled = replace(job.spec, after=(Dependency(DependencyKind.OK, 7),))
+        uow.dependencies.respell([(job.id, spelled)])
+        assert uow.jobs.many([job.id])[job.id].spec == spelled
+        uow.jobs.put_tasks([Task(job.id, 0, JobState.FAILED)])
+        assert uow.dependencies.task_states([(job.id, 0), (job.id, 1)]) == {(job.id, 0): JobState.FAILED}
+        assert uow.dependencies.task_states([]) == {}
 
 
 class TestAttempts:

@@ -33,6 +33,7 @@ def audit(database: Database, store: Store) -> list[str]:
         *_attempts(attempts, {row.attempt_id: int(row.gpu_ms) for row in facts}),
         *_money(database, attempts),
         *_jobs(database, attempts),
+        *_dependencies(database, attempts),
         *_reports(reports, attempts),
     ]
 
@@ -150,6 +151,8 @@ def _jobs(database: Database, attempts: list) -> list[str]:
     for job in database.rows("SELECT * FROM job"):
         touched = tasks.get(job.id, {})
         rest = JobState.CANCELLED if job.cancelled else JobState.HELD if job.held else JobState.PENDING
+        if job.state == JobState.FAILED.value and job.gate and not job.cancelled:
+            rest = JobState.FAILED  # what it waited for can never be
         counts = Counter(JobState(state) for state in touched.values())
         counts[rest] += job.tasks - len(touched)
         if overall(Tally(counts)) is not JobState(job.state):
@@ -162,6 +165,33 @@ def _jobs(database: Database, attempts: list) -> list[str]:
         for index, state in touched.items():
             if (JobState(state) in active) != ((job.id, index) in live):
                 wrong.append(f"task {job.id}_{index} is {state}, its attempt does not agree")
+    return wrong
+
+
+def _dependencies(database: Database, attempts: list) -> list[str]:
+    """A gate is what the job's dependencies are on; none is on what is over, and nothing behind a gate was started."""
+    wrong = []
+    jobs = {job.id: job for job in database.rows("SELECT * FROM job")}
+    over = {
+        (task.job_id, task.task_index) for task in database.rows("SELECT * FROM task") if JobState(task.state).final
+    }
+    gates: dict[int, list[str]] = {}
+    for row in database.rows("SELECT * FROM dependency ORDER BY id"):
+        if jobs[row.job_id].ended_ms is not None:
+            continue  # it goes when the other one ends
+        index = "" if row.on_index is None else f"_{row.on_index}"
+        gates.setdefault(row.job_id, []).append(
+            "singleton" if row.kind == "singleton" else f"{row.kind}:{row.on_job_id}{index}"
+        )
+        if jobs[row.on_job_id].ended_ms is not None or (row.on_job_id, row.on_index) in over:
+            wrong.append(f"job {row.job_id} waits for {gates[row.job_id][-1]}, which is over")
+    started = {attempt.job_id for attempt in attempts}
+    for job in jobs.values():
+        gate = job.gate.split(",") if job.gate else []
+        if job.ended_ms is None and gate != gates.get(job.id, []):
+            wrong.append(f"job {job.id} has the gate {gate}, its dependencies are {gates.get(job.id)}")
+        if gate and job.id in started:
+            wrong.append(f"job {job.id} was started behind its gate {gate}")
     return wrong
 
 

@@ -8,18 +8,9 @@ from fastapi import Query
 from api.http import paging
 from api.http.guard import Call, Routes
 from api.http.paging import Cursor, Limit
+from api.http.schemas.answers import AttemptOut, ForecastOut, IdsOut, JobOut, QueueEntry, TaskOut, WhyOut
 from api.http.schemas.base import Listing
-from api.http.schemas.jobs import (
-    AttemptOut,
-    BatchFile,
-    ForecastOut,
-    IdsOut,
-    JobFile,
-    JobOut,
-    QueueEntry,
-    TaskOut,
-    WhyOut,
-)
+from api.http.schemas.jobs import BatchFile, JobFile, JobPatch
 from api.http.views import (
     names,
     show_attempt,
@@ -33,7 +24,7 @@ from api.http.views import (
 )
 from domain.access import Permission
 from domain.accounts import AccountKind
-from domain.errors import Fault, Invalid, NotFound
+from domain.errors import Fault, Invalid, NotAllowed, NotFound
 from domain.ids import TaskId, parse_task
 from domain.jobs import JobState
 from domain.quantities import format_su
@@ -112,7 +103,11 @@ def list_jobs(
 def show_queue(call: Call, project: str | None = None) -> dict[str, Any]:
     """The queue as the planner sees it now: rank, share, why each job waits, and when it is expected to start."""
     visible = call.visible()
-    entries = [entry for entry in queue(call.uow, call.services.lookout.view(call.now_ms)) if visible is None or entry.job.project_id in visible]
+    entries = [
+        entry
+        for entry in queue(call.uow, call.services.lookout.view(call.now_ms))
+        if visible is None or entry.job.project_id in visible
+    ]
     users = call.uow.people.user_names([entry.job.user_id for entry in entries])
     shown = [_queue_entry(call, entry, users) for entry in entries]
     return {"items": [one for one in shown if project in {None, one["project"]}], "next": None}
@@ -176,6 +171,17 @@ def requeue_job(call: Call, job: str) -> dict[str, Any]:
     return _control(call, job, control.requeue)
 
 
+@routes.patch("/jobs/{job}", Permission.JOB_CONTROL, JobOut)
+def change_job(call: Call, job: str, body: JobPatch) -> dict[str, Any]:
+    """Change the priority of a job that waits, among the jobs of its user: the user's own right, and a lead's."""
+    found, task_id = find_job(call, job)
+    if found.user_id != call.caller.user.id:
+        _must_lead(call, found)
+    return _control(
+        call, job, lambda uow, _, now_ms: control.prioritise(uow, task_id, body.priority, call.if_match, now_ms)
+    )
+
+
 def find_job(call: Call, text: str) -> tuple[Job, TaskId]:
     """The job of an id that the caller may see; one that they may not is not there."""
     call.checked = True
@@ -218,6 +224,14 @@ def _control(call: Call, text: str, act: Callable[[UnitOfWork, TaskId, int], Job
     call.wakes = True
     call.version(job.version)
     return show_jobs(call, [job])[0]
+
+
+def _must_lead(call: Call, job: Job) -> None:
+    """Only whoever manages the members of a project may reorder what belongs to another of them."""
+    if not call.caller.may(Permission.MEMBER_WRITE, call.directory.tree.path(job.project_id)):
+        raise NotAllowed(
+            f"job {job.id} is another user's", "job", fix="ask its user, or the project's lead, to change it"
+        )
 
 
 def _queue_entry(call: Call, entry: Explained, users: dict[int, str]) -> dict[str, Any]:

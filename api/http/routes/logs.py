@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.guard import Call, Routes, look
 from api.http.routes.jobs import find_job
+from api.http.schemas.answers import JobOut, OutputOut
 from api.http.schemas.base import Listing
 from api.http.schemas.centre import StoredOut
-from api.http.schemas.jobs import JobOut, OutputOut
 from api.http.services import Services
 from api.http.views import show_jobs
 from domain.access import Permission

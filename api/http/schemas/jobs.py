@@ -1,11 +1,22 @@
-"""The job file as JSON, into the domain's spec and back; and the shapes of jobs, tasks and attempts."""
+"""The job file as JSON, into the domain's spec and back."""
 
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
-from api.http.schemas.base import Body, Faults, Name, Plain, Shape, Title, Whole, checked
+from api.http.schemas.base import Body, Faults, Name, Plain, Title, Whole, checked
+from api.http.schemas.wishes import (
+    PRIORITY_MOST,
+    After,
+    ConstraintFile,
+    DataFile,
+    listed,
+    names_schema,
+    show_wishes,
+    to_constraint,
+)
+from domain.dependencies import parse_dependency
 from domain.errors import Invalid
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import Array, JobSpec, Resources
@@ -72,16 +83,7 @@ def _array(text: str) -> str:
     return text
 
 
-def _listed(given: Any) -> Any:
-    return [given] if isinstance(given, str) else given
-
-
-_NAME_OR_NAMES = {
-    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 32}]
-}
-Flavors = Annotated[
-    list[Plain], Field(min_length=1, max_length=32), BeforeValidator(_listed), WithJsonSchema(_NAME_OR_NAMES)
-]
+Flavors = Annotated[list[Plain], Field(min_length=1, max_length=32), BeforeValidator(listed), names_schema(32)]
 
 
 class ResourcesFile(Body):
@@ -120,6 +122,10 @@ class JobFile(Body):
     outputs: Annotated[list[Annotated[Text, checked(_pattern)]], Field(max_length=100)] = Field(default_factory=list)
     checkpoint: CheckpointFile = Field(default_factory=CheckpointFile)
     held: StrictBool = False
+    after: After = Field(default_factory=list)
+    priority: Annotated[StrictInt, Field(ge=-PRIORITY_MOST, le=PRIORITY_MOST)] = 0
+    constraint: ConstraintFile = Field(default_factory=ConstraintFile)
+    data: DataFile = Field(default_factory=DataFile)
 
     def to_spec(self) -> JobSpec:
         """The job in the domain's words. Raises Invalid with everything that is wrong."""
@@ -127,6 +133,7 @@ class JobFile(Body):
         resources = _resources(self.resources, faults)
         _check_command(self, faults)
         _check_env(self, faults)
+        constraint = to_constraint(self.constraint, self.data, faults)
         faults.done()
         return JobSpec(
             project=self.project,
@@ -145,6 +152,9 @@ class JobFile(Body):
             stop_signal=self.checkpoint.signal,
             grace_ms=parse_duration(self.checkpoint.grace, "checkpoint.grace"),
             held=self.held,
+            after=tuple(dict.fromkeys(map(parse_dependency, self.after))),
+            priority=self.priority,
+            constraint=constraint,
         )
 
 
@@ -246,154 +256,17 @@ def show_spec(spec: JobSpec) -> dict[str, Any]:
             "restartable": spec.restartable,
         },
         "held": spec.held,
+        **show_wishes(spec),
     }
+
+
+class JobPatch(Body):
+    """What may be changed of a job that waits."""
+
+    priority: Annotated[StrictInt, Field(ge=-PRIORITY_MOST, le=PRIORITY_MOST)]
 
 
 class BatchFile(Body):
     """Many jobs in one request: all are taken, or none."""
 
     jobs: Annotated[list[JobFile], Field(min_length=1, max_length=1_000)]
-
-
-class TaskCounts(Shape):
-    total: int
-    pending: int
-    held: int
-    starting: int
-    running: int
-    stopping: int
-    succeeded: int
-    failed: int
-    cancelled: int
-    timed_out: int
-
-
-class Cost(Shape):
-    held_su: str
-    charged_su: str
-
-
-class JobOut(Shape):
-    id: int
-    name: str
-    project: str
-    tenant: str
-    user: str
-    state: str
-    spec: dict[str, Any]
-    submitted_ms: int
-    started_ms: int | None
-    ended_ms: int | None
-    reason: str | None
-    tasks: TaskCounts
-    cost: Cost
-    version: int
-
-
-class TaskOut(Shape):
-    id: str
-    index: int
-    state: str
-    attempts: int
-    started_ms: int | None
-    ended_ms: int | None
-    reason: str | None
-
-
-class PlacementOut(Shape):
-    node: str
-    devices: list[int]
-
-
-class AttemptOut(Shape):
-    id: str
-    state: str
-    cluster: str
-    flavor: str
-    placements: list[PlacementOut]
-    created_ms: int
-    started_ms: int | None
-    ended_ms: int | None
-    exit_code: int | None
-    signal: int | None
-    detail: str
-    out_of_memory: bool
-    gpu_ms: int
-    charged_su: str
-
-
-class ReasonOut(Shape):
-    code: str
-    message: str
-    facts: dict[str, int | str]
-    fixes: list[str]
-
-
-class EstimateOut(Shape):
-    """When a job is expected to start, and an interval that holds nine real starts of ten."""
-
-    starts_ms: int
-    low_ms: int
-    high_ms: int
-
-
-class FixOut(Shape):
-    """A change of the job file that was tried on the planner, and when the job would start then."""
-
-    change: dict[str, int | str]
-    starts_ms: int
-    message: str
-
-
-class PlaceOut(Shape):
-    cluster: str
-    nodes: list[str]
-
-
-class WhyOut(Shape):
-    job: str
-    state: str
-    reasons: list[ReasonOut]
-    estimate: EstimateOut | None
-    fixes: list[FixOut]
-
-
-class ForecastOut(Shape):
-    admitted: bool
-    flavor: str
-    cost_su: str
-    available_su: str
-    starts_now: bool
-    place: PlaceOut | None
-    reason: ReasonOut | None
-    estimate: EstimateOut | None
-    fixes: list[FixOut]
-
-
-class IdsOut(Shape):
-    ids: list[int]
-
-
-class OutputOut(Shape):
-    path: str
-    size: int
-    sha256: str
-
-
-class QueueEntry(Shape):
-    job: int
-    project: str
-    tenant: str
-    user: str
-    name: str
-    state: str
-    rank: int | None
-    share: str | None
-    flavor: list[str]
-    gpus: int
-    nodes: int
-    cpus: int
-    tasks: int
-    submitted_ms: int
-    reason: ReasonOut | None
-    estimate: EstimateOut | None

@@ -1,0 +1,151 @@
+"""The shapes of jobs, tasks, attempts and the queue, and of why jobs wait."""
+
+from typing import Any
+
+from api.http.schemas.base import Shape
+
+
+class TaskCounts(Shape):
+    total: int
+    pending: int
+    held: int
+    starting: int
+    running: int
+    stopping: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    timed_out: int
+
+
+class Cost(Shape):
+    held_su: str
+    charged_su: str
+
+
+class JobOut(Shape):
+    id: int
+    name: str
+    project: str
+    tenant: str
+    user: str
+    state: str
+    spec: dict[str, Any]
+    submitted_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    reason: str | None
+    tasks: TaskCounts
+    cost: Cost
+    priority: int
+    waits_for: list[str]
+    version: int
+
+
+class TaskOut(Shape):
+    id: str
+    index: int
+    state: str
+    attempts: int
+    started_ms: int | None
+    ended_ms: int | None
+    reason: str | None
+
+
+class PlacementOut(Shape):
+    node: str
+    devices: list[int]
+
+
+class AttemptOut(Shape):
+    id: str
+    state: str
+    cluster: str
+    flavor: str
+    placements: list[PlacementOut]
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    exit_code: int | None
+    signal: int | None
+    detail: str
+    out_of_memory: bool
+    gpu_ms: int
+    charged_su: str
+
+
+class ReasonOut(Shape):
+    code: str
+    message: str
+    facts: dict[str, int | str]
+    fixes: list[str]
+
+
+class EstimateOut(Shape):
+    """When a job is expected to start, and an interval that holds nine real starts of ten."""
+
+    starts_ms: int
+    low_ms: int
+    high_ms: int
+
+
+class FixOut(Shape):
+    """A change of the job file that was tried on the planner, and when the job would start then."""
+
+    change: dict[str, int | str]
+    starts_ms: int
+    message: str
+
+
+class PlaceOut(Shape):
+    cluster: str
+    nodes: list[str]
+
+
+class WhyOut(Shape):
+    job: str
+    state: str
+    reasons: list[ReasonOut]
+    estimate: EstimateOut | None
+    fixes: list[FixOut]
+
+
+class ForecastOut(Shape):
+    admitted: bool
+    flavor: str
+    cost_su: str
+    available_su: str
+    starts_now: bool
+    place: PlaceOut | None
+    reason: ReasonOut | None
+    estimate: EstimateOut | None
+    fixes: list[FixOut]
+
+
+class IdsOut(Shape):
+    ids: list[int]
+
+
+class OutputOut(Shape):
+    path: str
+    size: int
+    sha256: str
+
+
+class QueueEntry(Shape):
+    job: int
+    project: str
+    tenant: str
+    user: str
+    name: str
+    state: str
+    rank: int | None
+    share: str | None
+    flavor: list[str]
+    gpus: int
+    nodes: int
+    cpus: int
+    tasks: int
+    submitted_ms: int
+    reason: ReasonOut | None
+    estimate: EstimateOut | None
