@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from domain.fleet import CPU_FLAVOR
+from domain.jobs import ANYWHERE
 from scheduler.live import End, Live, Running, Span, spans, when
 from scheduler.room import Ask, Room, allowed, closest
 from scheduler.snapshot import State, Window
@@ -203,13 +204,14 @@ class _Free:
 
     @classmethod
     def of(cls, room: Room, ask: Ask) -> "_Free":
-        nodes = room.nodes
+        anywhere = ask.constraint == ANYWHERE
         eligible = [
-            position for position, node in enumerate(nodes)
+            position for position, node in enumerate(room.nodes)
             if (ask.gpus == 0 or node.devices.get(ask.flavor, 0) >= ask.gpus)
-            and node.cpus >= ask.cpus and node.memory_bytes >= ask.memory_bytes and allowed(node, ask.constraint)
+            and node.cpus >= ask.cpus and node.memory_bytes >= ask.memory_bytes
+            and (anywhere or allowed(node, ask.constraint))
         ]  # fmt: skip
-        gpus = list(room.gpus.get(ask.flavor, ())) or [0] * len(nodes)
+        gpus = list(room.gpus.get(ask.flavor, ())) or [0] * len(room.nodes)
         return cls(ask, eligible, gpus, list(room.cpus), list(room.memory), set(eligible))
 
     def enough(self, node: int) -> bool:

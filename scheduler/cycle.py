@@ -108,7 +108,9 @@ def _serve_tier(desk: Desk, lines: list[Line]) -> None:
         return [front for front in every if front.lane.demand in able and not front.spent and not front.waits]
 
     full = sum(count >= most for count in desk.books.values())
-    turns = _turns(desk, _heads(desk, (line for line in lines if not able.isdisjoint(line.lanes))), fronts)
+    all_able = sum(map(bool, desk.state.queue.counts)) == len(able)
+    wanted = lines if all_able else [line for line in lines if not able.isdisjoint(line.lanes)]
+    turns = _turns(desk, _heads(desk, wanted), fronts)
     while able and (front := turns.next()) is not None:
         if front.lane.demand not in able:
             turns.done(front, 0, through=True)

@@ -118,7 +118,7 @@ class Live:
         if attempt.key in self.attempts:
             self.remove(*attempt.key)
         self.attempts[attempt.key] = attempt
-        self.shapes[_shape(attempt)] += attempt.resources.nodes
+        self.shapes[_shape(attempt)] += len(attempt.placements)
         for node, span in spans(attempt):
             self.on_node.setdefault(node, {})[attempt.key] = span
             insort(self.ends, End(span.until_ms, node, span), key=when)
@@ -132,7 +132,7 @@ class Live:
         attempt = self.attempts.pop((job_id, index), None)
         if attempt is None:
             return
-        self.shapes[_shape(attempt)] -= attempt.resources.nodes
+        self.shapes[_shape(attempt)] -= len(attempt.placements)
         for node, span in spans(attempt):
             del self.on_node[node][attempt.key]
             end = End(span.until_ms, node, span)

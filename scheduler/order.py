@@ -52,14 +52,18 @@ class Front:
 
 @dataclass(slots=True, eq=False)
 class _Branch:
-    """An account, a user, or a line with its lanes. ``heap`` orders the children; ``head`` is its next job's key."""
+    """An account or a user. ``heap`` orders what is below; ``head`` is the key of its first job.
+
+    A user's ``lines`` are looked at when its turn comes for the first time.
+    """
 
     id: int | tuple[int, int]
+    number: int
     weight: int
     head: Key = (0, 0)
     heap: list[tuple[int, Key, int, "_Branch | Front"]] = field(default_factory=list)
-    children: dict[int | tuple[int, int], "_Branch"] = field(default_factory=dict)
-    line: Line | None = None  # whose lanes are looked at when its turn comes
+    children: list["_Branch"] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
 
 
 Expand: TypeAlias = Callable[[Line], list[Front]]
@@ -69,7 +73,6 @@ Expand: TypeAlias = Callable[[Line], list[Front]]
 class Turns:
     """Hands out fronts in turn. After each, ``done`` says what was spent and whether the front is through."""
 
-    tree: Tree
     usage: Share
     expand: Expand
     root: _Branch
@@ -81,16 +84,20 @@ class Turns:
 
         ``fair`` False ignores accounts and users: one line for all, by key.
         """
-        root = _Branch(0, 1)
+        turns = cls(usage, expand, _Branch(0, 0, 1))
+        accounts: dict[int, _Branch] = {}
+        users: dict[tuple[int, int], _Branch] = {}
         for number, (line, head) in enumerate(lines):
-            branch = root
-            if fair:
-                for account in reversed(tree.paths[line.project_id]):
-                    branch = _child(branch, account, tree.accounts[account].weight)
-                branch = _child(branch, (line.project_id, line.user_id), 1)
-            branch.children[-1 - number] = _Branch(-1 - number, 1, head, line=line)
-        turns = cls(tree, usage, expand, root)
-        turns._build(root)
+            user = (line.project_id, line.user_id) if fair else (-1, number)
+            branch = users.get(user)
+            if branch is None:
+                branch = users[user] = _Branch(user, user[1], 1, head)
+                above = _account(line.project_id, tree, accounts, turns.root) if fair else turns.root
+                above.children.append(branch)
+            elif head < branch.head:
+                branch.head = head
+            branch.lines.append(line)
+        turns._build(turns.root)
         return turns
 
     def next(self) -> Front | None:
@@ -99,8 +106,8 @@ class Turns:
             self._trail.clear()
             branch: _Branch | Front = self.root
             while isinstance(branch, _Branch):
-                if branch.line is not None:
-                    self._open(branch, branch.line)
+                if branch.lines:
+                    self._open(branch)
                 if not branch.heap:
                     break
                 self._trail.append(branch)
@@ -125,6 +132,8 @@ class Turns:
         for branch in reversed(self._trail):
             if gone:
                 heapq.heappop(branch.heap)
+            elif isinstance(child, Front):
+                heapq.heapreplace(branch.heap, _turn(child))
             else:
                 heapq.heapreplace(branch.heap, self._entry(child))
             gone = not branch.heap
@@ -132,31 +141,36 @@ class Turns:
                 branch.head = branch.heap[0][1]
             child = branch
 
-    def _entry(self, child: "_Branch | Front") -> tuple[int, Key, int, "_Branch | Front"]:
-        if isinstance(child, Front):
-            key = child.key
-            return 0, key, key[1], child
-        number = child.id if isinstance(child.id, int) else child.id[1]
-        return self.usage.get(child.id, 0) // child.weight, child.head, number, child
+    def _entry(self, child: _Branch) -> tuple[int, Key, int, _Branch | Front]:
+        return self.usage.get(child.id, 0) // child.weight, child.head, child.number, child
 
-    def _open(self, branch: _Branch, line: Line) -> None:
-        """Look at the lanes of a line for the first time in these turns."""
-        branch.heap = [self._entry(front) for front in self.expand(line)]
-        heapq.heapify(branch.heap)
-        branch.line = None
+    def _open(self, user: _Branch) -> None:
+        user.heap = [_turn(front) for line in user.lines for front in self.expand(line)]
+        heapq.heapify(user.heap)
+        user.lines = []
 
     def _build(self, branch: _Branch) -> None:
-        for child in branch.children.values():
-            if child.line is None:
+        """Order what is below an account, down to its users."""
+        for child in branch.children:
+            if child.children:
                 self._build(child)
-        branch.heap = [self._entry(child) for child in branch.children.values()]
+        branch.heap = [self._entry(child) for child in branch.children]
         heapq.heapify(branch.heap)
         if branch.heap:
             branch.head = branch.heap[0][1]
 
 
-def _child(branch: _Branch, number: int | tuple[int, int], weight: int) -> _Branch:
-    child = branch.children.get(number)
-    if child is None:
-        child = branch.children[number] = _Branch(number, weight)
-    return child
+def _turn(front: Front) -> tuple[int, Key, int, _Branch | Front]:
+    key = front.key
+    return 0, key, key[1], front
+
+
+def _account(number: int, tree: Tree, known: dict[int, _Branch], root: _Branch) -> _Branch:
+    """The branch of an account, made with all above it where they are not known."""
+    branch = known.get(number)
+    if branch is None:
+        account = tree.accounts[number]
+        branch = known[number] = _Branch(number, number, account.weight)
+        above = root if account.parent_id is None else _account(account.parent_id, tree, known, root)
+        above.children.append(branch)
+    return branch

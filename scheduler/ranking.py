@@ -144,7 +144,9 @@ def _levels(desk: Desk, lines: Sequence[Line]) -> list[tuple[Column, Column, Col
     Lines of shallow projects have the project itself on all the levels below it.
     """
     tree, usage = desk.state.tree, desk.usage
-    paths = [tree.paths[line.project_id] for line in lines]
+    projects: dict[int, int] = {}
+    project = np.array([projects.setdefault(line.project_id, len(projects)) for line in lines])
+    paths = [tree.paths[number] for number in projects]
     deepest = max(len(path) for path in paths)
     levels = []
     users: dict[tuple[int, int], int] = {}
@@ -156,7 +158,7 @@ def _levels(desk: Desk, lines: Sequence[Line]) -> list[tuple[Column, Column, Col
         numbers = [accounts.setdefault(path[max(0, len(path) - depth)], len(accounts)) for path in paths]
         spent = [usage.get(account, 0) for account in accounts]
         weights = [tree.accounts[account].weight for account in accounts]
-        levels.append((np.array(numbers), np.array(spent, np.int64), np.array(weights, np.int64)))
+        levels.append((np.array(numbers)[project], np.array(spent, np.int64), np.array(weights, np.int64)))
     return levels
 
 
@@ -204,9 +206,10 @@ def _work_ahead(rows: Rows, booked: Column, tables: Tables) -> Column:
 
 def _shares(desk: Desk, lines: Sequence[Line]) -> Column:
     """Usage per weight of each line's tenant."""
-    tree, usage, found = desk.state.tree, desk.usage, []
+    tree, usage, found = desk.state.tree, desk.usage, dict[int, int]()
     for line in lines:
-        path = tree.paths[line.project_id]
-        tenant = path[-2] if len(path) > 1 else path[-1]
-        found.append(usage.get(tenant, 0) // tree.accounts[tenant].weight)
-    return np.array(found, np.int64)
+        if line.project_id not in found:
+            path = tree.paths[line.project_id]
+            tenant = path[-2] if len(path) > 1 else path[-1]
+            found[line.project_id] = usage.get(tenant, 0) // tree.accounts[tenant].weight
+    return np.array([found[line.project_id] for line in lines], np.int64)

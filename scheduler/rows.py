@@ -96,10 +96,8 @@ class Rows:
     @classmethod
     def of(cls, desk: Desk, lines: Sequence[Line], tables: Tables) -> "Rows":
         columns = [_columns(line) for line in lines]
-        ids, order, submitted, tasks, demand = (
-            np.concatenate([column[place] for column in columns]) for place in range(5)
-        )
-        sizes = [len(column[0]) for column in columns]
+        ids, order, submitted, tasks, demand = np.concatenate(columns, axis=1)
+        sizes = [column.shape[1] for column in columns]
         line = np.repeat(np.arange(len(lines)), sizes)
         tasks, left = _left(desk, ids, tasks)
         expected = np.array([_expected_ms(desk, one) for one in lines], np.int64)
@@ -114,17 +112,18 @@ class Rows:
         )  # fmt: skip
 
 
-def _columns(line: Line) -> list[Column]:
+def _columns(line: Line) -> Column:
     """Ids, order, submission, tasks and demand of a line's jobs in the order of their keys; kept with the line."""
-    if isinstance(line.columns, list):
+    if isinstance(line.columns, np.ndarray):
         return line.columns
     lanes = list(line.lanes.values())
     names = ("ids", "order", "submitted", "tasks")
-    columns = [np.concatenate([np.frombuffer(getattr(lane, name), np.int64) for lane in lanes]) for name in names]
-    columns.append(np.repeat([lane.demand for lane in lanes], [len(lane.ids) for lane in lanes]))
+    columns = np.empty((5, sum(len(lane.ids) for lane in lanes)), np.int64)
+    for row, name in enumerate(names):
+        np.concatenate([np.frombuffer(getattr(lane, name), np.int64) for lane in lanes], out=columns[row])
+    columns[4] = np.repeat([lane.demand for lane in lanes], [len(lane.ids) for lane in lanes])
     if len(lanes) > 1:
-        by_key = np.lexsort((columns[0], columns[1]))
-        columns = [column[by_key] for column in columns]
+        columns = columns[:, np.lexsort((columns[0], columns[1]))]
     line.columns = columns
     return columns
 

@@ -9,14 +9,11 @@ from scheduler.snapshot import State
 
 def typical(state: State) -> dict[str, Mix]:
     """By flavor, what waits for it and what holds it now, each as often as it has nodes. A job array counts once."""
-    counts: Counter[tuple[str, int, int, int]] = Counter()
+    counts: Counter[tuple[str, int, int, int]] = Counter(state.live.shapes)
     for demand, jobs in zip(state.queue.demands, state.queue.counts, strict=True):
         asked = demand.resources
         for flavor in asked.flavors if jobs else ():
             counts[flavor, asked.gpus, asked.cpus, asked.memory_bytes] += jobs * asked.nodes
-    for attempt in state.live:
-        held = attempt.resources
-        counts[attempt.flavor, held.gpus, held.cpus, held.memory_bytes] += len(attempt.placements)
     by_flavor: dict[str, list[tuple[Shape, int]]] = {}
     for (flavor, gpus, cpus, memory), count in counts.items():
         if flavor != CPU_FLAVOR:
