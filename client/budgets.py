@@ -18,6 +18,11 @@ class Quotas:
     def each(self, account: str | None = None) -> Iterator[Quota]:
         return self._transport.pages("/quotas", {"account": account})
 
+    def warnings(self) -> list[str]:
+        """Flavors of which more is guaranteed than there is, for whoever may see all quotas."""
+        found: list[str] = self._transport.get("/quotas").get("warnings", [])
+        return found
+
     def get(self, account: str, flavor: str) -> Quota:
         quota: Quota = self._transport.get(_quota_path(account, flavor))
         return quota

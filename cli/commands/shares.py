@@ -59,6 +59,7 @@ def quota(session: "Session", account: str | None) -> None:
     """Show what accounts may hold at one time, and what they hold now. ACCOUNT is a tenant, a project or 'centre'."""
     found = session.centre.quotas.each(account or session.asked_project)
     session.out.items(found, QUOTA, "account", empty="no quotas: nothing is limited")
+    warn_of_promises(session)
 
 
 @click.command()
@@ -97,6 +98,13 @@ def allocations(session: "Session") -> None:
     """Show what projects may spend, between which dates, and what is left."""
     found = session.centre.budgets.allocations(session.asked_project)
     session.out.items(found, ALLOCATION, "id", empty="no allocations")
+
+
+def warn_of_promises(session: "Session") -> None:
+    """Say of which flavors more is guaranteed than there is; machines read it from the API."""
+    if session.out.format in {"table", "wide"}:
+        for text in session.centre.quotas.warnings():
+            session.out.note(f"warning: {text}")
 
 
 def _span(from_ms: int | None, to_ms: int | None) -> str:

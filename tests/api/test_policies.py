@@ -169,6 +169,8 @@ def test_guarantees_above_capacity_are_warned_of_with_the_shortfall(centre: Cent
         "patience is null: a job may wait without bound",
     ]
     assert apply(api, {}).status == 201, "a warning forbids nothing"
+    assert api.get("/quotas").json["warnings"] == found[:1]
+    assert api.as_(centre.population.tokens["dara"]).get("/quotas").json["warnings"] == []
 
 
 @on_sqlite

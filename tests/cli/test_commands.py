@@ -96,8 +96,11 @@ def test_secrets_come_from_stdin_and_are_not_shown(centre: Centre, spawn: Run, r
 
 def test_quota_and_allocations(centre: Centre, run: Run) -> None:
     quota = {"account": "cadt", "flavor": "h100", "guaranteed": 8, "borrow_limit": None, "lend_limit": 0, "held": 2}
-    centre.on("GET /quotas", page(quota))
-    assert run("quota", "cadt").out.splitlines()[1].split() == ["cadt", "h100", "2", "8", "no", "limit", "0"]
+    warned = {"items": [quota], "next": None, "warnings": ["h100: 3 are missing"]}
+    centre.on("GET /quotas", warned)
+    found = run("quota", "cadt")
+    assert found.out.splitlines()[1].split() == ["cadt", "h100", "2", "8", "no", "limit", "0"]
+    assert found.err == "warning: h100: 3 are missing\n"
     assert centre.requests[0].query["account"] == ["cadt"]
     rows = [
         {"id": n, "project": p, "su": "100", "starts_ms": 0, "ends_ms": 1, "sources": [{"grant": 1, "su": "100"}],
@@ -301,8 +304,9 @@ def test_quota_and_limit_set(centre: Centre, run: Run) -> None:
         Answer(json={"guaranteed": 8, "borrow_limit": 4, "lend_limit": 1}, headers={"ETag": '"1"'}),
     )
     centre.on("PUT /quotas/cadt/h100", {"account": "cadt"})
+    centre.on("GET /quotas", {"items": [], "next": None, "warnings": []})
     assert run("admin", "quota", "set", "cadt", "h100", "--guaranteed", "0", "--borrow-limit", "none").code == 0
-    assert centre.requests[-1].json == {"guaranteed": 0, "borrow_limit": None, "lend_limit": 1}
+    assert centre.requests[-2].json == {"guaranteed": 0, "borrow_limit": None, "lend_limit": 1}
     centre.on("GET /limits/cadt", {"running_jobs": 5, "queued_jobs": None, "gpus_per_job": 8, "walltime": "48h"})
     centre.on("PUT /limits/cadt", {"running_jobs": 5})
     assert run("admin", "limit", "set", "cadt", "--walltime", "none", "--queued-jobs", "100").code == 0

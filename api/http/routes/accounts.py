@@ -13,6 +13,7 @@ from api.http.schemas.centre import (
     ProjectOut,
     QuotaIn,
     QuotaOut,
+    QuotasOut,
     SecretIn,
     SecretOut,
     TenantIn,
@@ -24,6 +25,7 @@ from domain.errors import NotFound
 from domain.quantities import format_duration, parse_duration
 from lifecycle import accounts, people
 from lifecycle.accounts import CENTRE, account_named
+from lifecycle.policies import promises
 
 routes = Routes("accounts")
 
@@ -174,9 +176,12 @@ def delete_secret(call: Call, name: str, secret: str) -> None:
     people.delete_secret(call.uow, _account(call, name, AccountKind.PROJECT), secret)
 
 
-@routes.get("/quotas", Permission.ACCOUNT_READ, Listing[QuotaOut])
+@routes.get("/quotas", Permission.ACCOUNT_READ, QuotasOut)
 def list_quotas(call: Call, account: str | None = None) -> dict[str, Any]:
-    """Quotas with what is held against them, of one account or of all that the caller may see."""
+    """Quotas with what is held against them, of one account or of all that the caller may see.
+
+    Whoever sees all of them is warned of flavors of which more is guaranteed than there is.
+    """
     visible = call.visible()
     directory, held = call.directory, call.uow.accounts.held()
     wanted = None if account is None else account_named(directory, account).id
@@ -185,7 +190,7 @@ def list_quotas(call: Call, account: str | None = None) -> dict[str, Any]:
         for (account_id, flavor), quota in sorted(directory.tree.quotas.items())
         if (visible is None or account_id in visible) and wanted in {None, account_id}
     ]
-    return {"items": items, "next": None}
+    return {"items": items, "next": None, "warnings": promises(directory) if visible is None else []}
 
 
 @routes.get("/quotas/{account}/{flavor}", Permission.ACCOUNT_READ, QuotaOut)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictInt
 
-from api.http.schemas.base import Body, Ms, Name, Plain, Shape, Su, Title, Weight, Whole
+from api.http.schemas.base import Body, Listing, Ms, Name, Plain, Shape, Su, Title, Weight, Whole
 
 Amount = Annotated[StrictInt, Field(ge=0, le=1_000_000, description="devices of the flavor, or cores")]
 Count = Annotated[StrictInt, Field(ge=0, le=10**9)]
@@ -177,6 +177,10 @@ class QuotaOut(Shape):
     borrow_limit: int | None
     lend_limit: int | None
     held: int
+
+
+class QuotasOut(Listing[QuotaOut]):
+    warnings: list[str]
 
 
 class LimitsIn(Body):

@@ -6,7 +6,7 @@ import click
 
 from cli import words
 from cli.commands.admin.fields import bound, bounds, show, text_or_none
-from cli.commands.shares import QUOTA
+from cli.commands.shares import QUOTA, warn_of_promises
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -34,6 +34,7 @@ def quota() -> None:
 def list_(session: "Session", account: str | None) -> None:
     """List the quotas."""
     session.out.items(session.centre.quotas.each(account), QUOTA, "account", empty="no quotas: nothing is limited")
+    warn_of_promises(session)
 
 
 @quota.command("show")
@@ -57,6 +58,7 @@ def set_(session: "Session", account: str, flavor: str, guaranteed: Any, borrow_
     fields = bounds(guaranteed=guaranteed, borrow_limit=borrow_limit, lend_limit=lend_limit)
     changed = session.centre.quotas.change(account, flavor, **fields)
     session.out.outcome(f"set the quota of {account} for {flavor}", changed, QUOTA, "account")
+    warn_of_promises(session)
 
 
 @quota.command()
