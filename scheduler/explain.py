@@ -1,6 +1,7 @@
 """Reasons: why a job waits, with the numbers. Every code stands in docs/reasons.md; ways out are computed in ``fixes``."""
 
 from domain.accounts import Account, Shortfall
+from domain.dependencies import parse_dependency, waiting_for
 from domain.fleet import CPU_FLAVOR
 from domain.quantities import format_duration, format_su
 from scheduler.live import Span
@@ -12,7 +13,8 @@ HELD = Reason("held", "held by a person", fixes=("release it: baray release JOB"
 
 
 def dependency(job: PendingJob) -> Reason:
-    return Reason("dependency", f"waits for {', '.join(job.gate)}", {"after": " ".join(job.gate)})
+    waits = ", ".join(waiting_for(parse_dependency(one)) for one in job.gate)
+    return Reason("dependency", f"waits for {waits}", {"after": " ".join(job.gate)})
 
 
 def inactive(account: Account) -> Reason:
