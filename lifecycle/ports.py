@@ -316,6 +316,10 @@ class Live(Protocol):
         """Every job with tasks that wait to start, or those of these jobs that have some. Held jobs have none."""
         ...
 
+    def held(self, limit: int) -> list[Waiting]:
+        """Held jobs, the oldest first; the newest if there are more. Their tasks are those that were never tried."""
+        ...
+
     def running(self, job_ids: Sequence[int] | None = None) -> list[Running]:
         """Every live attempt, or those of these jobs; in order of job and index."""
         ...

@@ -51,6 +51,14 @@ class Outlook:
         at = int(np.searchsorted(ids, job_id))
         return self._line(int(order[at])) if at < len(ids) and ids[at] == job_id else None
 
+    def intervals(self) -> tuple[Column, Column, Column]:
+        """What ``Estimate`` says, for all: expected starts, lows and highs; -1 where nobody can say."""
+        wait_ms = np.maximum(0, self.starts_ms - self.now_ms)
+        ratios = np.array(self.calibration.ratios, np.int64)[np.searchsorted(self.calibration.bounds, wait_ms, "right")]
+        low, middle, high = (self.now_ms + wait_ms[:, None] * ratios // 1_000).T
+        known = self.starts_ms >= 0
+        return np.where(known, middle, -1), np.where(known, low, -1), np.where(known, high, -1)
+
     @cached_property
     def _by_id(self) -> tuple[Column, Column]:
         order = np.argsort(self.ids, kind="stable")

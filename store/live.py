@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Executable, bindparam, delete, insert, select
+from sqlalchemy import BindParameter, Connection, Executable, Integer, bindparam, delete, insert, select
 
 from domain.jobs import AttemptState, JobState
 from lifecycle.ports import Waiting
@@ -22,14 +22,16 @@ _ids: BindParameter[int] = bindparam("ids", expanding=True)
 _CHANGED = insert(table_of(JobChangeRow))
 _CHANGES = select(JobChangeRow.id, JobChangeRow.job_id)
 _FORGET = delete(table_of(JobChangeRow)).where(JobChangeRow.id.in_(_ids))
-_WAITING = (
-    select(
-        JobRow.id, JobRow.name, JobRow.project_id, JobRow.user_id, JobRow.demand, JobRow.next_index, JobRow.startable,
-        JobRow.active, JobRow.submitted_ms, JobRow.priority, JobRow.gate,
-    )
-    .where(JobRow.startable > 0)
-    .order_by(JobRow.id)
+_JOBS = select(
+    JobRow.id, JobRow.name, JobRow.project_id, JobRow.user_id, JobRow.demand, JobRow.next_index, JobRow.startable,
+    JobRow.active, JobRow.submitted_ms, JobRow.priority, JobRow.gate,
 )  # fmt: skip
+_WAITING = _JOBS.where(JobRow.startable > 0).order_by(JobRow.id)
+_HELD = (
+    _JOBS.where(JobRow.ended_ms.is_(None), JobRow.state == JobState.HELD.value)
+    .order_by(JobRow.id.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 _WAITING_OF = _WAITING.where(JobRow.id.in_(_ids))
 _RETRIES = (
     select(TaskRow.job_id, TaskRow.task_index)
@@ -76,6 +78,10 @@ class Live:
         rows = self._rows(_WAITING, _WAITING_OF, job_ids)
         retries = self._retries([row.id for row in rows if row.startable > len(_fresh(row))])
         return [Waiting(_pending(row, retries.get(row.id, ())), row.name) for row in rows]
+
+    def held(self, limit: int) -> list[Waiting]:
+        rows = self.connection.execute(_HELD, {"most": limit}).all()
+        return [Waiting(_pending(row, ()), row.name) for row in reversed(rows)]
 
     def running(self, job_ids: Sequence[int] | None = None) -> list[Running]:
         return [_running(row) for row in self._rows(_RUNNING, _RUNNING_OF, job_ids)]

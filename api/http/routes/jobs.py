@@ -12,7 +12,6 @@ from api.http.schemas.answers import AttemptOut, ForecastOut, IdsOut, JobOut, Qu
 from api.http.schemas.base import Listing
 from api.http.schemas.jobs import BatchFile, JobFile, JobPatch
 from api.http.views import (
-    names,
     show_attempt,
     show_estimate,
     show_fix,
@@ -22,6 +21,7 @@ from api.http.views import (
     show_reason,
     show_task,
 )
+from api.http.waiting import queue_page
 from domain.access import Permission
 from domain.accounts import AccountKind
 from domain.errors import Fault, Invalid, NotAllowed, NotFound
@@ -30,11 +30,14 @@ from domain.jobs import JobState
 from domain.quantities import format_su
 from domain.records import Job
 from lifecycle import control
-from lifecycle.explain import Explained, explain, queue
+from lifecycle.explain import explain
 from lifecycle.ports import JobFilter, UnitOfWork
 from lifecycle.submit import dry_run, submit, submit_many
 
 routes = Routes("jobs")
+
+# More held jobs than this are not listed behind the queue; the newest are.
+HELD_LIMIT = 10_000
 
 BATCH_BYTES = 16 * 2**20
 
@@ -85,11 +88,7 @@ def list_jobs(
     name: str | None = None,
 ) -> dict[str, Any]:
     """Newest first, of the projects that the caller may see."""
-    visible = call.visible()
-    if project is not None:
-        account = call.directory.by_name.get(project)
-        wanted = frozenset[int]() if account is None else frozenset({account.id})
-        visible = wanted if visible is None else visible & wanted
+    visible = _wanted(call, project)
     unknown = set(state or ()) - set(JobState)
     if unknown:
         raise Invalid(f"{min(unknown)[:40]!r} is no state", "state", fix=f"use one of {', '.join(JobState)}")
@@ -100,17 +99,11 @@ def list_jobs(
 
 
 @routes.get("/queue", Permission.JOB_READ, Listing[QueueEntry])
-def show_queue(call: Call, project: str | None = None) -> dict[str, Any]:
+def show_queue(call: Call, project: str | None = None) -> bytes:
     """The queue as the planner sees it now: rank, share, why each job waits, and when it is expected to start."""
-    visible = call.visible()
-    entries = [
-        entry
-        for entry in queue(call.uow, call.services.lookout.view(call.now_ms))
-        if visible is None or entry.job.project_id in visible
-    ]
-    users = call.uow.people.user_names([entry.job.user_id for entry in entries])
-    shown = [_queue_entry(call, entry, users) for entry in entries]
-    return {"items": [one for one in shown if project in {None, one["project"]}], "next": None}
+    projects = _wanted(call, project)
+    view = call.services.lookout.view(call.now_ms)
+    return queue_page(call, view, call.uow.live.held(HELD_LIMIT), projects)
 
 
 @routes.get("/jobs/{job}", Permission.JOB_READ, JobOut)
@@ -193,6 +186,16 @@ def find_job(call: Call, text: str) -> tuple[Job, TaskId]:
     return job, task_id
 
 
+def _wanted(call: Call, project: str | None) -> frozenset[int] | None:
+    """The projects that the caller may see, and of these the named one alone if one is named; None is all."""
+    visible = call.visible()
+    if project is None:
+        return visible
+    account = call.directory.by_name.get(project)
+    named = frozenset[int]() if account is None else frozenset({account.id})
+    return named if visible is None else visible & named
+
+
 def _may_submit(call: Call, project: str) -> None:
     """Whoever may not submit to a project learns nothing of it; an unknown one is the admission's to refuse."""
     account = call.directory.by_name.get(project)
@@ -232,26 +235,3 @@ def _must_lead(call: Call, job: Job) -> None:
         raise NotAllowed(
             f"job {job.id} is another user's", "job", fix="ask its user, or the project's lead, to change it"
         )
-
-
-def _queue_entry(call: Call, entry: Explained, users: dict[int, str]) -> dict[str, Any]:
-    job = entry.job
-    project, tenant = names(call, job.project_id)
-    return {
-        "job": job.job_id,
-        "project": project,
-        "tenant": tenant,
-        "user": users[job.user_id],
-        "name": entry.name,
-        "state": entry.state.value,
-        "rank": entry.rank,
-        "share": None if entry.share is None else format_su(entry.share),
-        "flavor": list(job.resources.flavors),
-        "gpus": job.resources.gpus,
-        "nodes": job.resources.nodes,
-        "cpus": job.resources.cpus,
-        "tasks": len(job),
-        "submitted_ms": job.submitted_ms,
-        "reason": None if entry.reason is None else show_reason(entry.reason),
-        "estimate": show_estimate(entry.estimate),
-    }
