@@ -106,6 +106,15 @@ MUTANTS = (
         ("tests/lifecycle/test_limits_hold.py",),
     ),
     Mutant(
+        3, "two reservations keep the same GPUs", "lifecycle/calendar.py", "    uow.take_turn()\n", "",
+        ("tests/api/test_reservations.py",),
+    ),
+    Mutant(
+        3, "a reservation is held against what others kept before", "lifecycle/calendar.py",
+        "uow.directory(), uow.calendar.all()", "uow.directory(), uow.directory().reservations",
+        ("tests/api/test_reservations.py",),
+    ),
+    Mutant(
         4, "what runs past the walltime is charged too", "quotas/charging.py",
         "    return Settled(min(attempt.hold, cost(used, attempt.micro_su_per_hour)), used)",
         "    return Settled(cost(used, attempt.micro_su_per_hour), used)",

@@ -1,5 +1,7 @@
 """The policy over HTTP: read, rehearsed, applied from a date on, and obeyed by the steps from then on."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -105,6 +107,19 @@ def test_nobody_applies_over_a_policy_that_they_have_not_seen(api: Api) -> None:
     late = apply(api, {}, {"If-Match": seen})
     assert (late.status, late.code) == (412, "stale")
     assert apply(api, {}, {"If-Match": first.headers["ETag"]}).status == 201
+
+
+def test_of_eight_who_saw_the_same_policy_one_applies_another(api: Api) -> None:
+    seen = api.get("/policy").headers["ETag"]
+    line = threading.Barrier(8)
+
+    def one(days: int) -> int:
+        line.wait()
+        return apply(api, {"half_life": f"{days + 1}d"}, {"If-Match": seen}).status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(one, range(8))) == [201, *[412] * 7]
+    assert len(api.get("/policies").json["items"]) == 1
 
 
 @on_sqlite

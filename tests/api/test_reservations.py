@@ -1,5 +1,7 @@
 """Reservations over HTTP: kept, refused, warned of; and what the planner is given of them."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -210,9 +212,6 @@ def test_jobs_that_may_still_run_then_are_warned_of_and_forbid_nothing(centre: C
 
 @pytest.mark.promise(3)
 def test_of_many_who_ask_for_the_last_gpus_at_once_one_gets_them(api: Api) -> None:
-    import threading
-    from concurrent.futures import ThreadPoolExecutor
-
     line = threading.Barrier(6)
 
     def one(number: int) -> int:
