@@ -4,6 +4,7 @@ A cycle's time is all that a controller waits for: taking in what arrived, ended
 and rank, reason and estimated start of every job that stays.
 """
 
+import gc
 import random
 import statistics
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from domain.accounts import Account, AccountKind, Tree
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import Resources
-from domain.quantities import HOUR_MS, MICRO, MINUTE_MS, SECOND_MS
+from domain.quantities import HOUR_MS, MICRO, MINUTE_MS
 from scheduler.cycle import plan
 from scheduler.outlook import Plan
 from scheduler.policy import Policy
@@ -28,7 +29,7 @@ _SHAPES = ((1, 1), (2, 1), (4, 1), (8, 1), (8, 2))  # GPUs a node, nodes
 _COMMON = (60, 15, 12, 10, 3)
 _WALLTIMES_H = (1, 2, 4, 8, 12, 24)
 _USERS = 3  # of each project
-_CYCLE_MS = 10 * SECOND_MS
+_ENDS = 50  # attempts that end before each cycle
 _CYCLES = 30
 
 
@@ -76,14 +77,17 @@ class Steady:
 
     def arrive(self, count: int) -> None:
         for _ in range(count):
-            self.serial += 1
-            project = self.chance.choice(self.projects)
-            job = PendingJob(
-                self.serial, project, project * _USERS + self.chance.randrange(_USERS), "normal",
-                self._resources(), self.now_ms - self.chance.randrange(24 * HOUR_MS), fresh=range(1),
-            )  # fmt: skip
-            self.jobs[job.job_id] = job
-            self.world.queue.add(job)
+            self.world.queue.add(self.job())
+
+    def job(self) -> PendingJob:
+        """Somebody's next job."""
+        self.serial += 1
+        project = self.chance.choice(self.projects)
+        job = self.jobs[self.serial] = PendingJob(
+            self.serial, project, project * _USERS + self.chance.randrange(_USERS), "normal",
+            self._resources(), self.now_ms - self.chance.randrange(24 * HOUR_MS), fresh=range(1),
+        )  # fmt: skip
+        return job
 
     def state(self) -> State:
         return self.world.state(self.now_ms)
@@ -95,15 +99,15 @@ class Steady:
 
     def cycle(self) -> float:
         """Seconds of one cycle, with all changes since the last one."""
-        ended = [one for one in self.world.live if one.ends_ms <= self.now_ms + _CYCLE_MS]
+        ended = sorted(self.world.live, key=lambda one: (one.ends_ms, one.job_id))[:_ENDS]
+        arrived = [self.job() for _ in self.last.starts]
         begun = time.perf_counter()
-        arrivals = len(self.last.starts)
         self.begin(self.last)
-        self.now_ms += _CYCLE_MS
+        self.now_ms = max(self.now_ms, ended[-1].ends_ms)
         for attempt in ended:
-            if attempt.key in self.world.live.attempts:
-                self.world.end(self.jobs[attempt.job_id], self.now_ms, 0, None)
-        self.arrive(arrivals)
+            self.world.end(self.jobs[attempt.job_id], self.now_ms, 0, None)
+        for job in arrived:
+            self.world.queue.add(job)
         self.last = plan(self.state(), self.now_ms)
         known = len(self.last.outlook)
         spent = time.perf_counter() - begun
@@ -147,6 +151,7 @@ def _nodes(size: Size) -> list[NodeState]:
 def cycle_ms(size: Size, cycles: int = _CYCLES) -> float:
     """Milliseconds of a cycle: the median of many, the first few left out."""
     steady = Steady.of(size)
+    gc.freeze()  # as the service does once its state stands
     return statistics.median([steady.cycle() for _ in range(cycles)][3:]) * 1_000
 
 

@@ -16,14 +16,12 @@ from scheduler.typical import typical
 
 @dataclass(frozen=True, slots=True)
 class Needy:
-    """A booked task that may ask others to make way: for a guarantee, as urgent, or for its fair share."""
+    """A task that may ask others to make way: for a guarantee, as urgent, or for a fair share."""
 
-    front: Front
+    line: Line
     cause: str
     job_id: int
-    index: int
-    terms: tuple[Terms, ...]
-    starts_ms: int
+    terms: tuple[Terms, ...]  # by preference
 
 
 @dataclass(slots=True)
@@ -209,22 +207,29 @@ class Desk:
         if found:
             terms, slot = min(found, key=lambda pair: pair[1].starts_ms)
             self._book(front, terms, slot)
-            self._need(front, options, slot, entitled=entitled)
+            self._need(front, options, entitled=entitled)
             front.next_task()
             turns.done(front, terms.hold, through=False)
+        elif entitled and self.state.policy.reclaim:  # no booking, but others make way all the same
+            self._need(front, options, entitled=True)
+            front.next_task()
+            turns.done(front, options[0].hold, through=False)
         else:
             front.waits = not entitled
             if not bookable and not self.bookings.owners:
                 self.open.discard(front.lane.demand)
             turns.done(front, 0, through=True)
 
-    def _need(self, front: Front, options: Sequence[Terms], slot: Slot, *, entitled: bool) -> None:
+    def _need(self, front: Front, options: Sequence[Terms], *, entitled: bool) -> None:
         """Note who may ask others to make way."""
         policy = self.state.policy
         cause = "guarantee" if entitled else "urgent" if policy.tier(front.line.qos).preempts else "fair-share"
-        if (cause == "guarantee" and policy.reclaim) or cause == "urgent" or policy.rebalance_per_hour:
-            index = front.job.index(front.nth)
-            self.needy.append(Needy(front, cause, front.job.job_id, index, tuple(options), slot.starts_ms))
+        if entitled:
+            self.gates.pledge(front.line, options[0])
+        # Whoever was stopped before asks nobody for a fair share: no two jobs take turns at it.
+        asks = policy.rebalance_per_hour and front.nth >= len(front.job.retries)
+        if (cause == "guarantee" and policy.reclaim) or cause == "urgent" or asks:
+            self.needy.append(Needy(front.line, cause, front.job.job_id, tuple(options)))
 
     def _book(self, front: Front, terms: Terms, slot: Slot) -> None:
         job, ask = front.job, terms.ask

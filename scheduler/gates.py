@@ -39,6 +39,7 @@ class Gates:
     available: dict[int, int]
     running: dict[int, int]
     user_running: dict[tuple[int, int], int]
+    pledged: dict[tuple[int, str], int]  # booked under guarantees
     capacity: dict[str, int]  # thousandths of each flavor on nodes that take jobs
     _barred: dict[int, Reason | None] = field(default_factory=dict)
     _limited: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Gates:
                 milli = state.flavors[flavor].milli if flavor in state.flavors else 0
                 capacity[flavor] = capacity.get(flavor, 0) + count * milli
         return cls(
-            state, dict(state.held), dict(state.available), dict(state.running), dict(state.user_running), capacity
+            state, dict(state.held), dict(state.available), dict(state.running), dict(state.user_running), {}, capacity
         )
 
     def terms(self, line: Line, demand: Demand, flavor: str) -> Terms | Reason:
@@ -118,7 +119,7 @@ class Gates:
     def entitled(self, line: Line, flavor: str, milli: int) -> bool:
         """True if an account on the way up has so much of its guarantee unused."""
         return any(
-            self.held.get((account, flavor), 0) + milli <= guaranteed
+            self.held.get((account, flavor), 0) + self.pledged.get((account, flavor), 0) + milli <= guaranteed
             for account, guaranteed in self.guarantees(line, flavor)
         )
 
@@ -132,6 +133,12 @@ class Gates:
             found = tuple((account, quota.guaranteed) for account, quota in pairs if quota and quota.guaranteed)
             self._guarantees[key] = found
         return found
+
+    def pledge(self, line: Line, terms: Terms) -> None:
+        """One task is booked under a guarantee: that much less of it is unused."""
+        for account in self.state.tree.paths[line.project_id]:
+            key = (account, terms.ask.flavor)
+            self.pledged[key] = self.pledged.get(key, 0) + terms.milli
 
     def take(self, line: Line, terms: Terms) -> None:
         """One task starts."""

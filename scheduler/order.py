@@ -108,6 +108,12 @@ class Turns:
             while isinstance(branch, _Branch):
                 if branch.lines:
                     self._open(branch)
+                    if branch.heap and branch.heap[0][1] != branch.head:  # its first jobs are through: a later turn
+                        branch.head = branch.heap[0][1]
+                        self._settle(branch, gone=False)
+                        self._trail.clear()
+                        branch = self.root
+                        continue
                 if not branch.heap:
                     break
                 self._trail.append(branch)

@@ -15,134 +15,164 @@ from scheduler.live import Running
 from scheduler.room import Ask, allowed, closest
 from scheduler.snapshot import Stop
 
-# So many of the first in line are helped in one cycle; the rest comes in the next.
-_MOST_HELPED = 64
-
 
 def make_way(desk: Desk) -> list[Stop]:
     """What to stop so that the needy can start after the grace period."""
     if not desk.needy:
         return []
     way = _Way.of(desk)
-    for needy in desk.needy[:_MOST_HELPED]:
-        if way.is_coming(needy) or (needy.cause == "fair-share" and way.allowance <= 0):
-            continue
+    for needy in desk.needy:
         for terms in needy.terms:
-            victims = way.victims(needy, terms)
-            if victims:
-                way.stop(needy, victims)
+            if way.help(needy, terms):
                 break
     return way.stops
 
 
 @dataclass(slots=True)
+class _Space:
+    """Free devices by flavor, cores and memory of one node, once all that is told to stop has gone."""
+
+    gpus: dict[str, int]
+    cpus: int
+    memory: int
+
+    def fits(self, ask: Ask) -> bool:
+        return self.gpus.get(ask.flavor, 0) >= ask.gpus and self.cpus >= ask.cpus and self.memory >= ask.memory_bytes
+
+    def add(self, flavor: str, gpus: int, cpus: int, memory: int) -> None:
+        self.gpus[flavor] = self.gpus.get(flavor, 0) + gpus
+        self.cpus += cpus
+        self.memory += memory
+
+    def copy(self) -> "_Space":
+        return _Space(dict(self.gpus), self.cpus, self.memory)
+
+
+@dataclass(slots=True)
 class _Way:
-    """The running attempts by node, and what accounts would hold once those chosen so far have stopped."""
+    """What will be free, what accounts will hold, and who may still be stopped, as the needy are helped one by one."""
 
     desk: Desk
     held: dict[tuple[int, str], int]
-    on_node: dict[int, list[Running]]
-    allowance: int
-    leaving_ms: int
-    gone: set[tuple[int, int]] = field(default_factory=set)
-    freed: dict[int, Needy] = field(default_factory=dict)
+    allowance: int  # stops for fair shares that the policy still allows in this hour
+    spaces: list[_Space] = field(default_factory=list)
+    on_node: dict[int, list[Running]] = field(default_factory=dict)
     stops: list[Stop] = field(default_factory=list)
 
     @classmethod
     def of(cls, desk: Desk) -> "_Way":
-        state, policy = desk.state, desk.state.policy
-        on_node: dict[int, list[Running]] = {}
-        for attempt in state.live:
-            for placement in attempt.placements:
-                node = desk.room.places.get((attempt.cluster, placement.node))
-                if node is not None and not attempt.stopping:
-                    on_node.setdefault(node, []).append(attempt)
+        state, room = desk.state, desk.room
         lately = sum(1 for at_ms in state.stopped_ms if at_ms > desk.now_ms - HOUR_MS)
-        leaving_ms = max((attempt.ends_ms for attempt in state.live if attempt.stopping), default=0)
-        return cls(desk, dict(desk.gates.held), on_node, policy.rebalance_per_hour - lately, leaving_ms)
-
-    def is_coming(self, needy: Needy) -> bool:
-        """True if those who were told to stop before already make the room."""
-        return needy.starts_ms <= self.leaving_ms
-
-    def victims(self, needy: Needy, terms: Terms) -> list[Running]:
-        """The cheapest attempts on the nodes where stopping them makes room for the task; empty if there are none."""
-        ask, room = terms.ask, self.desk.room
-        plans: dict[int, list[Running]] = {}
-        for node in range(len(room.nodes)):
-            if node in self.freed or not self._offers(ask, node):
+        way = cls(desk, dict(desk.gates.held), state.policy.rebalance_per_hour - lately)
+        for node, cpus in enumerate(room.cpus):
+            gpus = {flavor: counts[node] for flavor, counts in room.gpus.items() if counts[node]}
+            way.spaces.append(_Space(gpus, cpus, room.memory[node]))
+        for node, spans in desk.bookings.kept.items():
+            for span in spans:
+                if isinstance(span.who, str) and span.from_ms <= desk.now_ms < span.until_ms:
+                    way.spaces[node].add(span.flavor, -span.gpus, -span.cpus, -span.memory_bytes)
+        for attempt in state.live:
+            if attempt.stopping:
+                way._release(attempt)
                 continue
-            if room.fits(ask, node):
-                plans[node] = []
-            elif (chosen := self._on_node(needy, terms, node)) is not None:
-                plans[node] = chosen
-        if len(plans) < ask.nodes:
-            return []
-        ranked = sorted(plans, key=lambda node: (self._price(plans[node]), node))
-        if ask.nodes > 1:
-            group = closest(room.nodes, ranked, ask, ())
-            if group is None:
-                return []
-            ranked = group
-        found = {(one.job_id, one.index): one for node in ranked[: ask.nodes] for one in plans[node]}
-        self.freed.update(dict.fromkeys(ranked[: ask.nodes], needy))
-        return list(found.values())
+            for node in way._nodes(attempt):
+                way.on_node.setdefault(node, []).append(attempt)
+        return way
 
-    def stop(self, needy: Needy, victims: Sequence[Running]) -> None:
-        for victim in victims:
-            self.gone.add((victim.job_id, victim.index))
-            for account in self.desk.state.tree.path(victim.project_id):
-                self.held[account, victim.flavor] -= victim.milli
-            self.stops.append(Stop(victim.job_id, victim.index, needy.cause, needy.job_id))
+    def help(self, needy: Needy, terms: Terms) -> bool:
+        """Find the task a place, stopping the cheapest if it must be. False if there is none."""
+        ask = terms.ask
+        plans: dict[int, list[Running]] = {}
+        for node, space in enumerate(self.spaces):
+            if not self._offers(ask, node):
+                continue
+            chosen = [] if space.fits(ask) else self._victims(needy, terms, node)
+            if chosen is not None:
+                plans[node] = chosen
+        nodes = sorted(plans, key=lambda node: (self._price(plans[node]), node))
+        group = nodes if ask.nodes == 1 else closest(self.desk.room.nodes, nodes, ask, ())
+        if group is None or len(group) < ask.nodes:
+            return False
+        victims = {one.key: one for node in group[: ask.nodes] for one in plans[node]}
+        if needy.cause == "fair-share" and len(victims) > self.allowance:
+            return False
+        for victim in victims.values():
+            self._stop(needy, victim)
+        for node in group[: ask.nodes]:
+            self.spaces[node].add(ask.flavor, -ask.gpus, -ask.cpus, -ask.memory_bytes)
+        for account in self.desk.state.tree.paths[needy.line.project_id]:
+            self.held[account, ask.flavor] = self.held.get((account, ask.flavor), 0) + terms.milli
+        return True
+
+    def _stop(self, needy: Needy, victim: Running) -> None:
+        self.stops.append(Stop(victim.job_id, victim.index, needy.cause, needy.job_id))
         if needy.cause == "fair-share":
-            self.allowance -= len(victims)
+            self.allowance -= 1
+        self._release(victim)
+        for node in self._nodes(victim):
+            self.on_node[node].remove(victim)
+        for account in self.desk.state.tree.paths[victim.project_id]:
+            self.held[account, victim.flavor] = self.held.get((account, victim.flavor), 0) - victim.milli
+
+    def _release(self, attempt: Running) -> None:
+        for node in self._nodes(attempt):
+            self.spaces[node].add(attempt.flavor, *self._gives(attempt, node))
+
+    def _nodes(self, attempt: Running) -> list[int]:
+        """Where the attempt runs, as far as these nodes still take jobs."""
+        places = self.desk.room.places
+        found = [places.get((attempt.cluster, placement.node)) for placement in attempt.placements]
+        return [node for node in found if node is not None]
 
     def _offers(self, ask: Ask, node: int) -> bool:
         has = self.desk.room.nodes[node]
         enough = ask.gpus == 0 or has.devices.get(ask.flavor, 0) >= ask.gpus
         return enough and has.cpus >= ask.cpus and allowed(has, ask.constraint)
 
-    def _on_node(self, needy: Needy, terms: Terms, node: int) -> list[Running] | None:
+    def _victims(self, needy: Needy, terms: Terms, node: int) -> list[Running] | None:
         """The cheapest set on one node that makes room there: taken one by one, then the unneeded spared."""
-        ask, room = terms.ask, self.desk.room
-        free = [room.gpus[ask.flavor][node] if ask.gpus else 0, room.cpus[node], room.memory[node]]
-        wanted = [ask.gpus, ask.cpus, ask.memory_bytes]
-        chosen: list[tuple[Running, list[int]]] = []
-        held = dict(self.held) if needy.cause == "guarantee" else self.held
+        ask, space, held = terms.ask, self.spaces[node].copy(), dict(self.held)
+        chosen: list[Running] = []
         for victim in sorted(self.on_node.get(node, ()), key=lambda one: (self._price([one]), one.key)):
-            if all(has >= want for has, want in zip(free, wanted, strict=True)):
+            if space.fits(ask):
                 break
-            if (victim.job_id, victim.index) in self.gone or not self._may_stop(needy, terms, victim, held):
-                continue
-            if needy.cause == "guarantee":
-                for account in self.desk.state.tree.path(victim.project_id):
-                    held[account, victim.flavor] -= victim.milli
-            gives = _gives(victim, room.nodes[node].name, ask.flavor)
-            free = [has + more for has, more in zip(free, gives, strict=True)]
-            chosen.append((victim, gives))
-        if any(has < want for has, want in zip(free, wanted, strict=True)):
+            if self._may_stop(needy, terms, victim, held):
+                chosen.append(victim)
+                space.add(victim.flavor, *self._gives(victim, node))
+                for account in self.desk.state.tree.paths[victim.project_id]:
+                    held[account, victim.flavor] = held.get((account, victim.flavor), 0) - victim.milli
+        if not space.fits(ask):
             return None
         kept = []
-        for victim, gives in reversed(chosen):
-            without = [has - less for has, less in zip(free, gives, strict=True)]
-            if all(has >= want for has, want in zip(without, wanted, strict=True)):
-                free = without
-            else:
+        for victim in reversed(chosen):
+            gpus, cpus, memory = self._gives(victim, node)
+            space.add(victim.flavor, -gpus, -cpus, -memory)
+            if not space.fits(ask):
+                space.add(victim.flavor, gpus, cpus, memory)
                 kept.append(victim)
         return kept
+
+    def _gives(self, attempt: Running, node: int) -> tuple[int, int, int]:
+        """Devices, cores and memory that the attempt has on the node."""
+        name, needs = self.desk.room.nodes[node].name, attempt.resources
+        devices = sum(len(placement.devices) for placement in attempt.placements if placement.node == name)
+        return devices, needs.cpus, needs.memory_bytes
 
     def _may_stop(self, needy: Needy, terms: Terms, victim: Running, held: dict[tuple[int, str], int]) -> bool:
         if needy.cause == "urgent":
             return self.desk.state.policy.tier(victim.qos).preemptible
         below = self._below_fork(needy, victim)
+        if not below:
+            return False
         if needy.cause == "guarantee":
-            return bool(below) and self._borrows(below, victim.flavor, held)
-        return bool(below) and self._over_served(needy, terms, victim, below[-1])
+            return self._borrows(below, victim.flavor, held)
+        return self._over_served(needy, terms, victim, below[-1], held)
 
     def _below_fork(self, needy: Needy, victim: Running) -> tuple[int, ...]:
         """The victim's accounts up to where its path meets the needy one's."""
-        mine = set(needy.front.path)
-        return tuple(account for account in self.desk.state.tree.path(victim.project_id) if account not in mine)
+        paths = self.desk.state.tree.paths
+        mine = set(paths[needy.line.project_id])
+        return tuple(account for account in paths[victim.project_id] if account not in mine)
 
     def _borrows(self, below: Iterable[int], flavor: str, held: dict[tuple[int, str], int]) -> bool:
         """True if no account below the fork has the attempt within its own guarantee."""
@@ -153,37 +183,30 @@ class _Way:
                 return False
         return True
 
-    def _over_served(self, needy: Needy, terms: Terms, victim: Running, theirs: int) -> bool:
+    def _over_served(
+        self, needy: Needy, terms: Terms, victim: Running, theirs: int, held: dict[tuple[int, str], int]
+    ) -> bool:
         """True if, where the two paths part, the victim's side keeps more per weight than the needy side will have, and
         has used more in the past too.
         """
-        desk, policy = self.desk, self.desk.state.policy
-        if desk.now_ms - victim.started_ms < policy.min_runtime_ms or policy.tier(victim.qos).preempts:
+        desk, tree, flavor = self.desk, self.desk.state.tree, terms.ask.flavor
+        policy = desk.state.policy
+        if victim.flavor != flavor or policy.tier(victim.qos).preempts:
             return False
-        path = needy.front.path
-        meeting = next(account for account in path if account in desk.state.tree.path(theirs))
-        mine = path[path.index(meeting) - 1]
-        accounts, flavor = desk.state.tree.accounts, terms.ask.flavor
-        if mine == meeting or victim.flavor != flavor:
+        if desk.now_ms - victim.started_ms < policy.min_runtime_ms:
             return False
-        kept = (self.held.get((theirs, flavor), 0) - victim.milli) * accounts[mine].weight
-        gained = (self.held.get((mine, flavor), 0) + terms.milli) * accounts[theirs].weight
-        used = desk.state.usage
-        return kept >= gained and (
-            used.get(theirs, 0) * accounts[mine].weight > used.get(mine, 0) * accounts[theirs].weight
-        )
+        path, above = tree.paths[needy.line.project_id], set(tree.paths[theirs])
+        mine = [account for account in path if account not in above]
+        if not mine or not self._borrows(self._below_fork(needy, victim), flavor, held):
+            return False
+        ours, their_weight = tree.accounts[mine[-1]], tree.accounts[theirs].weight
+        keeps = (held.get((theirs, flavor), 0) - victim.milli) * ours.weight
+        gains = (held.get((ours.id, flavor), 0) + terms.milli) * their_weight
+        usage = desk.state.usage
+        return keeps >= gains and usage.get(theirs, 0) * ours.weight > usage.get(ours.id, 0) * their_weight
 
-    def _price(self, victims: Iterable[Running]) -> tuple[int, int, int]:
+    def _price(self, victims: Sequence[Running]) -> tuple[int, int, int]:
         """What stopping them costs: jobs that are not preemptible, work lost in thousandth-ms, and how many."""
         policy, now_ms = self.desk.state.policy, self.desk.now_ms
-        chosen = list(victims)
-        protected = sum(1 for one in chosen if not policy.tier(one.qos).preemptible)
-        return protected, sum(one.milli * max(0, now_ms - one.started_ms) for one in chosen), len(chosen)
-
-
-def _gives(attempt: Running, node: str, flavor: str) -> list[int]:
-    """Devices of the flavor, cores and memory that the attempt has on the node."""
-    here = [placement for placement in attempt.placements if placement.node == node]
-    gpus = sum(len(placement.devices) for placement in here) if attempt.flavor == flavor else 0
-    needs = attempt.resources
-    return [gpus, needs.cpus * len(here), needs.memory_bytes * len(here)]
+        protected = sum(1 for one in victims if not policy.tier(one.qos).preemptible)
+        return protected, sum(one.milli * max(0, now_ms - one.started_ms) for one in victims), len(victims)
