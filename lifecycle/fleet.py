@@ -1,7 +1,7 @@
 """Flavors with their dated rates, and clusters with what their drivers find."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from domain.errors import Conflict, Fault, Invalid, NotFound
 from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Flavor
@@ -68,6 +68,14 @@ def cluster_named(uow: UnitOfWork, name: str) -> ClusterRecord:
     if cluster is None:
         raise NotFound(f"there is no cluster {name[:80]!r}", "cluster")
     return cluster
+
+
+def takes_jobs(directory: Directory, cluster: str, nodes: Iterable[str]) -> bool:
+    """False if the cluster or one of these nodes of it is drained."""
+    known = directory.clusters.get(cluster)
+    return (
+        known is not None and known.state == ACTIVE and all((cluster, node) not in directory.drained for node in nodes)
+    )
 
 
 def set_cluster_state(uow: UnitOfWork, name: str, state: str, expected: int | None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobState, move
 from domain.records import Attempt, Job, Task
+from lifecycle.fleet import takes_jobs
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.preempt import preempt
@@ -113,7 +114,9 @@ class _Batch:
         return len(attempts)
 
     def _attempt(self, job: Job, start: Start, task: Task) -> Attempt | None:
-        """The attempt to be, if quota and budget still allow it."""
+        """The attempt to be, if quota and budget still allow it, and its nodes still take jobs."""
+        if not takes_jobs(self.directory, start.cluster, [placement.node for placement in start.placements]):
+            return None
         rate = rate_at(self.directory.rates.get(start.flavor, ()), self.now_ms)
         if rate is None or self.directory.tree.shortfall(self.held, job.project_id, start.flavor, start.milli):
             return None

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from domain.jobs import Constraint
+from lifecycle.schedule import commit
 from lifecycle.snapshot import snapshot
+from scheduler.cycle import plan
 from tests.support.centre import Centre
 from tests.support.factories import resources, spec
 from tests.support.marks import on_sqlite
@@ -41,6 +43,24 @@ def test_what_runs_on_a_drained_node_goes_on_and_nothing_new_starts_there(centre
     assert nodes(api)["n1"]["reason"] is None
     centre.run(hours=2)
     assert centre.job(wide.id).state == "succeeded"
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("path", "body"), [(N1, {"state": "drained", "reason": "a fan"}), ("/clusters/sim", {"state": "draining"})]
+)
+def test_what_was_planned_before_a_drain_does_not_start_after_it(
+    centre: Centre, api: Api, path: str, body: dict[str, str]
+) -> None:
+    job = centre.submit(spec(needs=resources(4)))
+    now_ms = centre.clock.now_ms()
+    with centre.store.read() as uow:
+        answer = plan(snapshot(uow, now_ms), now_ms)
+    assert [placement.node for start in answer.starts for placement in start.placements] == ["n1"]
+    assert api.change(path, body).status == 200
+    with centre.store.write() as uow:
+        assert commit(uow, answer, centre.epoch, now_ms) == 0
+    assert centre.job(job.id).state == "pending"
 
 
 @on_sqlite
