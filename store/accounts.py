@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
 from domain.errors import Conflict
 from quotas.charging import decayed
+from store.bulk import add_all, among, upsert_all
 from store.stamps import directory_changed
 from store.tables.accounts import AccountRow, FairShareRow, HoldingRow, QuotaRow, UserShareRow
-from store.upsert import add_to, table_of, upsert
+from store.upsert import upsert
 
 
 def to_account(row: Any) -> Account:
@@ -55,15 +56,10 @@ def _values(account: Account) -> dict[str, Any]:
 
 # Statements of the busy steps are built once.
 _HELD = select(HoldingRow.account_id, HoldingRow.flavor, HoldingRow.milli).where(HoldingRow.milli > 0)
-_TAKE_HOLDING = (
-    update(table_of(HoldingRow))
-    .where(HoldingRow.account_id == bindparam("of"), HoldingRow.flavor == bindparam("at"))
-    .values(milli=HoldingRow.milli + bindparam("more"))
-)
 _USAGE = select(FairShareRow.account_id, FairShareRow.micro_su, FairShareRow.at_ms)
 _USER_USAGE = select(UserShareRow.project_id, UserShareRow.user_id, UserShareRow.micro_su, UserShareRow.at_ms)
-_USER_USAGE_OF = _USER_USAGE.where(UserShareRow.project_id.in_(bindparam("ids", expanding=True)))
-_USAGE_OF = _USAGE.where(FairShareRow.account_id.in_(bindparam("ids", expanding=True)))
+_USER_USAGE_OF = _USER_USAGE.where(among(UserShareRow.project_id, "ids"))
+_USAGE_OF = _USAGE.where(among(FairShareRow.account_id, "ids"))
 
 
 @dataclass(slots=True)
@@ -136,10 +132,8 @@ class Accounts:
         """Add to (or, negative, take from) what accounts hold of flavors: (account, flavor) → thousandths."""
         more = {key: milli for key, milli in sorted(changes.items()) if milli > 0}
         less = {key: milli for key, milli in sorted(changes.items()) if milli < 0}
-        rows = [{"account_id": a, "flavor": f, "milli": milli} for (a, f), milli in more.items()]
-        add_to(self.connection, HoldingRow, rows, "milli")
-        if less:
-            self.connection.execute(_TAKE_HOLDING, [{"of": a, "at": f, "more": m} for (a, f), m in less.items()])
+        upsert_all(self.connection, HoldingRow, _holdings(more), add=True)  # the row to insert is checked, too
+        add_all(self.connection, HoldingRow, _holdings(less))
 
     def usage(self, now_ms: int, half_life_ms: int) -> dict[int, int]:
         rows = self.connection.execute(_USAGE)
@@ -158,14 +152,18 @@ class Accounts:
             {"account_id": account, **_spent(old.get(account), micro_su, now_ms, half_life_ms)}
             for account, micro_su in sorted(changes.items())
         ]
-        upsert(self.connection, FairShareRow, rows)
+        upsert_all(self.connection, FairShareRow, rows)
         projects = sorted({project for project, _ in users})
         kept = {(r.project_id, r.user_id): r for r in self.connection.execute(_USER_USAGE_OF, {"ids": projects})}
         shares = [
             {"project_id": key[0], "user_id": key[1], **_spent(kept.get(key), micro_su, now_ms, half_life_ms)}
             for key, micro_su in sorted(users.items())
         ]
-        upsert(self.connection, UserShareRow, shares)
+        upsert_all(self.connection, UserShareRow, shares)
+
+
+def _holdings(changes: Mapping[tuple[int, str], int]) -> list[dict[str, Any]]:
+    return [{"account_id": account, "flavor": flavor, "milli": milli} for (account, flavor), milli in changes.items()]
 
 
 def _spent(row: Any, micro_su: int, now_ms: int, half_life_ms: int) -> dict[str, int]:

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, func, select
 
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
 from domain.money import UsageFact
 from domain.records import Attempt
 from lifecycle.ports import Page
+from store.bulk import among, insert_all, insert_numbered, update_all
 from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
 from store.tables.jobs import IS_LIVE, AttemptRow, OutputRow, UsageRow
-from store.upsert import table_of
 
 _LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
 
@@ -99,26 +99,7 @@ def _new(attempt: Attempt) -> dict[str, Any]:
 
 
 # Statements of the busy steps are built once.
-_ADD = insert(table_of(AttemptRow)).returning(AttemptRow.id, sort_by_parameter_order=True)
-_ADD_FACTS = insert(table_of(UsageRow))
-_IN_STATES = (
-    select(AttemptRow.__table__)
-    .where(IS_LIVE, AttemptRow.state.in_(bindparam("states", expanding=True)))
-    .order_by(AttemptRow.id)
-)
-_SAVE = (
-    update(table_of(AttemptRow))
-    .where(AttemptRow.id == bindparam("row"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "state", "intent", "charged", "gpu_ms", "facts", "metered_ms", "started_ms", "ended_ms", "exit_code",
-                "signal", "detail", "out_of_memory", "told_ms", "cause", "made_way_for",
-            )
-        }
-    )
-)  # fmt: skip
+_IN_STATES = select(AttemptRow.__table__).where(IS_LIVE, among(AttemptRow.state, "states")).order_by(AttemptRow.id)
 
 
 @dataclass(slots=True)
@@ -129,7 +110,7 @@ class Attempts:
 
     def add(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Insert them. The live index refuses a second live attempt of a task."""
-        rows = self.connection.execute(_ADD, [_new(attempt) for attempt in attempts]).scalars()
+        rows = insert_numbered(self.connection, AttemptRow, [_new(attempt) for attempt in attempts])
         return [replace(attempt, row=row) for attempt, row in zip(attempts, rows, strict=True)]
 
     def get(self, attempt: AttemptId) -> Attempt | None:
@@ -171,15 +152,13 @@ class Attempts:
         return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).with_for_update())
 
     def save(self, attempts: Sequence[Attempt]) -> None:
-        if attempts:
-            self.connection.execute(_SAVE, [{"row": attempt.row, **_changing(attempt)} for attempt in attempts])
+        update_all(self.connection, AttemptRow, [{"id": attempt.row, **_changing(attempt)} for attempt in attempts])
 
     def add_facts(self, facts: Sequence[tuple[Attempt, UsageFact]]) -> None:
         """Record use. A fact that is there already raises Conflict: it would count twice."""
-        if not facts:
-            return
-        self.connection.execute(
-            _ADD_FACTS,
+        insert_all(
+            self.connection,
+            UsageRow,
             [
                 {
                     "attempt_id": attempt.row, "seq": fact.seq, "project_id": attempt.project_id,
@@ -192,8 +171,7 @@ class Attempts:
 
     def add_outputs(self, outputs: Sequence[tuple[Attempt, Output]]) -> None:
         rows = [{"attempt_id": a.row, "path": o.path, "size": o.size, "sha256": o.sha256} for a, o in outputs]
-        if rows:
-            self.connection.execute(insert(OutputRow), rows)
+        insert_all(self.connection, OutputRow, rows)
 
     def outputs(self, attempt_row: int) -> list[Output]:
         statement = select(OutputRow.__table__).where(OutputRow.attempt_id == attempt_row).order_by(OutputRow.path)

@@ -3,42 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node, labels_on
 from domain.jobs import Placement
 from domain.records import Attempt
 from scheduler.snapshot import NodeState
+from store.bulk import add_all, among, update_all
 from store.stamps import directory_changed
 from store.tables.fleet import ClusterRow, DeviceRow, FlavorRow, NodeRow, RateRow
 from store.upsert import table_of, upsert
 
 # Statements of the busy steps are built once.
-_ids: BindParameter[int] = bindparam("ids", expanding=True)
 _NODE_IDS = (
     select(NodeRow.id, NodeRow.name, ClusterRow.name.label("cluster"))
     .join(ClusterRow, ClusterRow.id == NodeRow.cluster_id)
-    .where(NodeRow.name.in_(bindparam("names", expanding=True)))
+    .where(among(NodeRow.name, "names"))
 )
-_CHANGE_NODE = (
-    update(table_of(NodeRow))
-    .where(NodeRow.id == bindparam("node"))
-    .values(cpus_used=NodeRow.cpus_used + bindparam("cores"), memory_used=NodeRow.memory_used + bindparam("bytes"))
-)
-_TAKE_DEVICE = (
-    update(table_of(DeviceRow))
-    .where(
-        DeviceRow.node_id == bindparam("node"),
-        DeviceRow.flavor == bindparam("kind"),
-        DeviceRow.ordinal == bindparam("nth"),
-        DeviceRow.attempt_id.is_(None),
-        DeviceRow.present,
-    )
-    .values(attempt_id=bindparam("attempt"))
-)
-_COUNT_DEVICES = select(func.count()).select_from(DeviceRow).where(DeviceRow.attempt_id.in_(_ids))
-_FREE_DEVICES = update(table_of(DeviceRow)).where(DeviceRow.attempt_id.in_(_ids)).values(attempt_id=None)
+_COUNT_DEVICES = select(func.count()).select_from(DeviceRow).where(among(DeviceRow.attempt_id, "ids"))
+_FREE_DEVICES = update(table_of(DeviceRow)).where(among(DeviceRow.attempt_id, "ids")).values(attempt_id=None)
 _FREE = (
     select(DeviceRow.node_id, DeviceRow.flavor, DeviceRow.ordinal)
     .where(DeviceRow.attempt_id.is_(None), DeviceRow.present)
@@ -156,13 +140,13 @@ class Fleet:
         """Give attempts their devices, cores and memory. Raises Conflict if any of it is not free."""
         wanted = self._change_nodes(attempts, 1)
         devices = [
-            {"node": node_id, "kind": attempt.flavor, "nth": ordinal, "attempt": attempt.row}
+            {"node_id": node_id, "flavor": attempt.flavor, "ordinal": ordinal, "attempt_id": attempt.row}
             for attempt, placement, node_id in wanted
             for ordinal in placement.devices
         ]
         if not devices:
             return
-        self.connection.execute(_TAKE_DEVICE, devices)
+        update_all(self.connection, DeviceRow, devices, only="device.attempt_id IS NULL AND device.present")
         taken = self.connection.scalar(_COUNT_DEVICES, {"ids": [attempt.row for attempt in attempts]})
         if taken != len(devices):
             raise Conflict("a device that was to be given out is not free")
@@ -170,7 +154,9 @@ class Fleet:
     def give_back(self, attempts: Sequence[Attempt]) -> None:
         """Take back what attempts had."""
         self._change_nodes(attempts, -1)
-        self.connection.execute(_FREE_DEVICES, {"ids": [attempt.row for attempt in attempts]})
+        rows = [attempt.row for attempt in attempts if any(placement.devices for placement in attempt.placements)]
+        if rows:
+            self.connection.execute(_FREE_DEVICES, {"ids": rows})
 
     def _change_nodes(self, attempts: Sequence[Attempt], sign: int) -> list[tuple[Attempt, Placement, int]]:
         """Move the nodes' counters; answers every placement with the number of its node."""
@@ -183,8 +169,7 @@ class Fleet:
             cpus, memory = sums.get(node_id, (0, 0))
             sums[node_id] = (cpus + sign * attempt.cpus, memory + sign * attempt.memory_bytes)
         changes = [
-            {"node": node_id, "cores": cpus, "bytes": memory} for node_id, (cpus, memory) in sorted(sums.items())
+            {"id": node_id, "cpus_used": cpus, "memory_used": memory} for node_id, (cpus, memory) in sums.items()
         ]
-        if changes:
-            self.connection.execute(_CHANGE_NODE, changes)
+        add_all(self.connection, NodeRow, changes)
         return placed

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, func, select
 
 from domain.jobs import LIVE_JOBS, JobSpec, JobState
 from domain.records import Job, Task
 from lifecycle.ports import JobFilter, Page
+from store.bulk import among, insert_numbered, update_all, upsert_all
 from store.codec import decode_spec, encode_spec
 from store.live import job_changed
 from store.tables.accounts import UserRow
 from store.tables.jobs import JobRow, TaskRow
-from store.upsert import table_of, upsert
 
 _LIVE = sorted(state.value for state in LIVE_JOBS)
 
@@ -53,29 +53,14 @@ def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str,
 
 
 # Statements of the busy steps are built once.
-_ids: BindParameter[int] = bindparam("ids", expanding=True)
-_ADD = insert(table_of(JobRow)).returning(JobRow.id, sort_by_parameter_order=True)
-_MANY = select(JobRow.__table__).where(JobRow.id.in_(_ids)).order_by(JobRow.id)
+_MANY = select(JobRow.__table__).where(among(JobRow.id, "ids")).order_by(JobRow.id)
 _LOCKED = _MANY.with_for_update()
-_SAVE = (
-    update(table_of(JobRow))
-    .where(JobRow.id == bindparam("job"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "state", "next_index", "startable", "active", "held", "cancelled", "started_ms", "ended_ms", "reason",
-                "version", "priority", "gate",
-            )
-        }
-    )
-)  # fmt: skip
 _TALLIES = (
     select(TaskRow.job_id, TaskRow.state, func.count().label("tasks"))
-    .where(TaskRow.job_id.in_(_ids))
+    .where(among(TaskRow.job_id, "ids"))
     .group_by(TaskRow.job_id, TaskRow.state)
 )
-_LIVE_TASKS = select(TaskRow.__table__).where(TaskRow.job_id.in_(_ids), TaskRow.state.in_(_LIVE))
+_LIVE_TASKS = select(TaskRow.__table__).where(among(TaskRow.job_id, "ids"), TaskRow.state.in_(_LIVE))
 
 
 @dataclass(slots=True)
@@ -86,7 +71,7 @@ class Jobs:
 
     def add(self, spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> Job:
         values = _new(spec, project_id, user_id, now_ms)
-        job_id = self.connection.execute(_ADD, values).scalar_one()
+        job_id = insert_numbered(self.connection, JobRow, [values])[0]
         job_changed(self.connection, [job_id])
         return Job(
             job_id,
@@ -106,7 +91,7 @@ class Jobs:
         rows = [_new(spec, project_id, user_id, now_ms) for spec, project_id in specs]
         if not rows:
             return []
-        job_ids = list(self.connection.execute(_ADD, rows).scalars())
+        job_ids = insert_numbered(self.connection, JobRow, rows)
         job_changed(self.connection, job_ids)
         return job_ids
 
@@ -141,7 +126,7 @@ class Jobs:
         """Write jobs back, each with how many of its tasks may start and how many are active."""
         rows = [
             {
-                "job": job.id, "state": job.state.value, "next_index": job.next_index, "startable": startable,
+                "id": job.id, "state": job.state.value, "next_index": job.next_index, "startable": startable,
                 "active": active, "held": job.held, "cancelled": job.cancelled, "started_ms": job.started_ms,
                 "ended_ms": job.ended_ms, "reason": job.reason, "version": job.version,
                 "priority": job.priority, "gate": ",".join(job.gate) or None,
@@ -149,7 +134,7 @@ class Jobs:
             for job, startable, active in jobs
         ]  # fmt: skip
         if rows:
-            self.connection.execute(_SAVE, rows)
+            update_all(self.connection, JobRow, rows)
             job_changed(self.connection, [job.id for job, _, _ in jobs])
 
     def tallies(self, job_ids: Sequence[int]) -> dict[int, dict[JobState, int]]:
@@ -181,7 +166,7 @@ class Jobs:
             }
             for task in tasks
         ]  # fmt: skip
-        upsert(self.connection, TaskRow, rows)
+        upsert_all(self.connection, TaskRow, rows)
 
     def states(self) -> dict[JobState, int]:
         """How many unfinished jobs are in each state."""

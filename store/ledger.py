@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select
 
 from domain.money import MICRO_SU, AllocationState, Book, BookKind, Transaction
 from lifecycle.ports import UsageRow
 from quotas.ledger import Purse, net
+from store.bulk import add_all, among, insert_all, insert_numbered
 from store.tables.accounts import AccountRow, UserRow
 from store.tables.jobs import AttemptRow, JobRow
 from store.tables.ledger import (
@@ -19,15 +20,9 @@ from store.tables.ledger import (
     SourceOfFundsRow,
     TransactionRow,
 )
-from store.upsert import table_of
 
 # Statements of the busy steps are built once.
-_ADD_TRANSACTION = insert(table_of(TransactionRow)).returning(TransactionRow.id, sort_by_parameter_order=True)
-_ADD_ENTRIES = insert(table_of(EntryRow))
-_BOOKS = select(BookRow.id, BookRow.key).where(BookRow.key.in_(bindparam("keys", expanding=True)))
-_MOVE_BOOK = (
-    update(table_of(BookRow)).where(BookRow.id == bindparam("book")).values(balance=BookRow.balance + bindparam("more"))
-)
+_BOOKS = select(BookRow.id, BookRow.key).where(among(BookRow.key, "keys"))
 _now: BindParameter[int] = bindparam("now", type_=BigInteger)
 _OPEN = and_(
     AllocationRow.state == AllocationState.ACTIVE.value, AllocationRow.starts_ms <= _now, AllocationRow.ends_ms > _now
@@ -72,13 +67,14 @@ class Ledger:
         if not transactions:
             return
         self._find_books(transactions)
-        rows = self.connection.execute(
-            _ADD_TRANSACTION,
+        rows = insert_numbered(
+            self.connection,
+            TransactionRow,
             [
                 {"name": t.id, "kind": t.kind, "at_ms": t.at_ms, "attempt_id": attempt_rows.get(t.attempt or "")}
                 for t in transactions
             ],
-        ).scalars()
+        )
         moved: dict[int, int] = {}
         entries = []
         for row, transaction in zip(rows, transactions, strict=True):
@@ -86,12 +82,8 @@ class Ledger:
                 book_id = self._books[book]
                 entries.append({"transaction_id": row, "book_id": book_id, "amount": amount})
                 moved[book_id] = moved.get(book_id, 0) + amount
-        if entries:
-            self.connection.execute(_ADD_ENTRIES, entries)
-        # Books are moved in one order everywhere, so that two posting transactions cannot lock each other out.
-        changes = [{"book": book_id, "more": amount} for book_id, amount in sorted(moved.items()) if amount]
-        if changes:
-            self.connection.execute(_MOVE_BOOK, changes)
+        insert_all(self.connection, EntryRow, entries)
+        add_all(self.connection, BookRow, [{"id": book, "balance": amount} for book, amount in moved.items() if amount])
 
     def _find_books(self, transactions: Sequence[Transaction]) -> None:
         wanted = {entry.book for transaction in transactions for entry in transaction.entries} - self._books.keys()

@@ -4,24 +4,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Executable, Integer, bindparam, delete, insert, select
+from sqlalchemy import Connection, Executable, Integer, bindparam, delete, select
 
 from domain.jobs import AttemptState, JobState
 from lifecycle.ports import Waiting
 from scheduler.live import Running
 from scheduler.queue import PendingJob
+from store.bulk import among, insert_all, upsert_all
 from store.codec import decode_demand, decode_placements
 from store.tables.accounts import RecentRunRow
 from store.tables.jobs import FAIR_SHARE, IS_LIVE, AttemptRow, JobChangeRow, JobRow, TaskRow
-from store.upsert import table_of, upsert
-
-_SOME = 5_000  # ids in one statement; databases bound how many they take
+from store.upsert import table_of
 
 # Statements of the busy steps are built once.
-_ids: BindParameter[int] = bindparam("ids", expanding=True)
-_CHANGED = insert(table_of(JobChangeRow))
 _CHANGES = select(JobChangeRow.id, JobChangeRow.job_id)
-_FORGET = delete(table_of(JobChangeRow)).where(JobChangeRow.id.in_(_ids))
+_FORGET = delete(table_of(JobChangeRow)).where(among(JobChangeRow.id, "ids"))
 _JOBS = select(
     JobRow.id, JobRow.name, JobRow.project_id, JobRow.user_id, JobRow.demand, JobRow.next_index, JobRow.startable,
     JobRow.active, JobRow.submitted_ms, JobRow.priority, JobRow.gate,
@@ -32,10 +29,10 @@ _HELD = (
     .order_by(JobRow.id.desc())
     .limit(bindparam("most", type_=Integer))
 )
-_WAITING_OF = _WAITING.where(JobRow.id.in_(_ids))
+_WAITING_OF = _WAITING.where(among(JobRow.id, "ids"))
 _RETRIES = (
     select(TaskRow.job_id, TaskRow.task_index)
-    .where(TaskRow.job_id.in_(_ids), TaskRow.state == JobState.PENDING.value)
+    .where(among(TaskRow.job_id, "ids"), TaskRow.state == JobState.PENDING.value)
     .order_by(TaskRow.job_id, TaskRow.task_index)
 )
 _RUNNING = (
@@ -50,22 +47,21 @@ _RUNNING = (
     .order_by(AttemptRow.job_id, AttemptRow.task_index)
 )  # fmt: skip
 _RECENT = select(RecentRunRow.user_id, RecentRunRow.last_ms, RecentRunRow.before_ms).order_by(RecentRunRow.user_id)
-_RECENT_OF = _RECENT.where(RecentRunRow.user_id.in_(select(JobRow.user_id).where(JobRow.id.in_(_ids))))
-_LAST = select(RecentRunRow.user_id, RecentRunRow.last_ms).where(RecentRunRow.user_id.in_(_ids))
+_RECENT_OF = _RECENT.where(RecentRunRow.user_id.in_(select(JobRow.user_id).where(among(JobRow.id, "ids"))))
+_LAST = select(RecentRunRow.user_id, RecentRunRow.last_ms).where(among(RecentRunRow.user_id, "ids"))
 _STOPPED = (
     select(AttemptRow.told_ms)
     .where(AttemptRow.told_ms >= bindparam("since"), AttemptRow.cause == FAIR_SHARE)
     .order_by(AttemptRow.told_ms)
 )
-_RUNNING_OF = _RUNNING.where(AttemptRow.job_id.in_(_ids))
+_RUNNING_OF = _RUNNING.where(among(AttemptRow.job_id, "ids"))
 
 _NONE, _ONE = range(0), range(1)  # most jobs have the one or the other to start
 
 
 def job_changed(connection: Connection, job_ids: Sequence[int]) -> None:
     """Tell the leader that these jobs wait or run otherwise than before. Called by whatever writes so, with it."""
-    if job_ids:
-        connection.execute(_CHANGED, [{"job_id": job_id} for job_id in job_ids])
+    insert_all(connection, JobChangeRow, [{"job_id": job_id} for job_id in job_ids])
 
 
 @dataclass(slots=True)
@@ -90,8 +86,8 @@ class Live:
         return {row.id: row.job_id for row in self.connection.execute(_CHANGES)}
 
     def forget(self, notes: Collection[int]) -> None:
-        for some in _chunks(notes):
-            self.connection.execute(_FORGET, {"ids": some})
+        if notes:
+            self.connection.execute(_FORGET, {"ids": notes})
 
     def recent(self, job_ids: Sequence[int] | None = None) -> dict[int, tuple[int, ...]]:
         rows = self._rows(_RECENT, _RECENT_OF, job_ids)
@@ -109,25 +105,19 @@ class Live:
         for user_id, ms in runs:
             rows[user_id] = {"user_id": user_id, "last_ms": ms, "before_ms": last.get(user_id)}
             last[user_id] = ms
-        upsert(self.connection, RecentRunRow, list(rows.values()))
+        upsert_all(self.connection, RecentRunRow, list(rows.values()))
 
     def _retries(self, job_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
         """Touched tasks that are pending again, by job."""
         found: dict[int, tuple[int, ...]] = {}
-        for some in _chunks(job_ids):
-            for row in self.connection.execute(_RETRIES, {"ids": some}):
-                found[row.job_id] = (*found.get(row.job_id, ()), row.task_index)
+        for row in self.connection.execute(_RETRIES, {"ids": job_ids}) if job_ids else ():
+            found[row.job_id] = (*found.get(row.job_id, ()), row.task_index)
         return found
 
     def _rows(self, every: Executable, of: Executable, job_ids: Sequence[int] | None) -> list[Any]:
         if job_ids is None:
             return list(self.connection.execute(every))
-        return [row for some in _chunks(job_ids) for row in self.connection.execute(of, {"ids": some})]
-
-
-def _chunks(ids: Collection[int]) -> list[list[int]]:
-    ordered = sorted(ids)
-    return [ordered[at : at + _SOME] for at in range(0, len(ordered), _SOME)]
+        return list(self.connection.execute(of, {"ids": job_ids}))
 
 
 def _fresh(row: Any) -> range:
