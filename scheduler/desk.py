@@ -11,7 +11,7 @@ from scheduler.order import Front, Share, Turns
 from scheduler.queue import Line
 from scheduler.room import Ask, Room
 from scheduler.snapshot import Booked, Reason, Start, State
-from scheduler.typical import typical
+from scheduler.typical import Typical
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Desk:
 
     @classmethod
     def of(cls, state: State, now_ms: int) -> "Desk":
-        room = Room.of(state.nodes, state.policy.together, typical(state))
+        room = Room.of(state.nodes, state.policy.together, Typical(state))
         usage: Share = {**_widened(state.usage), **_widened(state.user_usage)}
         return cls(state, now_ms, room, Bookings.of(state, room, now_ms), Gates.of(state), usage)
 
@@ -70,9 +70,9 @@ class Desk:
     def _is_open(self, demand: int) -> bool:
         asked = self.state.queue.demands[demand]
         for flavor in asked.resources.flavors:
-            ask = Ask.of(asked.resources, flavor, asked.constraint)
             if self.books.get(flavor, 0) < self.state.policy.reservations:
                 return True
+            ask = Ask.of(asked.resources, flavor, asked.constraint)
             if self._find(ask, asked.resources.walltime_ms, _NOBODY) is not None:
                 return True
             if self.bookings.owners and self.room.find(ask) is not None:

@@ -132,7 +132,10 @@ class Live:
         attempt = self.attempts.pop((job_id, index), None)
         if attempt is None:
             return
-        self.shapes[_shape(attempt)] -= len(attempt.placements)
+        shape = _shape(attempt)
+        self.shapes[shape] -= len(attempt.placements)
+        if not self.shapes[shape]:
+            del self.shapes[shape]
         for node, span in spans(attempt):
             del self.on_node[node][attempt.key]
             end = End(span.until_ms, node, span)
