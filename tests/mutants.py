@@ -165,6 +165,16 @@ MUTANTS = (
         ("tests/scheduler/test_cycle.py",),
     ),
     Mutant(
+        7, "an end goes unseen by who begins to wait for it", "lifecycle/control.py",
+        "    uow.dependencies.take_turn()\n    job = _job(uow, task_id)\n", "    job = _job(uow, task_id)\n",
+        ("tests/lifecycle/test_dependencies.py",),
+    ),
+    Mutant(
+        7, "who waits for what can never be waits for ever", "lifecycle/refresh.py",
+        "    while wave:\n", "    while False:\n",
+        ("tests/lifecycle/test_dependencies.py",),
+    ),
+    Mutant(
         8, "what is another's is told to be there", "api/http/guard.py",
         "        if any(self.caller.roles.get(above) for above in path):\n", "        if path:\n",
         ("tests/api/test_roles.py",),

@@ -1,5 +1,10 @@
 """Jobs that wait for others, as people see them: submitted, shown, explained, opened and failed, over HTTP."""
 
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
 from domain.jobs import Launch
 from tests.support.centre import Centre
 from tests.support.driver import by_command
@@ -111,3 +116,38 @@ def test_each_user_has_bounds_that_are_set_like_the_others(api: Api, centre: Cen
     assert sorted(user for user, state in states if state == "running") == ["dara", "sok"]
     centre.run()
     assert {job["state"] for job in api.get("/jobs").json["items"]} == {"succeeded"}
+
+
+@on_sqlite
+def test_a_script_with_sbatch_lines_and_a_job_file_on_the_command_line(
+    api: Api, centre: Centre, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The command line, over HTTP, to the planner and back."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(
+            list(arguments), {"HOME": str(tmp_path), "BARAY_ADDRESS": api.address, "BARAY_TOKEN": api.token or ""}
+        )
+        return code, *capfd.readouterr()
+
+    (tmp_path / "one.yaml").write_text(
+        "project: speech\nname: one\ncommand: [run, 1m]\nresources: {flavor: h100-80gb}\n"
+    )
+    (tmp_path / "two.sh").write_text(
+        "#!/bin/bash\n#SBATCH -A speech --gres=gpu:h100-80gb:1 --nice=5\n#SBATCH -d afterok:1,singleton\necho\n"
+    )
+    (tmp_path / "bad.yaml").write_text("project: speech\ncommand: [run, 1m]\nafter:\n- ok:1\n- ok:99\n")
+    assert run("submit", str(tmp_path / "one.yaml"))[1] == "submitted job 1\n"
+    assert run("submit", str(tmp_path / "two.sh"))[1] == "submitted job 2\n"
+    centre.settle()
+    assert "waits for job 1 to succeed" in run("why", "2")[1]
+    shown = run("show", "2")[1]
+    assert "ok:1" in shown
+    assert "-5" in shown
+    assert run("priority", "2", "-7")[1] == "set the priority of job 2 to -7\n"
+    code, _, said = run("submit", str(tmp_path / "bad.yaml"))
+    assert code == 2
+    assert "bad.yaml:5:3: after.1: there is no job 99" in said
+    centre.run()
+    assert api.get("/jobs/2").json["state"] == "succeeded"
+    assert run("submit", "--after", "failed:1", "-p", "speech", "--", "true")[0] == 5
