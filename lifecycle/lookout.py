@@ -5,9 +5,11 @@ A process that does not lead reads the whole state from the database instead, an
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from domain.errors import StaleLeader
+from lifecycle.foresight import Guess
 from lifecycle.mirror import Mirror
 from lifecycle.ports import Store, UnitOfWork
 from lifecycle.snapshot import snapshot
@@ -26,6 +28,15 @@ class View:
     state: State
     plan: Plan
     names: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A plan to be committed. ``notes`` went into it and may be deleted; ``guesses`` are to be written down."""
+
+    plan: Plan
+    notes: frozenset[int]
+    guesses: Mapping[int, Guess | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +63,8 @@ class Lookout:
     _planned: _Planned | None = None
     _copy: tuple[int, Mirror] | None = None  # of this version, for readers
 
-    def decide(self, epoch: int, now_ms: int) -> tuple[Plan, frozenset[int]]:
-        """The leader's plan for this moment, and the notes that went into it: they may be deleted."""
+    def decide(self, epoch: int, now_ms: int) -> Decision:
+        """The leader's plan for this moment."""
         with self._lock:
             with self.store.read() as uow:
                 if uow.leader.epoch() != epoch:
@@ -65,7 +76,14 @@ class Lookout:
                 state = snapshot(uow, now_ms, mirror)
             answer = plan(state, now_ms) if state.queue else Plan()
             self._planned = _Planned(mirror.version, _rest(state), now_ms, answer)
-            return answer, mirror.taken
+            mirror.foresight.foretell(answer.outlook)
+            return Decision(answer, mirror.taken, dict(mirror.foresight.unsaved))
+
+    def saved(self, decision: Decision) -> None:
+        """What the decision brought was written down."""
+        with self._lock:
+            if self._mirror is not None:
+                self._mirror.foresight.saved(decision.guesses)
 
     def view(self, now_ms: int) -> View:
         """What a reader is told at this moment."""

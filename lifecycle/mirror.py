@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from domain.accounts import Tree
+from lifecycle.foresight import Foresight
 from lifecycle.ground import Ground
 from lifecycle.ports import Directory, UnitOfWork, Waiting
 from scheduler.live import Live, Running
@@ -28,6 +29,7 @@ class Mirror:
     recent: dict[int, tuple[int, ...]] = field(default_factory=dict)
     taken: frozenset[int] = frozenset()
     version: int = 0
+    foresight: Foresight = field(default_factory=Foresight)
     _ground: Ground = field(default_factory=Ground)
     _indices: dict[int, list[int]] = field(default_factory=dict)  # job -> its live tasks
     _by_user: Counter[tuple[int, int]] = field(default_factory=Counter)  # (project, user) -> live attempts
@@ -35,9 +37,13 @@ class Mirror:
     @classmethod
     def read(cls, uow: UnitOfWork, policy: Policy) -> "Mirror":
         """All of it, from scratch."""
-        mirror = cls(Queue(policy), recent=uow.live.recent(), taken=frozenset(uow.live.changes()))
-        mirror._put_waiting(uow.live.waiting())
+        foresight = Foresight.of(uow.live.guesses())
+        taken = frozenset(uow.live.changes())
+        mirror = cls(Queue(policy), recent=uow.live.recent(), taken=taken, foresight=foresight)
         mirror._put_running(uow.live.running())
+        mirror._put_waiting(uow.live.waiting())
+        for job_id in foresight.open.keys() - mirror.names.keys():
+            foresight.left(job_id)
         return mirror
 
     def follow(self, uow: UnitOfWork, policy: Policy) -> None:
@@ -55,7 +61,7 @@ class Mirror:
         """One that stays when this one changes."""
         return Mirror(
             self.queue.copy(), self.live.copy(), dict(self.names), dict(self.recent), self.taken, self.version,
-            self._ground.copy(), _by_user=Counter(self._by_user),
+            self.foresight.copy(), self._ground.copy(), _by_user=Counter(self._by_user),
         )  # fmt: skip
 
     def nodes(self, directory: Directory) -> tuple[NodeState, ...]:
@@ -75,12 +81,6 @@ class Mirror:
     def _renew(self, uow: UnitOfWork, job_ids: Sequence[int]) -> None:
         """Read these jobs anew."""
         self.recent |= uow.live.recent(job_ids)
-        waiting = uow.live.waiting(job_ids)
-        still = {one.job.job_id for one in waiting}
-        for job_id in job_ids:
-            if job_id not in still and self.names.pop(job_id, None) is not None:
-                self.queue.remove(job_id)
-        self._put_waiting(waiting)
         running = {run.key: run for run in uow.live.running(job_ids)}
         gone = [
             run
@@ -91,13 +91,23 @@ class Mirror:
         for run in gone:
             self._drop(run)
         self._put_running(run for run in running.values() if run.key not in self.live.attempts)
+        waiting = uow.live.waiting(job_ids)
+        still = {one.job.job_id for one in waiting}
+        for job_id in job_ids:
+            if job_id not in still and self.names.pop(job_id, None) is not None:
+                self.queue.remove(job_id)
+                self.foresight.left(job_id)
+        self._put_waiting(waiting)
         self.version += 1
 
     def _put_waiting(self, found: Iterable[Waiting]) -> None:
         for one in found:
-            if self.queue.jobs.get(one.job.job_id) != one.job:
+            job_id = one.job.job_id
+            if job_id not in self.names:
+                self.foresight.came(job_id)
+            if self.queue.jobs.get(job_id) != one.job:
                 self.queue.add(one.job)
-            self.names[one.job.job_id] = one.name
+            self.names[job_id] = one.name
 
     def _put_running(self, found: Iterable[Running]) -> None:
         for run in found:
@@ -105,6 +115,7 @@ class Mirror:
             self.live.add(run, self.recent.get(run.user_id, ()))
             self._indices.setdefault(run.job_id, []).append(run.index)
             self._by_user[run.project_id, run.user_id] += 1
+            self.foresight.started(run.job_id, run.started_ms)
 
     def _touch(self, run: Running) -> None:
         self._ground.touched.update((run.cluster, placement.node) for placement in run.placements)

@@ -20,19 +20,23 @@ from quotas.tariffs import rate_at
 from scheduler.outlook import Plan
 from scheduler.snapshot import Start
 
-# Notes of changes that were taken in are deleted with the next start, or when there are so many.
+# Notes of changes that were taken in are deleted, and guesses written down, with the next start, or when there are so many.
 NOTES_KEPT = 1_000
 
 
 def schedule(lookout: Lookout, epoch: int, now_ms: int) -> int:
     """Plan once and commit what may start or must stop. Answers how many attempts that were."""
-    answer, notes = lookout.decide(epoch, now_ms)
-    if not answer.starts and not answer.stops and len(notes) < NOTES_KEPT:
+    decision = lookout.decide(epoch, now_ms)
+    answer = decision.plan
+    if not answer.starts and not answer.stops and len(decision.notes) < NOTES_KEPT:
         return 0
     with lookout.store.write() as uow:
         uow.leader.check(epoch)
-        uow.live.forget(notes)
-        return commit(uow, answer, epoch, now_ms)
+        uow.live.forget(decision.notes)
+        uow.live.keep_guesses(decision.guesses)
+        moved = commit(uow, answer, epoch, now_ms)
+    lookout.saved(decision)
+    return moved
 
 
 def commit(uow: UnitOfWork, answer: Plan, epoch: int, now_ms: int) -> int:
@@ -44,6 +48,7 @@ def commit(uow: UnitOfWork, answer: Plan, epoch: int, now_ms: int) -> int:
     stopping = {stop.job_id for stop in answer.stops}
     jobs = uow.jobs.many(sorted(by_job.keys() | stopping), lock=True)
     batch.tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(by_job))}
+    batch.purses = uow.ledger.purses({job.project_id for job in jobs.values() if job.id in by_job}, now_ms)
     for job_id, starts in by_job.items():
         if job_id in jobs:
             batch.commit_job(jobs[job_id], starts)
@@ -150,9 +155,7 @@ class _Batch:
 
     def _purses(self, project_id: int) -> list[Purse]:
         """The project's purses less what this batch, not posted yet, already holds of them."""
-        if project_id not in self.purses:
-            self.purses[project_id] = self.uow.ledger.purses(project_id, self.now_ms)
         return [
             replace(purse, available=purse.available - self.spent.get((purse.allocation_id, purse.grant_id), 0))
-            for purse in self.purses[project_id]
+            for purse in self.purses.get(project_id, ())
         ]

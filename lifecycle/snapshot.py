@@ -32,5 +32,6 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
         recent=dict(mirror.recent),
         stopped_ms=uow.live.stopped_ms(now_ms - HOUR_MS),
         windows=windows(directory, now_ms),
+        calibration=mirror.foresight.calibration,
         policy=policy,
     )

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _TOKEN_FLUSH_MS = 10_000
 _ONCE_KEPT_MS = 7 * 24 * 3_600_000
+_GUESSES_KEPT = 10_000  # more than the estimates are learnt from
 _SWEEP_EVERY_MS = 3_600_000
 _BACK_OFF_S = 1.0
 _REST_S = 0.02
@@ -143,7 +144,7 @@ class Controller:
         return self._epoch
 
     def _housekeep(self) -> None:
-        """Write down when tokens were last used, and forget old first answers."""
+        """Write down when tokens were last used, and forget old first answers and guesses."""
         now_ms = self.clock.now_ms()
         if self.used_tokens and now_ms - self._flushed_ms >= _TOKEN_FLUSH_MS:
             self._flushed_ms = now_ms
@@ -158,3 +159,4 @@ class Controller:
             with self.store.write() as uow:
                 uow.leader.check(self._leading())
                 uow.once.sweep(now_ms - _ONCE_KEPT_MS)
+                uow.live.sweep_guesses(_GUESSES_KEPT)

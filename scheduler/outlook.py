@@ -3,7 +3,7 @@
 The outlook is kept in columns, one row a job in the order of the queue; a ``Ranked`` line is made when someone looks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -50,6 +50,14 @@ class Outlook:
         order, ids = self._by_id
         at = int(np.searchsorted(ids, job_id))
         return self._line(int(order[at])) if at < len(ids) and ids[at] == job_id else None
+
+    def waits(self, job_ids: Sequence[int]) -> dict[int, int]:
+        """How long these jobs would wait, before any correction; without those of which nobody can say."""
+        order, ids = self._by_id
+        at = np.searchsorted(ids, job_ids)
+        rows = [int(order[row]) for row, job in zip(at, job_ids, strict=True) if row < len(ids) and ids[row] == job]
+        known = ((int(self.ids[row]), int(self.starts_ms[row])) for row in rows)
+        return {job_id: max(0, starts_ms - self.now_ms) for job_id, starts_ms in known if starts_ms >= 0}
 
     def intervals(self) -> tuple[Column, Column, Column]:
         """What ``Estimate`` says, for all: expected starts, lows and highs; -1 where nobody can say."""

@@ -1,19 +1,20 @@
 """What waits and what runs, as the planner sees it; and which jobs changed since the leader last looked."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Integer, bindparam, delete, select
 
 from domain.jobs import AttemptState, JobState
+from lifecycle.foresight import Guess
 from lifecycle.ports import Waiting
 from scheduler.live import Running
 from scheduler.queue import PendingJob
 from store.bulk import among, insert_all, upsert_all
 from store.codec import decode_demand, decode_placements
 from store.tables.accounts import RecentRunRow
-from store.tables.jobs import FAIR_SHARE, IS_LIVE, AttemptRow, JobChangeRow, JobRow, TaskRow
+from store.tables.jobs import FAIR_SHARE, IS_LIVE, AttemptRow, GuessRow, JobChangeRow, JobRow, TaskRow
 from store.upsert import table_of
 
 # Statements of the busy steps are built once.
@@ -56,6 +57,20 @@ _STOPPED = (
 )
 _RUNNING_OF = _RUNNING.where(among(AttemptRow.job_id, "ids"))
 
+_GUESSED_UNTIL = GuessRow.said_ms + GuessRow.waited_ms
+_GUESSES = select(GuessRow.job_id, GuessRow.said_ms, GuessRow.wait_ms, GuessRow.waited_ms).order_by(
+    _GUESSED_UNTIL, GuessRow.job_id
+)
+_UNSAY = delete(table_of(GuessRow)).where(among(GuessRow.job_id, "ids"))
+_OLDEST_GUESS = (
+    select(_GUESSED_UNTIL)
+    .where(GuessRow.waited_ms.is_not(None))
+    .order_by(_GUESSED_UNTIL.desc())
+    .offset(bindparam("keep", type_=Integer))
+    .limit(1)
+)
+_SWEEP_GUESSES = delete(table_of(GuessRow)).where(bindparam("until") >= _GUESSED_UNTIL)
+
 _NONE, _ONE = range(0), range(1)  # most jobs have the one or the other to start
 
 
@@ -95,6 +110,20 @@ class Live:
 
     def stopped_ms(self, since_ms: int) -> tuple[int, ...]:
         return tuple(row.told_ms for row in self.connection.execute(_STOPPED, {"since": since_ms}))
+
+    def guesses(self) -> list[Guess]:
+        return [Guess(*row) for row in self.connection.execute(_GUESSES)]
+
+    def keep_guesses(self, guesses: Mapping[int, Guess | None]) -> None:
+        kept = [guess for guess in guesses.values() if guess is not None]
+        upsert_all(self.connection, GuessRow, [asdict(guess) for guess in kept])
+        if gone := [job_id for job_id, guess in guesses.items() if guess is None]:
+            self.connection.execute(_UNSAY, {"ids": gone})
+
+    def sweep_guesses(self, keep: int) -> None:
+        oldest = self.connection.scalar(_OLDEST_GUESS, {"keep": keep})
+        if oldest is not None:
+            self.connection.execute(_SWEEP_GUESSES, {"until": oldest})
 
     def ran(self, runs: Sequence[tuple[int, int]]) -> None:
         if not runs:

@@ -162,6 +162,17 @@ class UsageRow(Base):
     memory_mib_ms: Mapped[big]
 
 
+class GuessRow(Base):
+    """What a waiting job was foretold: at ``said_ms``, to wait for ``wait_ms``. ``waited_ms`` once it has started."""
+
+    __tablename__ = "guess"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    said_ms: Mapped[big]
+    wait_ms: Mapped[big]
+    waited_ms: Mapped[optional_big]
+
+
 class OutputRow(Base):
     __tablename__ = "output"
 

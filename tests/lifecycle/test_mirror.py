@@ -30,7 +30,7 @@ def contents(mirror: Mirror) -> tuple[Any, ...]:
 def in_step(centre: Centre, lookout: Lookout) -> None:
     """What the leader keeps, and what it plans, is what it would read and plan from scratch."""
     now_ms = centre.clock.now_ms()
-    answer, _ = lookout.decide(centre.epoch, now_ms)
+    answer = lookout.decide(centre.epoch, now_ms).plan
     kept = lookout._mirror
     assert kept is not None
     with centre.store.read() as uow:

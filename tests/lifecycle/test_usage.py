@@ -52,7 +52,7 @@ def test_run_times_are_remembered_over_a_restart_but_not_those_cut_short_by_othe
     centre.submit(spec(command="run forever", needs=resources(walltime="2h")))
     centre.run()
     assert state(centre).recent == {user: (9 * MINUTE_MS, 2 * HOUR_MS)}
-    answer, _ = centre.lookout.decide(centre.epoch, centre.clock.now_ms())
+    answer = centre.lookout.decide(centre.epoch, centre.clock.now_ms()).plan
     assert not answer.starts
     assert centre.lookout.view(centre.clock.now_ms()).state.recent == state(centre).recent, "the mirror followed"
 

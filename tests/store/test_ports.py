@@ -28,6 +28,7 @@ from domain.money import Allocation, Book, BookKind, Entry, Grant, Source, Trans
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
 from lifecycle import ports
+from lifecycle.foresight import Guess
 from lifecycle.ports import JobFilter, Page, UnitOfWork
 from scheduler.policy import Policy
 from scheduler.rules import DatedPolicy
@@ -351,12 +352,12 @@ class TestLedger:
     def test_what_a_project_may_spend(self, uow: UnitOfWork, centre: Centre, speech: int) -> None:
         """The allocation that ends first is first; one that is not in force counts for nothing."""
         flood = centre.population.projects["flood"]
-        assert [(purse.grant_id, purse.available) for purse in uow.ledger.purses(speech, NOW)] == [
+        assert [(purse.grant_id, purse.available) for purse in uow.ledger.purses([speech], NOW)[speech]] == [
             (1, 600 * MICRO),
             (2, 401 * MICRO),
         ]
         assert uow.ledger.available(NOW)[speech] == uow.ledger.remaining(speech, NOW) == 1_001 * MICRO
-        assert uow.ledger.purses(speech, NOW - 10**12) == []
+        assert uow.ledger.purses([speech], NOW - 10**12) == {}
         assert uow.ledger.remaining(speech, NOW - 10**12) is None
         assert speech not in uow.ledger.available(NOW - 10**12)
         assert uow.ledger.balances([centre.population.allocations["flood"]]) == {
@@ -601,6 +602,26 @@ class TestLive:
         uow.live.ran([(2, 8)])
         assert uow.live.recent() == {1: (20, 30), 2: (7, 8)}
         assert uow.live.recent([job.id]) == {1: (20, 30)}
+
+    def test_held_jobs_are_told_beside_the_queue(self, uow: UnitOfWork, speech: int) -> None:
+        add_job(uow, speech)
+        held = [add_job(uow, speech, held=True, array=Array(0, 9), name=f"held-{n}") for n in range(3)]
+        assert [(one.job.job_id, one.name, len(one.job)) for one in uow.live.held(2)] == [
+            (held[1].id, "held-1", 10),
+            (held[2].id, "held-2", 10),
+        ]
+
+    def test_guesses_are_kept_until_they_are_old(self, uow: UnitOfWork, speech: int) -> None:
+        one, two, three = (add_job(uow, speech).id for _ in range(3))
+        said = {job: Guess(job, NOW, 1_000) for job in (one, two, three)}
+        uow.live.keep_guesses(said)
+        uow.live.keep_guesses({two: Guess(two, NOW, 1_000, 700), one: Guess(one, NOW, 1_000, 900), three: None})
+        assert uow.live.guesses() == [Guess(two, NOW, 1_000, 700), Guess(one, NOW, 1_000, 900)]
+        uow.live.keep_guesses({three: said[three]})
+        uow.live.sweep_guesses(1)
+        assert sorted(guess.job_id for guess in uow.live.guesses()) == [one, three]
+        uow.live.sweep_guesses(1)
+        assert len(uow.live.guesses()) == 2
 
     def test_stops_for_fair_shares_are_told(self, uow: UnitOfWork, speech: int) -> None:
         for at, cause in ((5, "fair-share"), (3, "fair-share"), (4, "guarantee"), (1, "fair-share")):

@@ -64,6 +64,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project_id", "user_id", name=op.f("pk_user_share")),
     )
     op.create_table(
+        "guess",
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("said_ms", sa.BigInteger(), nullable=False),
+        sa.Column("wait_ms", sa.BigInteger(), nullable=False),
+        sa.Column("waited_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_guess_job_id")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_guess")),
+    )
+    op.create_table(
         "recent_run",
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("last_ms", sa.BigInteger(), nullable=False),
