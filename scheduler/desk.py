@@ -164,7 +164,7 @@ class Desk:
     def _find(self, ask: Ask, walltime_ms: int, owners: frozenset[int]) -> tuple[int, ...] | None:
         """Nodes on which a task may start now; what did not fit before is not tried again."""
         bookings = self.bookings
-        if walltime_ms >= self._tight.get((ask, owners), walltime_ms + 1):
+        if self._tight and walltime_ms >= self._tight.get((ask, owners), walltime_ms + 1):
             return None
         if not bookings.kept:
             nodes = self.room.find(ask)
