@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import openb, planning
+from bench import openb, planning, quality
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -146,4 +146,18 @@ FIGURES = (
     Figure("plan-1m", "ms", "<= 2 x plan-100k", planning.plan_1m),
     Figure("openb-packing", "% of GPUs", ">= 95.4", openb.packing, openb.PEER, statistics.fmean, openb.skipped),
     Figure("openb-decision", "ms", "<= 1", openb.decision, openb.DECISION_PEER, skipped=openb.skipped),
+    Figure("replay", "jobs/s", ">= 50000", quality.speed, skipped=quality.skipped),
+    Figure("replay-growth", "% longer mean wait", "<= 1", quality.growth, skipped=quality.skipped),
+    *(
+        Figure(
+            f"quality-{name}-{what}",
+            unit,
+            target,
+            quality.figure(name, what),
+            quality.peer(name, what),
+            skipped=quality.skipped,
+        )
+        for name in quality.WORKLOADS
+        for what, (unit, target, _, _) in quality.FIGURES.items()
+    ),
 )
