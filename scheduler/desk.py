@@ -207,11 +207,11 @@ class Desk:
         if found:
             terms, slot = min(found, key=lambda pair: pair[1].starts_ms)
             self._book(front, terms, slot)
-            self._need(front, options, entitled=entitled)
+            self._need(front, options, terms, entitled=entitled)
             front.next_task()
             turns.done(front, terms.hold, through=False)
         elif entitled and self.state.policy.reclaim:  # no booking, but others make way all the same
-            self._need(front, options, entitled=True)
+            self._need(front, options, options[0], entitled=True)
             front.next_task()
             turns.done(front, options[0].hold, through=False)
         else:
@@ -220,12 +220,12 @@ class Desk:
                 self.open.discard(front.lane.demand)
             turns.done(front, 0, through=True)
 
-    def _need(self, front: Front, options: Sequence[Terms], *, entitled: bool) -> None:
-        """Note who may ask others to make way."""
+    def _need(self, front: Front, options: Sequence[Terms], terms: Terms, *, entitled: bool) -> None:
+        """Note who may ask others to make way, and under a guarantee, in which terms it is likely to start."""
         policy = self.state.policy
         cause = "guarantee" if entitled else "urgent" if policy.tier(front.line.qos).preempts else "fair-share"
         if entitled:
-            self.gates.pledge(front.line, options[0])
+            self.gates.pledge(front.line, terms)
         # Whoever was stopped before asks nobody for a fair share: no two jobs take turns at it.
         asks = policy.rebalance_per_hour and front.nth >= len(front.job.retries)
         if (cause == "guarantee" and policy.reclaim) or cause == "urgent" or asks:

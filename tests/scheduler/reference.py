@@ -51,6 +51,7 @@ class Work:
     user_usage: dict[tuple[int, int], int]
     available: dict[int, int]
     running: dict[int, int]
+    pledged: dict[tuple[int, str], int] = field(default_factory=dict)  # booked under guarantees
     tried: dict[int, int] = field(default_factory=dict)  # job → its tasks that start or are booked
     reserved: dict[str, int] = field(default_factory=dict)  # flavor → bookings
     uses: list[Use] = field(default_factory=list)
@@ -125,10 +126,11 @@ def _covered(work: Work, job: PendingJob) -> bool:
 
 
 def _covered_in(work: Work, job: PendingJob, flavor: str) -> bool:
-    """True if an account on the job's path has this much of its guarantee left."""
+    """True if an account on the job's path has this much of its guarantee neither held nor booked."""
     for account in work.state.tree.path(job.project_id):
         quota = work.state.tree.quotas.get((account, flavor))
-        if quota and work.held.get((account, flavor), 0) + _milli(work.state, job, flavor) <= quota.guaranteed:
+        taken = work.held.get((account, flavor), 0) + work.pledged.get((account, flavor), 0)
+        if quota and taken + _milli(work.state, job, flavor) <= quota.guaranteed:
             return True
     return False
 
@@ -196,6 +198,9 @@ def _offer(work: Work, job: PendingJob, *, covered: bool) -> None:
         _use(work, job, flavor, chosen, at_ms)
         _served(work, job, _hold(work.state, job, flavor))
         _dealt_with(work, job)
+        if covered:
+            for account in work.state.tree.path(job.project_id):
+                work.pledged[account, flavor] = work.pledged.get((account, flavor), 0) + _milli(work.state, job, flavor)
         return
     _wait(work, job, covered=covered)
 

@@ -85,7 +85,7 @@ def _job(rng: random.Random, job_id: int, asked: Resources) -> PendingJob:
 
 
 def _small(rng: random.Random) -> Resources:
-    flavors = rng.choice([(H100,), (H100,), (H100,), (A100,), (CPU,)])
+    flavors = rng.choice([(H100,), (H100,), (A100,), (CPU,), (H100, A100), (A100, H100)])
     gpus = 0 if flavors == (CPU,) else rng.choice([1, 1, 2, 4])
     cpus = rng.choice([1, 1, 4, 8])
     return Resources(flavors, gpus, 1, cpus, rng.choice([GIB, 100 * GIB]), rng.choice([1, 2, 4, 48]) * 30 * MINUTE_MS)
