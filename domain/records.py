@@ -110,6 +110,18 @@ class Attempt:
     made_way_for: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Of a live attempt, what tells whether what its cluster shows of it is news."""
+
+    row: int
+    id: AttemptId
+    cluster: str
+    state: AttemptState
+    started_ms: int | None
+    metered_ms: int | None
+
+
 _CAUSES = {"guarantee": "to restore a guarantee", "urgent": "which is urgent", "fair-share": "to restore fair shares"}
 
 

@@ -5,7 +5,6 @@ hand-over and the commit is repaired by doing it again.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import structlog
 
@@ -25,7 +24,7 @@ def dispatch(store: Store, drivers: Mapping[str, Driver], vault: Vault, epoch: i
     with store.read() as uow:
         waiting = uow.attempts.live(_DISPATCHING)
         launches = _launches(uow, [attempt for attempt in waiting if attempt.cluster in drivers], vault)
-    told: dict[int, int] = {}  # attempt row -> job
+    told: list[int] = []
     for attempt, launch in launches:
         try:
             drivers[attempt.cluster].start(launch)
@@ -34,13 +33,12 @@ def dispatch(store: Store, drivers: Mapping[str, Driver], vault: Vault, epoch: i
                 "cluster takes no attempt now", cluster=attempt.cluster, attempt=str(attempt.id), why=error.message
             )
             continue
-        told[attempt.row] = attempt.id.job
+        told.append(attempt.row)
     if told:
         with store.write() as uow:
             uow.leader.check(epoch)
-            uow.jobs.many(list(told.values()), lock=True)  # so that no cancellation is overwritten
-            handed = [attempt for attempt in uow.attempts.live(_DISPATCHING) if attempt.row in told]
-            uow.attempts.save([replace(a, state=move_attempt(a.state, AttemptState.STARTING)) for a in handed])
+            old = AttemptState.DISPATCHING  # one that was told to stop meanwhile stays so
+            uow.attempts.advance(told, old, move_attempt(old, AttemptState.STARTING))
     return len(told)
 
 

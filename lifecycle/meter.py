@@ -6,14 +6,14 @@ size add up to the same GPU-milliseconds.
 
 from domain.money import UsageFact
 from domain.quantities import SECOND_MS
-from domain.records import Attempt
+from domain.records import Attempt, Brief
 from quotas.ledger import Settled
 
 # While an attempt runs it is metered this often, so that usage is visible within a minute.
 SLICE_MS = 30 * SECOND_MS
 
 
-def due(attempt: Attempt, now_ms: int) -> bool:
+def due(attempt: Attempt | Brief, now_ms: int) -> bool:
     """True if a running attempt has not been metered for a slice."""
     if attempt.started_ms is None:
         return False

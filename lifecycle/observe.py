@@ -12,7 +12,6 @@ import structlog
 from domain.ids import AttemptId
 from domain.jobs import (
     ATTEMPT_TRANSITIONS,
-    LIVE_ATTEMPTS,
     TASK_AFTER,
     AttemptState,
     JobState,
@@ -21,7 +20,7 @@ from domain.jobs import (
     move,
     move_attempt,
 )
-from domain.records import Attempt, Job, Task, ending, made_way
+from domain.records import Attempt, Brief, Job, Task, ending, made_way
 from lifecycle import meter
 from lifecycle.charge import Settling
 from lifecycle.ports import Driver, Store, UnitOfWork
@@ -43,7 +42,7 @@ _TO_PENDING = frozenset({"requeue", PREEMPT})
 def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int) -> int:
     """Bring the database in line with what the clusters show. Answers how many attempts changed."""
     with store.read() as uow:
-        live = [attempt for attempt in uow.attempts.live(LIVE_ATTEMPTS) if attempt.cluster in drivers]
+        live = [attempt for attempt in uow.attempts.briefs() if attempt.cluster in drivers]
     seen: dict[AttemptId, Observation] = {}
     for driver in drivers.values():
         seen.update({observation.attempt: observation for observation in driver.observe()})
@@ -54,14 +53,13 @@ def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int
             uow.leader.check(epoch)
             uow.dependencies.take_turn()
             jobs = uow.jobs.many(list(news.values()), lock=True)
-            fresh = [attempt for attempt in uow.attempts.live(LIVE_ATTEMPTS) if attempt.row in news]
-            saved = take_in(uow, jobs, fresh, seen, now_ms)
+            saved = take_in(uow, jobs, uow.attempts.those(news), seen, now_ms)
         ended = {attempt.id for attempt in saved if attempt.state.final}
     _forget(store, drivers, seen, {attempt.id for attempt in live}, ended)
     return len(news)
 
 
-def _is_news(attempt: Attempt, observation: Observation | None, now_ms: int) -> bool:
+def _is_news(attempt: Brief, observation: Observation | None, now_ms: int) -> bool:
     if observation is None:  # one not yet handed over is not expected to be seen
         return attempt.state is not AttemptState.DISPATCHING
     return observation.state in ATTEMPT_TRANSITIONS[attempt.state] or meter.due(attempt, now_ms)

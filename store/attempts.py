@@ -1,19 +1,20 @@
 """Attempts, their usage facts and outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, TextClause, func, select
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, func, select, update
 
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
 from domain.money import UsageFact
-from domain.records import Attempt
+from domain.records import Attempt, Brief
 from lifecycle.ports import Page
 from store.bulk import among, insert_all, insert_numbered, update_all
 from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
 from store.tables.jobs import IS_LIVE, AttemptRow, OutputRow, UsageRow
+from store.upsert import table_of
 
 _LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
 
@@ -99,6 +100,22 @@ def _new(attempt: Attempt) -> dict[str, Any]:
 
 
 # Statements of the busy steps are built once.
+_BRIEFS = (
+    select(
+        AttemptRow.id, AttemptRow.job_id, AttemptRow.task_index, AttemptRow.of_array, AttemptRow.number,
+        AttemptRow.cluster, AttemptRow.state, AttemptRow.started_ms, AttemptRow.metered_ms,
+    )
+    .where(IS_LIVE)
+    .order_by(AttemptRow.id)
+)  # fmt: skip
+_THOSE = select(AttemptRow.__table__).where(IS_LIVE, among(AttemptRow.id, "rows")).order_by(AttemptRow.id)
+_IN_OLD_STATE = (
+    select(AttemptRow.id)
+    .where(among(AttemptRow.id, "rows"), AttemptRow.state == bindparam("old"))
+    .order_by(AttemptRow.id)
+    .with_for_update()
+)
+_ADVANCE = update(table_of(AttemptRow)).where(AttemptRow.id.in_(_IN_OLD_STATE)).values(state=bindparam("new"))
 _IN_STATES = select(AttemptRow.__table__).where(IS_LIVE, among(AttemptRow.state, "states")).order_by(AttemptRow.id)
 
 
@@ -141,6 +158,20 @@ class Attempts:
         rows = self.connection.execute(_IN_STATES, {"states": sorted(state.value for state in states)})
         return [_attempt(row) for row in rows]
 
+    def briefs(self) -> list[Brief]:
+        """Every live attempt, in short."""
+        return [
+            Brief(
+                row.id, AttemptId(row.job_id, row.task_index if row.of_array else None, row.number), row.cluster,
+                AttemptState(row.state), row.started_ms, row.metered_ms,
+            )
+            for row in self.connection.execute(_BRIEFS)
+        ]  # fmt: skip
+
+    def those(self, rows: Collection[int]) -> list[Attempt]:
+        """Those of these attempts that are live."""
+        return [_attempt(row) for row in self.connection.execute(_THOSE, {"rows": rows})]
+
     def live_of_job(self, job_id: int, index: int | None) -> list[Attempt]:
         where: list[ColumnElement[bool] | TextClause] = [AttemptRow.job_id == job_id, IS_LIVE]
         if index is not None:
@@ -153,6 +184,10 @@ class Attempts:
 
     def save(self, attempts: Sequence[Attempt]) -> None:
         update_all(self.connection, AttemptRow, [{"id": attempt.row, **_changing(attempt)} for attempt in attempts])
+
+    def advance(self, rows: Collection[int], old: AttemptState, new: AttemptState) -> None:
+        """Move those of these attempts on that are in the old state, whatever happens to the others meanwhile."""
+        self.connection.execute(_ADVANCE, {"rows": rows, "old": old.value, "new": new.value})
 
     def add_facts(self, facts: Sequence[tuple[Attempt, UsageFact]]) -> None:
         """Record use. A fact that is there already raises Conflict: it would count twice."""

@@ -1,9 +1,14 @@
 """Opens the database: SQLite in WAL mode with every commit synced, or PostgreSQL."""
 
+import time
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
+
+_RESTED = "rested"  # when a connection was given back
+_REST_S = 1.0
 
 # Opened with this execution option, a transaction is one that writes.
 WRITES = {"baray_writes": True}
@@ -21,7 +26,30 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
         return engine
-    return create_engine(url, pool_size=16, max_overflow=16, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=16, max_overflow=16)
+    event.listen(engine, "checkin", _on_checkin)
+    gone = engine.dialect.loaded_dbapi.OperationalError
+    event.listen(engine, "checkout", lambda connection, record, _: _ask(connection, record, gone))
+    return engine
+
+
+def _on_checkin(_connection: object, record: Any) -> None:
+    record.info[_RESTED] = time.monotonic()
+
+
+def _ask(connection: Any, record: Any, gone: type[Exception]) -> None:
+    """Ask a connection that rested whether it still stands; the pool opens another if it does not.
+
+    One that was used a moment ago is not asked: that would be a round trip before every transaction.
+    """
+    rested = record.info.get(_RESTED)
+    if rested is None or time.monotonic() - rested < _REST_S:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except gone as error:
+        raise DisconnectionError from error
 
 
 def _on_connect(connection: Any, _record: object) -> None:

@@ -1,6 +1,6 @@
 """The append-only ledger: posts transactions, keeps each book's balance beside its entries, and sums."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select
@@ -43,30 +43,38 @@ _REMAINING = (
     )
 )
 _PURSES = (
-    select(BookRow.allocation_id, BookRow.grant_id, BookRow.balance, SourceOfFundsRow.micro_su)
+    select(
+        AllocationRow.project_id,
+        AllocationRow.ends_ms,
+        BookRow.allocation_id,
+        BookRow.grant_id,
+        BookRow.balance,
+        SourceOfFundsRow.micro_su,
+    )
     .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
     .join(
         SourceOfFundsRow,
         (SourceOfFundsRow.allocation_id == BookRow.allocation_id) & (SourceOfFundsRow.grant_id == BookRow.grant_id),
     )
-    .where(BookRow.kind == BookKind.ALLOCATION.value, AllocationRow.project_id == bindparam("project"), _OPEN)
-    .order_by(AllocationRow.ends_ms, AllocationRow.id, BookRow.grant_id)
+    .where(BookRow.kind == BookKind.ALLOCATION.value, among(AllocationRow.project_id, "projects"), _OPEN)
+    .order_by(BookRow.id)
     .with_for_update(of=BookRow)
 )
 
 
 @dataclass(slots=True)
 class Ledger:
-    """See ``lifecycle.ports.Ledger``."""
+    """See ``lifecycle.ports.Ledger``. ``known`` keeps the numbers of committed books, which never change, for all."""
 
     connection: Connection
-    _books: dict[Book, int] = field(default_factory=dict)
+    known: dict[Book, int]
+    _made: dict[Book, int] = field(default_factory=dict)  # in this transaction, which may yet be undone
 
     def post(self, transactions: Sequence[Transaction], attempt_rows: Mapping[str, int]) -> None:
         """Append transactions and move balances. One that was posted before raises Conflict, as an overdraft does."""
         if not transactions:
             return
-        self._find_books(transactions)
+        books = self._find_books(transactions)
         rows = insert_numbered(
             self.connection,
             TransactionRow,
@@ -79,30 +87,40 @@ class Ledger:
         entries = []
         for row, transaction in zip(rows, transactions, strict=True):
             for book, amount in net(transaction).items():
-                book_id = self._books[book]
+                book_id = books[book]
                 entries.append({"transaction_id": row, "book_id": book_id, "amount": amount})
                 moved[book_id] = moved.get(book_id, 0) + amount
         insert_all(self.connection, EntryRow, entries)
         add_all(self.connection, BookRow, [{"id": book, "balance": amount} for book, amount in moved.items() if amount])
 
-    def _find_books(self, transactions: Sequence[Transaction]) -> None:
-        wanted = {entry.book for transaction in transactions for entry in transaction.entries} - self._books.keys()
-        by_key = {book.key: book for book in wanted}
-        rows = self.connection.execute(_BOOKS, {"keys": sorted(by_key)})
-        self._books.update({by_key[row.key]: row.id for row in rows})
-        for book in sorted(wanted - self._books.keys()):
+    def _find_books(self, transactions: Sequence[Transaction]) -> dict[Book, int]:
+        wanted = {entry.book for transaction in transactions for entry in transaction.entries}
+        unknown = wanted - self.known.keys() - self._made.keys()
+        if unknown:
+            by_key = {book.key: book for book in unknown}
+            rows = self.connection.execute(_BOOKS, {"keys": sorted(by_key)})
+            self.known.update({by_key[row.key]: row.id for row in rows})
+        for book in sorted(unknown - self.known.keys()):
             values = {
                 "key": book.key, "kind": book.kind.value, "unit": book.unit, "funder_id": book.funder_id,
                 "grant_id": book.grant_id, "allocation_id": book.allocation_id, "balance": 0,
             }  # fmt: skip
-            self._books[book] = self.connection.execute(
+            self._made[book] = self.connection.execute(
                 insert(BookRow).values(values).returning(BookRow.id)
             ).scalar_one()
+        return {book: self._made.get(book) or self.known[book] for book in wanted}
 
-    def purses(self, project_id: int, now_ms: int) -> list[Purse]:
-        """What the project's open allocations have left, by grant; the one that ends first comes first. Locks them."""
-        rows = self.connection.execute(_PURSES, {"now": now_ms, "project": project_id})
-        return [Purse(row.allocation_id, row.grant_id, row.balance, row.micro_su) for row in rows]
+    def purses(self, project_ids: Collection[int], now_ms: int) -> dict[int, list[Purse]]:
+        """What the projects' open allocations have left, by grant; the one that ends first comes first.
+
+        Locks their books, in the order in which they are moved.
+        """
+        found: dict[int, list[Purse]] = {}
+        rows = self.connection.execute(_PURSES, {"now": now_ms, "projects": project_ids}) if project_ids else ()
+        for row in sorted(rows, key=lambda row: (row.ends_ms, row.allocation_id, row.grant_id)):
+            purse = Purse(row.allocation_id, row.grant_id, row.balance, row.micro_su)
+            found.setdefault(row.project_id, []).append(purse)
+        return found
 
     def available(self, now_ms: int) -> dict[int, int]:
         """What each project could set aside now, from its open allocations."""

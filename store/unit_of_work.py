@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, select
 
+from domain.money import Book
 from lifecycle import past, ports, rulebook
 from store.accounts import Accounts
 from store.attempts import Attempts
@@ -85,6 +86,7 @@ class Store:
         self._engine = engine
         self._writer = engine.execution_options(**WRITES)
         self._cache = DirectoryCache()
+        self._books: dict[Book, int] = {}
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
@@ -108,7 +110,7 @@ class Store:
             People(connection),
             Fleet(connection),
             Money(connection),
-            Ledger(connection),
+            Ledger(connection, self._books),
             Jobs(connection),
             Dependencies(connection),
             Attempts(connection),
