@@ -4,6 +4,7 @@ It leads while it holds the lease; each write carries its epoch. A step that fai
 next cycle; since each step is one transaction and repeatable, nothing is half done.
 """
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ class Controller:
     _stop: threading.Event = field(default_factory=threading.Event)
     _told: set[int] = field(default_factory=set)
     _epoch: int | None = None
+    _settled: int | None = None  # the epoch whose first plan is made
     _lease_until_ms: int = 0
     _flushed_ms: int = 0
     _swept_ms: int = 0
@@ -132,6 +134,11 @@ class Controller:
 
     def _schedule(self) -> int:
         started = schedule(self.lookout, self._leading(), self.clock.now_ms())
+        if self._settled != self._epoch:
+            # The state of the whole centre stands now and stays: the collector need not walk it again and again.
+            gc.collect()
+            gc.freeze()
+            self._settled = self._epoch
         self.metrics.started.inc(started)
         return started
 
