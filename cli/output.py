@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cli import tables
-from cli.tables import Column
+from cli.tables import Column, Columnar, Rows
 
 CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
 
@@ -45,6 +45,16 @@ class Output:
             case _:
                 self._table(rows, columns, empty)
 
+    def columnar(self, rows: Columnar, columns: Sequence[Column], key: str, *, empty: str) -> None:
+        """A long list that came as columns, in a format that is made of columns."""
+        match self.format:
+            case "csv":
+                self._write(_csv(rows, columns))
+            case "name":
+                self._write("".join(f"{value}\n" for value in rows.values(key)))
+            case _:
+                self._table(rows, columns, empty)
+
     def item(self, found: Item, fields: Callable[[], Fields], columns: Sequence[Column], key: str) -> None:
         """One thing. ``fields`` makes its lines for people; ``columns`` its CSV."""
         if self.format in {"table", "wide"}:
@@ -73,7 +83,7 @@ class Output:
     def lines(self, texts: Iterable[str]) -> None:
         self._write("".join(f"{text}\n" for text in texts))
 
-    def table(self, rows: Sequence[Item], columns: Sequence[Column]) -> list[str]:
+    def table(self, rows: Rows, columns: Sequence[Column]) -> list[str]:
         """The lines of a table, for a page made of several parts."""
         chosen = [column for column in columns if self.format == "wide" or not column.wide]
         limit = self.width if self.terminal and self.format != "wide" else None
@@ -97,8 +107,8 @@ class Output:
         sys.stdout.write(CLEAR + text if self.terminal else text)
         sys.stdout.flush()
 
-    def _table(self, rows: list[Item], columns: Sequence[Column], empty: str) -> None:
-        if rows:
+    def _table(self, rows: Rows, columns: Sequence[Column], empty: str) -> None:
+        if len(rows):
             self.lines(self.table(rows, columns))
         else:
             self.note(empty)
@@ -118,7 +128,7 @@ def _json_lines(rows: Sequence[Item]) -> str:
     return "[\n" + ",\n".join([dump(row) for row in rows]) + "\n]\n"
 
 
-def _csv(rows: Sequence[Item], columns: Sequence[Column]) -> str:
+def _csv(rows: Rows, columns: Sequence[Column]) -> str:
     import csv
     import io
 

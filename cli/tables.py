@@ -34,8 +34,27 @@ class Column:
     as_shown: bool = False
 
 
-def values(rows: Sequence[Mapping[str, Any]], path: str) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class Columnar:
+    """Rows that are given as columns: ``path`` → values. A row is its number."""
+
+    data: Mapping[str, Sequence[Any]]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def values(self, path: str) -> list[Any]:
+        return list(self.data.get(path) or [None] * self.count) if path else list(range(self.count))
+
+
+Rows = Sequence[Mapping[str, Any]] | Columnar
+
+
+def values(rows: Rows, path: str) -> list[Any]:
     """The column's raw values; None where an answer has none."""
+    if isinstance(rows, Columnar):
+        return rows.values(path)
     if not path:
         return list(rows)
     first, *rest = path.split(".")
@@ -49,7 +68,7 @@ def values(rows: Sequence[Mapping[str, Any]], path: str) -> list[Any]:
 
 
 def lines(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], terminal_width: int | None, *, colour: bool = False
+    rows: Rows, columns: Sequence[Column], terminal_width: int | None, *, colour: bool = False
 ) -> list[str]:
     """A header and a line for each row. ``terminal_width`` None: nothing is cut."""
     raw = [(column, values(rows, column.path)) for column in columns]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from client.models import FINAL_STATES, Admission, Attempt, Job, JobSpec, QueueEntry, Task, Why
+from client.models import FINAL_STATES, Admission, Attempt, Job, JobSpec, QueueColumns, QueueEntry, Task, Why
 from client.transport import Transport, segment
 
 WAIT_S: Final = 30
@@ -59,6 +59,11 @@ class Jobs:
     def queue(self, project: str | None = None) -> Iterator[QueueEntry]:
         """Pending work as the planner sees it, in its order."""
         return self._transport.pages("/queue", {"project": project})
+
+    def queue_columns(self, project: str | None = None) -> QueueColumns:
+        """The same by columns: quicker to send and to read if it is long."""
+        found: QueueColumns = self._transport.get("/queue/columns", {"project": project})
+        return found
 
     def cancel(self, job: int | str) -> Job:
         return self._act(job, "cancel")

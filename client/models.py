@@ -148,6 +148,16 @@ class QueueEntry(TypedDict):
     estimate: Estimate | None
 
 
+class QueueColumns(TypedDict):
+    """One list a field of ``QueueEntry``, but for ``starts_ms``, ``low_ms`` and ``high_ms``, which are its estimate's.
+
+    ``reason`` counts in ``reasons``.
+    """
+
+    columns: dict[str, list[Any]]
+    reasons: list[Reason]
+
+
 class Output(TypedDict):
     path: str
     size: int

@@ -1,73 +1,84 @@
-"""The queue as JSON, written row by row from the plan's columns: it may be long, and what its rows are made of is little."""
+"""The queue as JSON, made of the plan's columns: it may be long, and its rows are made of little."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
+from itertools import compress
+from typing import Any
 
 from api.http.guard import Call
 from api.http.views import names, show_reason
-from domain.jobs import JobState, Resources
+from domain.jobs import JobState
 from domain.quantities import format_su
 from lifecycle.lookout import View
 from lifecycle.ports import Waiting
 from scheduler import explain
 from scheduler.queue import PendingJob
 
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+Columns = dict[str, list[Any]]
 
 
-def queue_page(call: Call, view: View, held: Sequence[Waiting], projects: frozenset[int] | None) -> bytes:
-    """All that waits, in the planner's order, then what is held; of these projects alone if they are given."""
-    jobs = view.state.queue.jobs
-    users = {job.user_id for job in jobs.values()} | {one.job.user_id for one in held}
-    writer = _Writer(call, call.uow.people.user_names(sorted(users)))
-    rows = [*_waiting(writer, view, projects), *_held(writer, held, projects)]
-    return f'{{"items":[{",".join(rows)}],"next":null}}'.encode()
+def queue_columns(
+    call: Call, view: View, held: Sequence[Waiting], projects: frozenset[int] | None
+) -> tuple[Columns, list[dict[str, Any]]]:
+    """What starts at once, all that waits in the planner's order, then what is held; of these projects alone if given.
+
+    One list a field, and the reasons that the field ``reason`` counts in. What starts at once has no rank and no reason.
+    """
+    outlook, jobs = view.plan.outlook, view.state.queue.jobs
+    ids = outlook.ids.tolist()
+    waiting = set(ids)
+    starting = [job for job in dict.fromkeys(start.job_id for start in view.plan.starts) if job not in waiting]
+    before, behind = [None] * len(starting), [None] * len(held)
+    at_once = [outlook.now_ms] * len(starting)
+    share = cache(format_su)
+    listed = [jobs[job_id] for job_id in (*starting, *ids)]
+    found: Columns = {
+        **_told(call, listed + [one.job for one in held]),
+        "name": [view.names[job.job_id] for job in listed] + [one.name for one in held],
+        "state": [JobState.PENDING.value] * len(listed) + [JobState.HELD.value] * len(held),
+        "rank": [*before, *range(1, len(ids) + 1), *behind],
+        "share": [*before, *map(share, outlook.share.tolist()), *behind],
+        "reason": [*before, *outlook.reason.tolist(), *[len(outlook.reasons)] * len(held)],
+        **{
+            name: [*at_once, *(None if ms < 0 else ms for ms in column.tolist()), *behind]
+            for name, column in zip(("starts_ms", "low_ms", "high_ms"), outlook.intervals(), strict=True)
+        },
+    }
+    if projects is not None:
+        shown = [job.project_id in projects for job in (*listed, *(one.job for one in held))]
+        found = {name: list(compress(column, shown)) for name, column in found.items()}
+    return found, [show_reason(reason) for reason in (*outlook.reasons, explain.HELD)]
 
 
-def _waiting(writer: "_Writer", view: View, projects: frozenset[int] | None) -> Iterator[str]:
-    outlook, jobs, job_names = view.plan.outlook, view.state.queue.jobs, view.names
-    reasons = [_dump(show_reason(reason)) for reason in outlook.reasons]
-    share = cache(lambda micro_su: _dump(format_su(micro_su)))
-    starts, lows, highs = (column.tolist() for column in outlook.intervals())
-    columns = zip(
-        outlook.ids.tolist(), outlook.share.tolist(), outlook.reason.tolist(), starts, lows, highs, strict=True
-    )
-    for rank, (job_id, micro_su, reason, start, low, high) in enumerate(columns, 1):
-        job = jobs[job_id]
-        if projects is None or job.project_id in projects:
-            estimate = "null" if start < 0 else f'{{"starts_ms":{start},"low_ms":{low},"high_ms":{high}}}'
-            yield (
-                f'{writer.job(job, job_names[job_id])},"state":"pending","rank":{rank},"share":{share(micro_su)},'
-                f'"reason":{reasons[reason]},"estimate":{estimate}}}'
-            )
-
-
-def _held(writer: "_Writer", held: Sequence[Waiting], projects: frozenset[int] | None) -> Iterator[str]:
-    end = f',"state":"{JobState.HELD}","rank":null,"share":null,"reason":{_dump(show_reason(explain.HELD))},"estimate":null}}'
-    for one in held:
-        if projects is None or one.job.project_id in projects:
-            yield writer.job(one.job, one.name) + end
-
-
-class _Writer:
-    """Writes what all rows have; what many have in common is written once."""
-
-    def __init__(self, call: Call, users: dict[int, str]) -> None:
-        self._call, self._users = call, users
-        self._who, self._asks = cache(self._write_who), cache(self._write_asks)
-
-    def job(self, job: PendingJob, name: str) -> str:
-        """The row's beginning, to be gone on with a comma."""
-        return (
-            f'{{"job":{job.job_id},{self._who(job.project_id, job.user_id)},"name":{_dump(name)},'
-            f'{self._asks(job.resources)},"tasks":{len(job)},"submitted_ms":{job.submitted_ms}'
+def queue_rows(columns: Columns, reasons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, one object a job."""
+    plain = [name for name in columns if name not in {"reason", "starts_ms", "low_ms", "high_ms"}]
+    times = zip(columns["starts_ms"], columns["low_ms"], columns["high_ms"], strict=True)
+    return [
+        {
+            **dict(zip(plain, values, strict=True)),
+            "reason": None if reason is None else reasons[reason],
+            "estimate": None if at[0] is None else {"starts_ms": at[0], "low_ms": at[1], "high_ms": at[2]},
+        }
+        for values, reason, at in zip(
+            zip(*(columns[name] for name in plain), strict=True), columns["reason"], times, strict=True
         )
+    ]
 
-    def _write_who(self, project_id: int, user_id: int) -> str:
-        project, tenant = names(self._call, project_id)
-        return _dump({"project": project, "tenant": tenant, "user": self._users[user_id]})[1:-1]
 
-    def _write_asks(self, resources: Resources) -> str:
-        r = resources
-        return _dump({"flavor": list(r.flavors), "gpus": r.gpus, "nodes": r.nodes, "cpus": r.cpus})[1:-1]
+def _told(call: Call, jobs: Sequence[PendingJob]) -> Columns:
+    users = call.uow.people.user_names(sorted({job.user_id for job in jobs}))
+    who = cache(lambda project_id: names(call, project_id))
+    flavors = cache(lambda resources: list(resources.flavors))
+    return {
+        "job": [job.job_id for job in jobs],
+        "project": [who(job.project_id)[0] for job in jobs],
+        "tenant": [who(job.project_id)[1] for job in jobs],
+        "user": [users[job.user_id] for job in jobs],
+        "flavor": [flavors(job.resources) for job in jobs],
+        "gpus": [job.resources.gpus for job in jobs],
+        "nodes": [job.resources.nodes for job in jobs],
+        "cpus": [job.resources.cpus for job in jobs],
+        "tasks": [len(job) for job in jobs],
+        "submitted_ms": [job.submitted_ms for job in jobs],
+    }

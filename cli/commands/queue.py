@@ -1,17 +1,20 @@
 """The queue as the planner sees it. It may be long, so its columns are cheap."""
 
 from collections.abc import Callable
+from itertools import compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import words
 from cli.flags import reading
-from cli.tables import Column
+from cli.tables import Column, Columnar
 from cli.views import reason_text
 
 if TYPE_CHECKING:
     from cli.session import Session
+    from client.models import QueueColumns
 
 
 @click.command()
@@ -19,54 +22,68 @@ if TYPE_CHECKING:
 @reading
 def queue(session: "Session", user: str | None) -> None:
     """Show the queue as the planner sees it: rank, share, reason, estimated start."""
-    found = list(session.centre.jobs.queue(session.asked_project))
-    if user:
-        found = [entry for entry in found if entry["user"] == user]
-    session.out.items(found, columns(session.now_ms), "job", empty="nothing waits")
+    out, jobs = session.out, session.centre.jobs
+    if out.format in {"json", "yaml"}:
+        found = jobs.queue(session.asked_project)
+        out.items((entry for entry in found if user in {None, entry["user"]}), (), "job")
+        return
+    rows = read(jobs.queue_columns(session.asked_project), user)
+    out.columnar(rows, columns(session.now_ms, rows), "job", empty="nothing waits")
 
 
-def columns(now: int) -> list[Column]:
+def read(answer: "QueueColumns", user: str | None = None) -> Columnar:
+    """The answer's columns, with each job's reason in place of its number; this user's alone if one is named."""
+    data, reasons = dict(answer["columns"]), answer["reasons"]
+    if user is not None:
+        shown = [name == user for name in data["user"]]
+        data = {name: list(compress(values, shown)) for name, values in data.items()}
+    numbers = data["reason"]
+    for path, show in (("reason", reason_text), ("reason.code", itemgetter("code"))):
+        texts = [show(reason) for reason in reasons]
+        data[path] = [None if number is None else texts[number] for number in numbers]
+    return Columnar(data, len(numbers))
+
+
+def columns(now: int, rows: Columnar) -> list[Column]:
     time = words.short_times(now)
     return [
-        Column("RANK", "rank", str, right=True),
+        Column("RANK", "rank", words.plain, right=True),
         Column("JOB", "job", str, right=True),
         Column("NAME", "name", flex=True),
         Column("PROJECT", "project"),
         Column("USER", "user"),
         Column("STATE", "state"),
-        Column("ASKS", "", _asks),
+        Column("ASKS", "", _asks(rows)),
         Column("TASKS", "tasks", str, right=True),
-        Column("SHARE", "share", _share, right=True),
+        Column("SHARE", "share", right=True),
         Column("WAITS", "submitted_ms", _waits(now), right=True),
-        Column("START", "estimate.starts_ms", time, sparse=True),
-        Column("FROM - TO", "estimate", _interval(time), sparse=True, as_shown=True),
-        Column("REASON", "reason", reason_text, flex=True, as_shown=True),
+        Column("START", "starts_ms", time, sparse=True),
+        Column("EARLIEST", "low_ms", time, sparse=True),
+        Column("LATEST", "high_ms", time, sparse=True),
+        Column("REASON", "reason", flex=True),
         Column("GPUS", "gpus", str, right=True, wide=True),
         Column("NODES", "nodes", str, right=True, wide=True),
         Column("FLAVOR", "flavor", wide=True),
-        Column("EARLIEST", "estimate.low_ms", time, wide=True),
-        Column("LATEST", "estimate.high_ms", time, wide=True),
         Column("TENANT", "tenant", wide=True),
         Column("CODE", "reason.code", wide=True),
     ]
 
 
-def _asks(entry: dict[str, Any]) -> str:
+def _asks(rows: Columnar) -> Callable[[int], str]:
     """``4 h100-80gb``, ``2x8 h100-80gb|a100-80gb`` for nodes of eight each, ``16 cpu``."""
-    gpus, nodes, flavors = entry["gpus"], entry["nodes"], entry["flavor"]
-    count = f"{gpus or entry['cpus']}" if nodes == 1 else f"{nodes}x{gpus or entry['cpus']}"
-    return f"{count} {flavors[0] if len(flavors) == 1 else '|'.join(flavors)}"
+    every = [rows.values(path) for path in ("gpus", "nodes", "cpus", "flavor")]
+    texts: dict[tuple[Any, ...], str] = {}
 
-
-def _interval(time: Callable[[int | None], str]) -> Callable[[dict[str, int] | None], str]:
-    def show(estimate: dict[str, int] | None) -> str:
-        return "-" if estimate is None else f"{time(estimate['low_ms'])} - {time(estimate['high_ms'])}"
+    def show(row: int) -> str:
+        gpus, nodes, cpus, flavors = (values[row] for values in every)
+        shape = gpus, nodes, cpus, *flavors
+        text = texts.get(shape)
+        if text is None:
+            count = f"{gpus or cpus}" if nodes == 1 else f"{nodes}x{gpus or cpus}"
+            text = texts[shape] = f"{count} {'|'.join(flavors)}"
+        return text
 
     return show
-
-
-def _share(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else words.plain(value)
 
 
 def _waits(now: int) -> Callable[[int | None], str]:

@@ -1,5 +1,7 @@
 """A job through the API: submitted, explained, looked at, controlled, reported."""
 
+from typing import Any
+
 import pytest
 
 from domain.jobs import Launch
@@ -53,9 +55,25 @@ def test_the_same_report_is_the_same_bytes(api: Api, centre: Centre) -> None:
         assert api.get("/usage", query={"by": by}).body == first
 
 
+def by_rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    columns, reasons = answer["columns"], answer["reasons"]
+    found = []
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        starts, low, high = (row.pop(name) for name in ("starts_ms", "low_ms", "high_ms"))
+        estimate = None if starts is None else {"starts_ms": starts, "low_ms": low, "high_ms": high}
+        reason = None if row["reason"] is None else reasons[row["reason"]]
+        found.append({**row, "reason": reason, "estimate": estimate})
+    return found
+
+
 @on_sqlite
 def test_a_job_that_waits_says_why_and_what_would_help(api: Api, centre: Centre) -> None:
-    api.post("/jobs", {**JOB, "command": ["run", "1h"], "resources": {"flavor": H100, "gpus": 3, "nodes": 2}})
+    first = api.post("/jobs", {**JOB, "command": ["run", "1h"], "resources": {"flavor": H100, "gpus": 3, "nodes": 2}})
+    (starting,) = api.get("/queue").json["items"]
+    assert (starting["job"], starting["rank"], starting["reason"]) == (first.json["id"], None, None)
+    assert starting["estimate"]["starts_ms"] == centre.clock.now_ms()
+    assert by_rows(api.get("/queue/columns").json) == [starting]
     centre.settle()
     waiting = api.post("/jobs", JOB).json["id"]
     behind = api.post("/jobs", JOB).json["id"]
@@ -80,6 +98,12 @@ def test_a_job_that_waits_says_why_and_what_would_help(api: Api, centre: Centre)
         (behind, 2, "capacity"),
     ]
     assert entries[0]["estimate"] == told["estimate"]
+    held = api.post("/jobs", {**JOB, "held": True}).json["id"]
+    everything = api.get("/queue").json["items"]
+    assert [(entry["job"], entry["state"], entry["rank"]) for entry in everything[2:]] == [(held, "held", None)]
+    assert by_rows(api.get("/queue/columns").json) == everything
+    assert api.get("/queue", query={"project": "flood"}).json["items"] == []
+    assert api.get("/queue/columns", query={"project": "flood"}).json["columns"]["job"] == []
     again = api.post("/jobs", JOB, query={"dry_run": True}).json
     assert (again["starts_now"], again["place"], again["fixes"]) == (False, None, told["fixes"])
     assert again["estimate"]["starts_ms"] >= told["estimate"]["starts_ms"]

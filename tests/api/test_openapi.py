@@ -207,6 +207,7 @@ def work(call: Checked, centre: Centre) -> None:
     call("GET", "/jobs/{job}/logs/stream", job=over["id"])
     call("GET", "/jobs", query={"state": ["pending", "held"], "limit": 3})
     call("GET", "/queue")
+    call("GET", "/queue/columns")
     call("PATCH", "/jobs/{job}", {"priority": 5}, job=held["id"])
     wishes = {"constraint": {"forbid": {"rack": "r9"}}, "data": {"classification": "public"}, "priority": 3}
     call("POST", "/jobs", {**JOB, **wishes, "after": [f"ok:{running['id']}_3", "singleton"]})

@@ -83,6 +83,7 @@ POST    /jobs                                        +   3   3   3   3   3   3  
 POST    /jobs/batch                                  +   3   3   3   3   3   3   3   +   +   4   4
 GET     /jobs                                        +   +   +   +   +   +   +   +   +   +   +   +
 GET     /queue                                       +   +   +   +   +   +   +   +   +   +   +   +
+GET     /queue/columns                               +   +   +   +   +   +   +   +   +   +   +   +
 GET     /jobs/{job}                                  +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/tasks                            +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/attempts                         +   +   +   +   +   3   3   +   +   +   4   4

@@ -3,9 +3,9 @@
 import csv
 import io
 import json
-import re
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cli import tables, words
-from cli.commands.queue import columns
+from cli.commands.queue import columns, read
 from cli.output import to_yaml
 from cli.tables import Column
 from tests.cli.conftest import Run, surroundings
@@ -46,7 +46,7 @@ def entry(number: int, **fields) -> dict:
         "name": f"train-{number}",
         "state": "pending",
         "rank": number,
-        "share": 0.125,
+        "share": "0.125",
         "flavor": ["h100-80gb"],
         "gpus": 4,
         "nodes": 1,
@@ -56,6 +56,16 @@ def entry(number: int, **fields) -> dict:
         "reason": REASON,
         "estimate": estimate(1_760_000_000_000 + 60_000 * number),
     } | fields
+
+
+def by_columns(*entries: dict) -> dict:
+    """The same queue as ``GET /queue/columns`` answers it."""
+    names = [name for name in entry(0) if name not in {"reason", "estimate"}]
+    columns = {name: [one[name] for one in entries] for name in names}
+    columns["reason"] = list(range(len(entries)))
+    for name in ("starts_ms", "low_ms", "high_ms"):
+        columns[name] = [one["estimate"] and one["estimate"][name] for one in entries]
+    return {"columns": columns, "reasons": [one["reason"] for one in entries]}
 
 
 @pytest.fixture
@@ -110,6 +120,7 @@ def test_flags_may_stand_first(listed: Centre, run: Run) -> None:
 )
 def test_nothing_at_all(centre: Centre, run: Run, format_: str, out: str) -> None:
     centre.on("GET /queue", page())
+    centre.on("GET /queue/columns", by_columns())
     found = run("queue", "-o", format_)
     assert found.code == 0
     if format_ == "csv":
@@ -160,26 +171,32 @@ def test_why(centre: Centre, run: Run) -> None:
 
 
 def test_queue(centre: Centre, run: Run) -> None:
-    centre.on("GET /queue", page(entry(1), entry(2, project="speech", user="dara")))
+    entries = [entry(1), entry(2, project="speech", user="dara", gpus=0, flavor=["cpu"], nodes=2)]
+    centre.on("GET /queue/columns", by_columns(*entries))
+    centre.on("GET /queue", page(*entries))
     out = run("queue").out
-    assert re.search(r"ASKS +TASKS +SHARE +WAITS +START +FROM - TO +REASON", out)
-    assert re.search(r"4 h100-80gb +1 +0.125 .* 2025-10-\d\d +2025-10-\d\d - 2025-10-\d\d +4 h100-80gb asked", out)
+    assert re.search(r"ASKS +TASKS +SHARE +WAITS +START +EARLIEST +LATEST +REASON", out)
+    assert re.search(r"4 h100-80gb +1 +0.125 .* 2025-10-\d\d +2025-10-\d\d +2025-10-\d\d +4 h100-80gb asked", out)
+    assert re.search(r"2x8 cpu +1 ", out)
     rows = list(csv.DictReader(io.StringIO(run("queue", "-o", "csv").out)))
-    assert rows[0]["estimate.starts_ms"] == str(1_760_000_060_000)
+    assert (rows[0]["starts_ms"], rows[0]["reason.code"]) == (str(1_760_000_060_000), "capacity")
+    assert json.loads(run("queue", "-o", "json").out) == entries
+    assert json.loads(run("queue", "-o", "json", "--user", "dara").out) == entries[1:]
     run("queue", "-p", "speech", "-q")
     assert centre.requests[-1].query["project"] == ["speech"]
     assert run("queue", "--user", "dara", "-q").out == "2\n"
-    centre.on("GET /queue", page(entry(1, estimate=None)))
+    centre.on("GET /queue/columns", by_columns(entry(1, estimate=None)))
     assert "START" not in run("queue").out
 
 
 def test_a_queue_of_ten_thousand_is_printed_at_once() -> None:
-    rows = [entry(number) for number in range(10_000)]
+    answer = by_columns(*(entry(number) for number in range(10_000)))
     now = 1_760_000_000_000 + 10_000_000
 
     def spent() -> float:
         before = time.process_time()
-        assert len(tables.lines(rows, [c for c in columns(now) if not c.wide], None)) == 10_001
+        rows = read(answer)
+        assert len(tables.lines(rows, [c for c in columns(now, rows) if not c.wide], None)) == 10_001
         return time.process_time() - before
 
     assert min(spent() for _ in range(3)) < 0.12
@@ -312,7 +329,7 @@ def test_a_terminal_gets_a_bar_for_a_long_upload(centre: Centre, env: dict[str, 
 def test_watch_goes_on_over_an_outage_until_it_is_stopped(centre: Centre, env: dict[str, str]) -> None:
     import signal
 
-    centre.on("GET /queue", page(entry(1)), *[Answer(drop=True)] * 4)
+    centre.on("GET /queue/columns", by_columns(entry(1)), *[Answer(drop=True)] * 4)
     command = [sys.executable, "-m", "cli", "queue", "-q", "-w"]
     with subprocess.Popen(
         command, env=surroundings(env, {}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -8,7 +8,16 @@ from fastapi import Query
 from api.http import paging
 from api.http.guard import Call, Routes
 from api.http.paging import Cursor, Limit
-from api.http.schemas.answers import AttemptOut, ForecastOut, IdsOut, JobOut, QueueEntry, TaskOut, WhyOut
+from api.http.schemas.answers import (
+    AttemptOut,
+    ForecastOut,
+    IdsOut,
+    JobOut,
+    QueueColumnsOut,
+    QueueEntry,
+    TaskOut,
+    WhyOut,
+)
 from api.http.schemas.base import Listing
 from api.http.schemas.jobs import BatchFile, JobFile, JobPatch
 from api.http.views import (
@@ -21,7 +30,7 @@ from api.http.views import (
     show_reason,
     show_task,
 )
-from api.http.waiting import queue_page
+from api.http.waiting import Columns, queue_columns, queue_rows
 from domain.access import Permission
 from domain.accounts import AccountKind
 from domain.errors import Fault, Invalid, NotAllowed, NotFound
@@ -99,11 +108,16 @@ def list_jobs(
 
 
 @routes.get("/queue", Permission.JOB_READ, Listing[QueueEntry])
-def show_queue(call: Call, project: str | None = None) -> bytes:
+def show_queue(call: Call, project: str | None = None) -> dict[str, Any]:
     """The queue as the planner sees it now: rank, share, why each job waits, and when it is expected to start."""
-    projects = _wanted(call, project)
-    view = call.services.lookout.view(call.now_ms)
-    return queue_page(call, view, call.uow.live.held(HELD_LIMIT), projects)
+    return {"items": queue_rows(*_queue(call, project)), "next": None}
+
+
+@routes.get("/queue/columns", Permission.JOB_READ, QueueColumnsOut)
+def show_queue_columns(call: Call, project: str | None = None) -> dict[str, Any]:
+    """The queue by columns, for long ones: one list a field of `/queue`, and the reasons that `reason` counts in."""
+    columns, reasons = _queue(call, project)
+    return {"columns": columns, "reasons": reasons}
 
 
 @routes.get("/jobs/{job}", Permission.JOB_READ, JobOut)
@@ -184,6 +198,12 @@ def find_job(call: Call, text: str) -> tuple[Job, TaskId]:
         raise NotFound(f"there is no job {task_id}", "job")
     call.need(call.directory.tree.accounts[job.project_id], f"job {task_id}")
     return job, task_id
+
+
+def _queue(call: Call, project: str | None) -> tuple[Columns, list[dict[str, Any]]]:
+    projects = _wanted(call, project)
+    view = call.services.lookout.view(call.now_ms)
+    return queue_columns(call, view, call.uow.live.held(HELD_LIMIT), projects)
 
 
 def _wanted(call: Call, project: str | None) -> frozenset[int] | None:

@@ -149,3 +149,30 @@ class QueueEntry(Shape):
     submitted_ms: int
     reason: ReasonOut | None
     estimate: EstimateOut | None
+
+
+class QueueColumns(Shape):
+    job: list[int]
+    project: list[str]
+    tenant: list[str]
+    user: list[str]
+    name: list[str]
+    state: list[str]
+    rank: list[int | None]
+    share: list[str | None]
+    flavor: list[list[str]]
+    gpus: list[int]
+    nodes: list[int]
+    cpus: list[int]
+    tasks: list[int]
+    submitted_ms: list[int]
+    reason: list[int | None]
+    starts_ms: list[int | None]
+    low_ms: list[int | None]
+    high_ms: list[int | None]
+
+
+class QueueColumnsOut(Shape):
+    columns: QueueColumns
+    reasons: list[ReasonOut]
+
