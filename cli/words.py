@@ -26,17 +26,23 @@ def short_time(ms: int | None, now: int) -> str:
 
 
 def short_times(now: int) -> Callable[[int | None], str]:
-    """``short_time`` for many: each minute is worked out once."""
+    """``short_time`` for many: each quarter of an hour is worked out once. No zone begins within one."""
     today, this_minute = time.localtime(now // 1000), now // 60_000
 
     @lru_cache(maxsize=65_536)
-    def show(minute: int) -> str:
-        then = time.localtime(minute * 60)
+    def quarter(number: int) -> tuple[str, int | None]:
+        """What stands before the minutes, and the first of them; None if they are not told."""
+        then = time.localtime(number * 900)
         if (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday):
-            return f"{then.tm_hour:02}:{then.tm_min:02}"
-        if abs(this_minute - minute) < HALF_A_YEAR_MIN:
-            return f"{time.strftime('%b', then)} {then.tm_mday:2} {then.tm_hour:02}:{then.tm_min:02}"
-        return f"{then.tm_year}-{then.tm_mon:02}-{then.tm_mday:02}"
+            return f"{then.tm_hour:02}:", then.tm_min
+        if abs(this_minute - number * 15) < HALF_A_YEAR_MIN:
+            return f"{time.strftime('%b', then)} {then.tm_mday:2} {then.tm_hour:02}:", then.tm_min
+        return f"{then.tm_year}-{then.tm_mon:02}-{then.tm_mday:02}", None
+
+    @lru_cache(maxsize=65_536)
+    def show(minute: int) -> str:
+        before, first = quarter(minute // 15)
+        return before if first is None else f"{before}{first + minute % 15:02}"
 
     return lambda ms: "-" if ms is None else show(ms // 60_000)
 
