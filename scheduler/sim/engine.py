@@ -144,8 +144,7 @@ class Engine:
             self._start(start, now_ms)
         for stop in plan.stops:
             self._stop(stop, now_ms)
-        for job in fresh:
-            self._note(job.pending.job_id, plan, now_ms)
+        self._note([job.pending.job_id for job in fresh], plan, now_ms)
         if world.policy.rebalance_per_hour and self.live and world.queue.jobs:
             self._push(now_ms + 10 * MINUTE_MS, _TURN, 0)  # what was too early for a fair share may be due then
 
@@ -173,16 +172,12 @@ class Engine:
         if ends_ms < natural_ms:
             self.live[stop.job_id] = replace(live, serial=self._push(ends_ms, _END, stop.job_id))
 
-    def _note(self, job_id: int, plan: Plan, now_ms: int) -> None:
-        """Remember what the outlook says of a job that was just submitted."""
-        if job_id in self.live:
-            self.record.at_once += 1
-            return
-        line = plan.outlook.of(job_id)
-        if line is not None and line.estimate is not None:
-            # The world's calibration stays the plain one, so this is what the planner says before any correction.
-            wait_ms = line.estimate.starts_ms - now_ms
+    def _note(self, fresh: list[int], plan: Plan, now_ms: int) -> None:
+        """Remember what the outlook says of jobs that were just submitted, with the interval as learnt so far."""
+        waiting = [job_id for job_id in fresh if job_id not in self.live]
+        self.record.at_once += len(fresh) - len(waiting)
+        for job_id, wait_ms in (plan.outlook.waits(waiting) if waiting else {}).items():
             low, _, high = self.learner.calibration.of(wait_ms)
             self.record.guesses[job_id] = Guess(
-                now_ms, line.estimate.starts_ms, now_ms + wait_ms * low // 1_000, now_ms + wait_ms * high // 1_000
+                now_ms, now_ms + wait_ms, now_ms + wait_ms * low // 1_000, now_ms + wait_ms * high // 1_000
             )
