@@ -22,6 +22,8 @@ class Needy:
     cause: str
     job_id: int
     terms: tuple[Terms, ...]  # by preference
+    walltime_ms: int
+    asks: bool = True  # False: it is in line before others who ask
 
 
 @dataclass(slots=True)
@@ -227,9 +229,9 @@ class Desk:
         if entitled:
             self.gates.pledge(front.line, terms)
         # Whoever was stopped before asks nobody for a fair share: no two jobs take turns at it.
-        asks = policy.rebalance_per_hour and front.nth >= len(front.job.retries)
-        if (cause == "guarantee" and policy.reclaim) or cause == "urgent" or asks:
-            self.needy.append(Needy(front.line, cause, front.job.job_id, tuple(options)))
+        asks = cause != "fair-share" or front.nth >= len(front.job.retries)
+        if policy.reclaim if cause == "guarantee" else cause == "urgent" or policy.rebalance_per_hour:
+            self.needy.append(Needy(front.line, cause, front.job.job_id, tuple(options), self.walltime_ms(front), asks))
 
     def _book(self, front: Front, terms: Terms, slot: Slot) -> None:
         job, ask = front.job, terms.ask

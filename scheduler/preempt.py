@@ -5,9 +5,11 @@ guarantee lies within it and is no borrower; preemptible jobs never preempt; a f
 still holds afterwards (the rules are Kueue's and KAI's, restated over this tree).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from domain.money import booking
 from domain.quantities import HOUR_MS
 from scheduler.desk import Desk, Needy
 from scheduler.gates import Terms
@@ -21,10 +23,13 @@ def make_way(desk: Desk) -> list[Stop]:
     if not desk.needy:
         return []
     way = _Way.of(desk)
+    behind: set[str] = set()  # flavors of which one who was not helped has the next booking
     for needy in desk.needy:
-        for terms in needy.terms:
-            if way.help(needy, terms):
-                break
+        flavors = {terms.ask.flavor for terms in needy.terms}
+        if needy.cause == "fair-share" and not behind.isdisjoint(flavors):
+            continue  # others would have what leaves
+        if not needy.asks or not any(way.help(needy, terms) for terms in needy.terms):
+            behind |= flavors
     return way.stops
 
 
@@ -49,11 +54,20 @@ class _Space:
 
 
 @dataclass(slots=True)
+class _Less:
+    """What accounts would hold and have used less, without some attempts."""
+
+    held: Counter[tuple[int, str]] = field(default_factory=Counter)
+    used: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
 class _Way:
     """What will be free, what accounts will hold, and who may still be stopped, as the needy are helped one by one."""
 
     desk: Desk
     held: dict[tuple[int, str], int]
+    used: dict[int, int]
     allowance: int  # stops for fair shares that the policy still allows in this hour
     spaces: list[_Space] = field(default_factory=list)
     on_node: dict[int, list[Running]] = field(default_factory=dict)
@@ -63,7 +77,7 @@ class _Way:
     def of(cls, desk: Desk) -> "_Way":
         state, room = desk.state, desk.room
         lately = sum(1 for at_ms in state.stopped_ms if at_ms > desk.now_ms - HOUR_MS)
-        way = cls(desk, dict(desk.gates.held), state.policy.rebalance_per_hour - lately)
+        way = cls(desk, dict(desk.gates.held), dict(state.usage), state.policy.rebalance_per_hour - lately)
         for node, cpus in enumerate(room.cpus):
             gpus = {flavor: counts[node] for flavor, counts in room.gpus.items() if counts[node]}
             way.spaces.append(_Space(gpus, cpus, room.memory[node]))
@@ -74,6 +88,8 @@ class _Way:
         for attempt in state.live:
             if attempt.stopping:
                 way._release(attempt)
+                for account in state.tree.paths[attempt.project_id]:
+                    way.held[account, attempt.flavor] = way.held.get((account, attempt.flavor), 0) - attempt.milli
                 continue
             for node in way._nodes(attempt):
                 way.on_node.setdefault(node, []).append(attempt)
@@ -84,7 +100,7 @@ class _Way:
         ask = terms.ask
         plans: dict[int, list[Running]] = {}
         for node, space in enumerate(self.spaces):
-            if not self._offers(ask, node):
+            if not self._offers(needy, ask, node):
                 continue
             chosen = [] if space.fits(ask) else self._victims(needy, terms, node)
             if chosen is not None:
@@ -102,6 +118,7 @@ class _Way:
             self.spaces[node].add(ask.flavor, -ask.gpus, -ask.cpus, -ask.memory_bytes)
         for account in self.desk.state.tree.paths[needy.line.project_id]:
             self.held[account, ask.flavor] = self.held.get((account, ask.flavor), 0) + terms.milli
+            self.used[account] = self.used.get(account, 0) + terms.hold
         return True
 
     def _stop(self, needy: Needy, victim: Running) -> None:
@@ -113,6 +130,7 @@ class _Way:
             self.on_node[node].remove(victim)
         for account in self.desk.state.tree.paths[victim.project_id]:
             self.held[account, victim.flavor] = self.held.get((account, victim.flavor), 0) - victim.milli
+            self.used[account] = self.used.get(account, 0) - self._refund(victim)
 
     def _release(self, attempt: Running) -> None:
         for node in self._nodes(attempt):
@@ -124,23 +142,31 @@ class _Way:
         found = [places.get((attempt.cluster, placement.node)) for placement in attempt.placements]
         return [node for node in found if node is not None]
 
-    def _offers(self, ask: Ask, node: int) -> bool:
-        has = self.desk.room.nodes[node]
+    def _offers(self, needy: Needy, ask: Ask, node: int) -> bool:
+        """True if the task could run on the node were it empty, with no reservation or maintenance in between."""
+        has, desk = self.desk.room.nodes[node], self.desk
         enough = ask.gpus == 0 or has.devices.get(ask.flavor, 0) >= ask.gpus
-        return enough and has.cpus >= ask.cpus and allowed(has, ask.constraint)
+        if not (enough and has.cpus >= ask.cpus and allowed(has, ask.constraint)):
+            return False
+        until_ms, path = desk.now_ms + needy.walltime_ms, desk.state.tree.paths[needy.line.project_id]
+        return not any(
+            isinstance(span.who, str) and desk.now_ms < span.from_ms < until_ms and span.owner not in path
+            for span in desk.bookings.kept.get(node, ())
+        )
 
     def _victims(self, needy: Needy, terms: Terms, node: int) -> list[Running] | None:
         """The cheapest set on one node that makes room there: taken one by one, then the unneeded spared."""
-        ask, space, held = terms.ask, self.spaces[node].copy(), dict(self.held)
+        ask, space, less = terms.ask, self.spaces[node].copy(), _Less()
         chosen: list[Running] = []
         for victim in sorted(self.on_node.get(node, ()), key=lambda one: (self._price([one]), one.key)):
             if space.fits(ask):
                 break
-            if self._may_stop(needy, terms, victim, held):
+            if self._may_stop(needy, terms, victim, less):
                 chosen.append(victim)
                 space.add(victim.flavor, *self._gives(victim, node))
                 for account in self.desk.state.tree.paths[victim.project_id]:
-                    held[account, victim.flavor] = held.get((account, victim.flavor), 0) - victim.milli
+                    less.held[account, victim.flavor] += victim.milli
+                    less.used[account] += self._refund(victim)
         if not space.fits(ask):
             return None
         kept = []
@@ -158,15 +184,17 @@ class _Way:
         devices = sum(len(placement.devices) for placement in attempt.placements if placement.node == name)
         return devices, needs.cpus, needs.memory_bytes
 
-    def _may_stop(self, needy: Needy, terms: Terms, victim: Running, held: dict[tuple[int, str], int]) -> bool:
-        if needy.cause == "urgent":
-            return self.desk.state.policy.tier(victim.qos).preemptible
-        below = self._below_fork(needy, victim)
-        if not below:
-            return False
+    def _may_stop(self, needy: Needy, terms: Terms, victim: Running, less: _Less) -> bool:
+        policy, below = self.desk.state.policy, self._below_fork(needy, victim)
         if needy.cause == "guarantee":
-            return self._borrows(below, victim.flavor, held)
-        return self._over_served(needy, terms, victim, below[-1], held)
+            return bool(below) and self._borrows(below, victim.flavor, less)
+        if not self._borrows(self.desk.state.tree.paths[victim.project_id], victim.flavor, less):
+            return False  # a guarantee, even one that they share, would start it again before the needy
+        if needy.cause == "urgent":
+            return policy.tier(victim.qos).preemptible
+        if policy.tier(victim.qos).rank > policy.tier(needy.line.qos).rank:
+            return False  # its tier would
+        return bool(below) and self._over_served(needy, terms, victim, below[-1], less)
 
     def _below_fork(self, needy: Needy, victim: Running) -> tuple[int, ...]:
         """The victim's accounts up to where its path meets the needy one's."""
@@ -174,20 +202,20 @@ class _Way:
         mine = set(paths[needy.line.project_id])
         return tuple(account for account in paths[victim.project_id] if account not in mine)
 
-    def _borrows(self, below: Iterable[int], flavor: str, held: dict[tuple[int, str], int]) -> bool:
-        """True if no account below the fork has the attempt within its own guarantee."""
+    def _borrows(self, accounts: Iterable[int], flavor: str, less: _Less) -> bool:
+        """True if none of the accounts has the attempt within its own guarantee."""
         quotas = self.desk.state.tree.quotas
-        for account in below:
+        for account in accounts:
             quota = quotas.get((account, flavor))
-            if quota is not None and quota.guaranteed and held.get((account, flavor), 0) <= quota.guaranteed:
-                return False
+            if quota is not None and quota.guaranteed:
+                held = self.held.get((account, flavor), 0) - less.held[account, flavor]
+                if held <= quota.guaranteed:
+                    return False
         return True
 
-    def _over_served(
-        self, needy: Needy, terms: Terms, victim: Running, theirs: int, held: dict[tuple[int, str], int]
-    ) -> bool:
-        """True if, where the two paths part, the victim's side keeps more per weight than the needy side will have, and
-        has used more in the past too.
+    def _over_served(self, needy: Needy, terms: Terms, victim: Running, theirs: int, less: _Less) -> bool:
+        """True if, where the two paths part, the victim's side holds and has used more per weight than the needy side even
+        once the one has left and the other has come: so the order holds afterwards, and it is not the victim that starts.
         """
         desk, tree, flavor = self.desk, self.desk.state.tree, terms.ask.flavor
         policy = desk.state.policy
@@ -197,13 +225,19 @@ class _Way:
             return False
         path, above = tree.paths[needy.line.project_id], set(tree.paths[theirs])
         mine = [account for account in path if account not in above]
-        if not mine or not self._borrows(self._below_fork(needy, victim), flavor, held):
+        if not mine:
             return False
         ours, their_weight = tree.accounts[mine[-1]], tree.accounts[theirs].weight
-        keeps = (held.get((theirs, flavor), 0) - victim.milli) * ours.weight
-        gains = (held.get((ours.id, flavor), 0) + terms.milli) * their_weight
-        usage = desk.state.usage
-        return keeps >= gains and usage.get(theirs, 0) * ours.weight > usage.get(ours.id, 0) * their_weight
+        keeps = self.held.get((theirs, flavor), 0) - less.held[theirs, flavor] - victim.milli
+        gains = self.held.get((ours.id, flavor), 0) + terms.milli
+        used = self.used.get(theirs, 0) - less.used[theirs] - self._refund(victim)
+        uses = self.used.get(ours.id, 0) + terms.hold
+        return keeps * ours.weight >= gains * their_weight and used * ours.weight > uses * their_weight
+
+    def _refund(self, victim: Running) -> int:
+        """What its project gets back in micro-SU if it stops now."""
+        rate = self.desk.state.flavors[victim.flavor].micro_su_per_hour or 0
+        return booking(victim.milli, max(0, victim.ends_ms - self.desk.now_ms), rate)
 
     def _price(self, victims: Sequence[Running]) -> tuple[int, int, int]:
         """What stopping them costs: jobs that are not preemptible, work lost in thousandth-ms, and how many."""

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import lifecycle.submit
 import quotas.admission
 from scheduler import explain
 
@@ -23,4 +24,5 @@ def test_every_reason_to_wait_is_documented() -> None:
 
 
 def test_every_refusal_is_documented() -> None:
-    assert written(quotas.admission, "Refusal") == documented("Refusals at submission")
+    found = written(quotas.admission, "Refusal") | written(lifecycle.submit, "Refusal")
+    assert found == documented("Refusals at submission")
