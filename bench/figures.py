@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import openb, planning, quality, waiting, waiting
+from bench import openb, planning, quality, waiting
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -140,8 +140,6 @@ FIGURES = (
     Figure("start-latency", "ms", "<= 30", start_latency, "start-latency"),
     Figure("cli-help", "ms", "<= 150", cli_help),
     Figure("memory-idle", "MiB", "<= 120", memory_idle),
-    Figure("memory-100k", "MiB", "<= 300", waiting.memory_100k, waiting.SLURMCTLD),
-    Figure("queue-10k", "ms", "<= 160", waiting.queue_10k, waiting.SQUEUE),
     Figure("demo", "s", "<= 30", demo),
     Figure("plan-fill", "s", "<= 0.5", planning.fill, planning.ARMADA),
     Figure("plan-100k", "ms", "<= 100", planning.plan_100k, planning.SLURM),
