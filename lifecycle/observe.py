@@ -102,7 +102,7 @@ def take_in(
     uow.attempts.add_outputs(batch.outputs)
     uow.jobs.put_tasks(batch.moved)
     batch.settling.write(now_ms)
-    refresh(uow, list(batch.jobs.values()), now_ms, batch.said)
+    refresh(uow, list(batch.jobs.values()), now_ms, batch.said, tasks.values())
     return batch.saved
 
 

@@ -20,6 +20,8 @@ def preempt(uow: UnitOfWork, stops: Sequence[Stop], now_ms: int) -> int:
 
     Their jobs are locked by the caller. One that has ended meanwhile, or that was told to stop before, is left alone.
     """
+    if not stops:
+        return 0
     wanted = {(stop.job_id, stop.index): stop for stop in stops}
     jobs = uow.jobs.many(sorted({stop.job_id for stop in stops}), lock=True)
     tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(jobs))}

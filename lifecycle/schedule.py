@@ -115,7 +115,7 @@ class _Batch:
         postings = [hold(str(attempt.id), attempt.parts, self.now_ms) for attempt in attempts]
         self.uow.ledger.post(postings, {str(attempt.id): attempt.row for attempt in attempts})
         self.uow.jobs.put_tasks(self.moved)
-        refresh(self.uow, self.jobs, self.now_ms)
+        refresh(self.uow, self.jobs, self.now_ms, tasks=self.moved)
         return len(attempts)
 
     def _attempt(self, job: Job, start: Start, task: Task) -> Attempt | None:

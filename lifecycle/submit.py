@@ -55,7 +55,7 @@ def project_of(directory: Directory, name: str) -> Account:
 def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Job:
     """Admit the job and put it in the queue. Raises Invalid or Refused with every reason at once."""
     ties = _ties(uow, caller, [spec])
-    project = _Desk(uow, caller, ties, now_ms).admit(spec, 0)
+    project = _Desk.of(uow, caller, ties, now_ms).admit(spec, 0)
     job = uow.jobs.add(spec, project.id, caller.user.id, now_ms)
     gates = ties.tie([job.id], [project.id])
     return replace(job, gate=gates.get(job.id, ()))
@@ -64,7 +64,7 @@ def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Job:
 def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], now_ms: int) -> list[int]:
     """Admit all jobs or none; answers their ids in order."""
     ties = _ties(uow, caller, specs)
-    desk = _Desk(uow, caller, ties, now_ms)
+    desk = _Desk.of(uow, caller, ties, now_ms)
     faults: list[Fault] = []
     code = "refused"
     placed: list[tuple[JobSpec, int]] = []
@@ -86,7 +86,7 @@ def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], now_m
 def dry_run(uow: UnitOfWork, lookout: Lookout, caller: Caller, spec: JobSpec, now_ms: int) -> Forecast:
     """Admit the job, then ask the planner what it would do with it; nothing is written."""
     ties = Ties.of(uow, caller, [spec])
-    project = _Desk(uow, caller, ties, now_ms).admit(spec, 0)
+    project = _Desk.of(uow, caller, ties, now_ms).admit(spec, 0)
     directory = uow.directory()
     state = lookout.view(now_ms).state
     ghost = PendingJob(
@@ -126,10 +126,17 @@ class _Desk:
     caller: Caller
     ties: Ties
     now_ms: int
-    remaining: dict[int, int | None] = field(default_factory=dict)
+    remaining: dict[int, int] = field(default_factory=dict)  # of projects that have an allocation
     terms: dict[tuple[Resources, Constraint, str], FlavorTerms] = field(default_factory=dict)
     queued: dict[int, int] = field(default_factory=dict)  # unfinished jobs of accounts that limit them
     own: dict[int, int] = field(default_factory=dict)  # the caller's, of accounts that limit each user's
+
+    @classmethod
+    def of(cls, uow: UnitOfWork, caller: Caller, ties: Ties, now_ms: int) -> "_Desk":
+        """With what the projects of the batch have left."""
+        by_name = uow.directory().by_name
+        projects = {by_name[spec.project].id for spec in ties.batch if spec.project in by_name}
+        return cls(uow, caller, ties, now_ms, uow.ledger.remaining(projects, now_ms))
 
     def admit(self, spec: JobSpec, position: int) -> Account:
         """The project, if the job may enter; raises with every refusal otherwise. ``position`` is that in its batch."""
@@ -139,14 +146,12 @@ class _Desk:
         _check_words(self.uow, directory, spec, directory.policy_at(self.now_ms), judged.unknown)
         path = directory.path_of(project)
         self._count_queued(directory, path)
-        if project.id not in self.remaining:
-            self.remaining[project.id] = self.uow.ledger.remaining(project.id, self.now_ms)
         application = Application(
             spec=spec,
             path=[directory.tree.accounts[account] for account in path],
             quotas=directory.tree.quotas,
             flavors={name: self._terms_of(directory, spec, name) for name in spec.resources.flavors},
-            remaining=self.remaining[project.id],
+            remaining=self.remaining.get(project.id),
             queued=self.queued,
             user_queued=self.own,
         )

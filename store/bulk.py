@@ -31,6 +31,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.type_api import TypeEngine
 
+from store.deferred import put_off
 from store.tables.base import Base
 from store.upsert import table_of
 
@@ -43,7 +44,7 @@ def insert_all(connection: Connection, row: type[Base], rows: Sequence[Row]) -> 
     if not rows:
         return
     if connection.dialect.name == POSTGRESQL:
-        _unnested(connection, _insert_text(row, tuple(rows[0])), row, rows)
+        _later(connection, _insert_text(row, tuple(rows[0])), row, rows)
     else:
         connection.execute(_insert(row), rows)
 
@@ -54,7 +55,8 @@ def insert_numbered(connection: Connection, row: type[Base], rows: Sequence[Row]
         return []
     if connection.dialect.name == POSTGRESQL:
         # Numbers are drawn in the order of the sorted rows, but the answer's order is not promised.
-        return sorted(_unnested(connection, _insert_text(row, tuple(rows[0])) + " RETURNING id", row, rows).scalars())
+        statement = _insert_text(row, tuple(rows[0])) + " RETURNING id"
+        return sorted(connection.exec_driver_sql(statement, _arrays(row, rows)).scalars())
     return list(connection.execute(_insert_numbered(row), rows).scalars())
 
 
@@ -64,7 +66,7 @@ def update_all(connection: Connection, row: type[Base], rows: Sequence[Row], onl
         return
     columns = tuple(rows[0])
     if connection.dialect.name == POSTGRESQL:
-        _unnested(connection, _update_text(row, columns, only), row, rows)
+        _later(connection, _update_text(row, columns, only), row, rows)
     else:
         values = [{f"{_GIVEN}{name}": value for name, value in one.items()} for one in rows]
         connection.execute(_update(row, columns, only), values)
@@ -78,8 +80,8 @@ def add_all(connection: Connection, row: type[Base], rows: Sequence[Row]) -> Non
     rows = sorted(rows, key=lambda one: [one[key] for key in keys])
     if connection.dialect.name == POSTGRESQL:
         if len(rows) > 1:
-            _unnested(connection, _lock_text(row), row, [{key: one[key] for key in keys} for one in rows])
-        _unnested(connection, _add_text(row, columns), row, rows)
+            _later(connection, _lock_text(row), row, [{key: one[key] for key in keys} for one in rows])
+        _later(connection, _add_text(row, columns), row, rows)
     else:
         values = [{f"{_GIVEN}{name}": value for name, value in one.items()} for one in rows]
         connection.execute(_add(row, columns), values)
@@ -91,7 +93,7 @@ def upsert_all(connection: Connection, row: type[Base], rows: Sequence[Row], *, 
         return
     columns = tuple(rows[0])
     if connection.dialect.name == POSTGRESQL:
-        _unnested(connection, _insert_text(row, columns) + _conflict_text(row, columns, add=add), row, rows)
+        _later(connection, _insert_text(row, columns) + _conflict_text(row, columns, add=add), row, rows)
     else:
         connection.execute(_upsert(row, columns, add=add), rows)
 
@@ -137,9 +139,14 @@ def _among_sqlite(element: Among, compiler: SQLCompiler, **kw: Any) -> str:
 # PostgreSQL: columns as arrays.
 
 
-def _unnested(connection: Connection, statement: str, row: type[Base], rows: Sequence[Row]) -> Any:
+def _later(connection: Connection, statement: str, row: type[Base], rows: Sequence[Row]) -> None:
+    put_off(connection, table_of(row).name, statement, _arrays(row, rows))
+
+
+def _arrays(row: type[Base], rows: Sequence[Row]) -> tuple[str, ...]:
+    """The rows' columns as array literals."""
     columns = table_of(row).c
-    return connection.exec_driver_sql(statement, tuple(_column(columns[name].type, name, rows) for name in rows[0]))
+    return tuple(_column(columns[name].type, name, rows) for name in rows[0])
 
 
 def _column(kind: TypeEngine[Any], name: str, rows: Sequence[Row]) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from domain.dependencies import Bond
 from domain.jobs import Dependency, DependencyKind, JobSpec, JobState
+from store.bulk import among
 from store.codec import encode_spec
 from store.tables.dependencies import DependencyRow
 from store.tables.jobs import JobRow, TaskRow
@@ -19,6 +20,7 @@ _Value = TypeVar("_Value")
 _TURN = 0x64657073
 _MANY = 10_000  # values that one statement takes
 
+_ON = select(DependencyRow.__table__).where(among(DependencyRow.on_job_id, "jobs")).order_by(DependencyRow.id)
 _ADD = insert(table_of(DependencyRow))
 _MOVE = update(table_of(DependencyRow)).where(DependencyRow.id == bindparam("row")).values(on_job_id=bindparam("on"))
 _GATE = update(table_of(JobRow)).where(JobRow.id == bindparam("job")).values(gate=bindparam("gate"))
@@ -59,12 +61,7 @@ class Dependencies:
 
     def on(self, job_ids: Sequence[int]) -> list[Bond]:
         """The bonds on these jobs or tasks of them."""
-        found = []
-        for some in _portions(job_ids):
-            where = DependencyRow.on_job_id.in_(some)
-            rows = self.connection.execute(select(DependencyRow.__table__).where(where).order_by(DependencyRow.id))
-            found += [_bond(row) for row in rows]
-        return found
+        return [_bond(row) for row in self.connection.execute(_ON, {"jobs": job_ids})]
 
     def drop(self, bonds: Sequence[Bond]) -> None:
         for some in _portions([bond.row for bond in bonds]):

@@ -11,7 +11,7 @@ from lifecycle.ports import ClusterRecord, Directory
 from store import calendar
 from store.accounts import to_account
 from store.policies import to_policy
-from store.stamps import CHANGED, DIRECTORY
+from store.stamps import CHANGED, DIRECTORY, STAMP
 from store.tables.accounts import AccountRow, QuotaRow
 from store.tables.fleet import ClusterRow, FlavorRow, NodeRow, RateRow
 from store.tables.policies import PolicyRow
@@ -27,7 +27,8 @@ class DirectoryCache:
     _kept: tuple[int, Directory] | None = field(default=None)
 
     def get(self, connection: Connection) -> Directory:
-        stamp = connection.scalar(_STAMP) or 0
+        told: int | None = connection.info.get(STAMP)
+        stamp = told if told is not None else connection.scalar(_STAMP) or 0
         kept = self._kept
         if kept is not None and kept[0] == stamp:
             return kept[1]

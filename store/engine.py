@@ -7,6 +7,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 
+from store.deferred import install
+
 _RESTED = "rested"  # when a connection was given back
 _REST_S = 1.0
 
@@ -27,6 +29,7 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "begin", _on_begin)
         return engine
     engine = create_engine(url, pool_size=16, max_overflow=16)
+    install(engine)
     event.listen(engine, "checkin", _on_checkin)
     gone = engine.dialect.loaded_dbapi.OperationalError
     event.listen(engine, "checkout", lambda connection, record, _: _ask(connection, record, gone))

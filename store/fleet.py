@@ -38,9 +38,10 @@ _NODES = (
 
 @dataclass(slots=True)
 class Fleet:
-    """See ``lifecycle.ports.Fleet``."""
+    """See ``lifecycle.ports.Fleet``. ``known`` keeps the numbers of nodes, by cluster and name, which never change."""
 
     connection: Connection
+    known: dict[tuple[str, str], int]
 
     def add_flavor(self, flavor: Flavor) -> None:
         self.connection.execute(insert(FlavorRow).values(name=flavor.name, title=flavor.title, milli=flavor.milli))
@@ -160,9 +161,11 @@ class Fleet:
 
     def _change_nodes(self, attempts: Sequence[Attempt], sign: int) -> list[tuple[Attempt, Placement, int]]:
         """Move the nodes' counters; answers every placement with the number of its node."""
-        names = sorted({placement.node for attempt in attempts for placement in attempt.placements})
-        rows = self.connection.execute(_NODE_IDS, {"names": names})
-        ids = {(row.cluster, row.name): row.id for row in rows}
+        unknown = {(a.cluster, placement.node) for a in attempts for placement in a.placements} - self.known.keys()
+        if unknown:
+            rows = self.connection.execute(_NODE_IDS, {"names": sorted({name for _, name in unknown})})
+            self.known.update({(row.cluster, row.name): row.id for row in rows})
+        ids = self.known
         placed = [(a, placement, ids[a.cluster, placement.node]) for a in attempts for placement in a.placements]
         sums: dict[int, tuple[int, int]] = {}
         for attempt, _, node_id in placed:

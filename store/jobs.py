@@ -103,6 +103,8 @@ class Jobs:
 
         Whoever changes a job's tasks or attempts locks the job first: that is the one lock order of the centre.
         """
+        if not job_ids:
+            return {}
         rows = self.connection.execute(_LOCKED if lock else _MANY, {"ids": sorted(set(job_ids))})
         return {row.id: _job(row) for row in rows}
 
@@ -156,6 +158,8 @@ class Jobs:
         return [_task(row) for row in self.connection.execute(statement.limit(page.limit))]
 
     def live_tasks(self, job_ids: Sequence[int]) -> list[Task]:
+        if not job_ids:
+            return []
         return [_task(row) for row in self.connection.execute(_LIVE_TASKS, {"ids": job_ids})]
 
     def put_tasks(self, tasks: Sequence[Task]) -> None:

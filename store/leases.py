@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Executable, insert, select, update
 
 from domain.errors import StaleLeader
-from store.tables.service import LeaderRow
+from store.stamps import DIRECTORY, STAMP
+from store.tables.service import LeaderRow, StampRow
 
 _NAME = "controller"
-_EPOCH = select(LeaderRow.epoch).where(LeaderRow.name == _NAME)
+_STAMP = select(StampRow.value).where(StampRow.name == DIRECTORY).scalar_subquery()
+_EPOCH = select(LeaderRow.epoch, _STAMP.label("stamp")).where(LeaderRow.name == _NAME)
+_CHECK = _EPOCH.with_for_update(of=LeaderRow)
 
 
 @dataclass(slots=True)
@@ -42,10 +45,19 @@ class Leader:
 
     def epoch(self) -> int:
         """The newest epoch; 0 before the first leader."""
-        return self.connection.scalar(_EPOCH) or 0
+        return self._ask(_EPOCH)
 
     def check(self, epoch: int) -> None:
         """Raise StaleLeader if a newer leader exists; keeps the row locked until the transaction ends."""
-        newest = self.connection.scalar(select(LeaderRow.epoch).where(LeaderRow.name == _NAME).with_for_update())
+        newest = self._ask(_CHECK)
         if newest != epoch:
             raise StaleLeader(f"epoch {epoch} has been followed by {newest}")
+
+    def _ask(self, statement: Executable) -> int:
+        """The newest epoch. What the directory's stamp is, which every step asks next, comes with it."""
+        row = self.connection.execute(statement).first()
+        if row is None:
+            return 0
+        self.connection.info[STAMP] = row.stamp or 0
+        epoch: int = row.epoch
+        return epoch

@@ -34,13 +34,14 @@ _AVAILABLE = (
     .group_by(AllocationRow.project_id)
 )
 _REMAINING = (
-    select(func.sum(BookRow.balance))
+    select(AllocationRow.project_id, func.sum(BookRow.balance).label("left"))
     .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
     .where(
         BookRow.kind.in_([BookKind.ALLOCATION.value, BookKind.HELD.value]),
-        AllocationRow.project_id == bindparam("project"),
+        among(AllocationRow.project_id, "projects"),
         _OPEN,
     )
+    .group_by(AllocationRow.project_id)
 )
 _PURSES = (
     select(
@@ -127,10 +128,10 @@ class Ledger:
         rows = self.connection.execute(_AVAILABLE, {"now": now_ms})
         return {row.project_id: int(row.left) for row in rows}
 
-    def remaining(self, project_id: int, now_ms: int) -> int | None:
-        """What the project could still spend if nothing ran: available and held. None without an open allocation."""
-        left = self.connection.scalar(_REMAINING, {"now": now_ms, "project": project_id})
-        return None if left is None else int(left)
+    def remaining(self, project_ids: Collection[int], now_ms: int) -> dict[int, int]:
+        """What projects could still spend if nothing ran: available and held. Not of those without an open allocation."""
+        rows = self.connection.execute(_REMAINING, {"now": now_ms, "projects": project_ids})
+        return {row.project_id: int(row.left) for row in rows}
 
     def balances(self, allocation_ids: Sequence[int]) -> dict[tuple[int, str], int]:
         """(allocation, kind of book) → micro-SU in it, over all grants."""

@@ -26,7 +26,7 @@ from store.money import Money
 from store.once import Once
 from store.people import People
 from store.policies import Policies
-from store.stamps import CHANGED, DIRECTORY
+from store.stamps import CHANGED, DIRECTORY, STAMP
 from store.tables.jobs import SourceRow
 from store.tables.service import StampRow
 from store.upsert import insert_ignoring
@@ -87,6 +87,7 @@ class Store:
         self._writer = engine.execution_options(**WRITES)
         self._cache = DirectoryCache()
         self._books: dict[Book, int] = {}
+        self._nodes: dict[tuple[str, str], int] = {}
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
@@ -105,10 +106,11 @@ class Store:
     def _unit(self, connection: Connection) -> UnitOfWork:
         connection.info.pop(DIRECTORY, None)
         connection.info.pop(CHANGED, None)
+        connection.info.pop(STAMP, None)
         return UnitOfWork(
             Accounts(connection),
             People(connection),
-            Fleet(connection),
+            Fleet(connection, self._nodes),
             Money(connection),
             Ledger(connection, self._books),
             Jobs(connection),

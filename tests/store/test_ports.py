@@ -356,9 +356,9 @@ class TestLedger:
             (1, 600 * MICRO),
             (2, 401 * MICRO),
         ]
-        assert uow.ledger.available(NOW)[speech] == uow.ledger.remaining(speech, NOW) == 1_001 * MICRO
+        assert uow.ledger.available(NOW)[speech] == uow.ledger.remaining([speech], NOW)[speech] == 1_001 * MICRO
         assert uow.ledger.purses([speech], NOW - 10**12) == {}
-        assert uow.ledger.remaining(speech, NOW - 10**12) is None
+        assert uow.ledger.remaining([speech], NOW - 10**12) == {}
         assert speech not in uow.ledger.available(NOW - 10**12)
         assert uow.ledger.balances([centre.population.allocations["flood"]]) == {
             (centre.population.allocations["flood"], "allocation"): 1_000 * MICRO
