@@ -90,9 +90,14 @@ MUTANTS = (
         ("tests/scheduler/test_plan_properties.py", "tests/lifecycle/test_limits_hold.py"),
     ),
     Mutant(
-        3, "the planner spends what is not there", "scheduler/cycle.py",
-        "        if hold > self.available.get(job.project_id, 0):", "        if hold < 0:",
+        3, "the planner spends what is not there", "scheduler/gates.py",
+        "        if terms.hold > self.available.get(project, 0):", "        if terms.hold < 0:",
         ("tests/scheduler/test_plan_properties.py",),
+    ),
+    Mutant(
+        3, "what starts takes what is booked", "scheduler/desk.py",
+        "        if not bookings.kept:\n            nodes =", "        if bookings:\n            nodes =",
+        ("tests/scheduler/test_promises.py::test_no_node_is_given_twice_now_or_later",),
     ),
     Mutant(
         3, "a device that is taken is given again", "store/fleet.py",
@@ -143,9 +148,9 @@ MUTANTS = (
         ("tests/lifecycle/test_metering.py",),
     ),
     Mutant(
-        5, "pending jobs are taken in whatever order they come", "scheduler/order.py",
-        "        for job in sorted(state.pending, key=lambda job: (job.submitted_ms, job.job_id)):",
-        "        for job in set(state.pending):",
+        5, "pending jobs are taken in whatever order they come", "scheduler/queue.py",
+        "        if not self.order or (order, job_id) > (self.order[-1], self.ids[-1]):\n            return",
+        "        if order:\n            return",
         ("tests/scheduler/test_same_plan.py",),
     ),
     Mutant(
@@ -155,13 +160,45 @@ MUTANTS = (
     ),
     Mutant(
         5, "who came at the same moment goes first by chance", "scheduler/order.py",
-        "key=lambda job: (job.submitted_ms, job.job_id)):", "key=lambda job: job.submitted_ms):",
+        "        return self.lane.order[self.at], self.lane.ids[self.at]", "        return self.lane.order[self.at], 0",
         ("tests/scheduler/test_same_plan.py",),
     ),
     Mutant(
-        7, "a wide job does not keep its place", "scheduler/cycle.py",
-        "                self.closed[flavor] = job.job_id\n", "                pass\n",
-        ("tests/scheduler/test_cycle.py",),
+        6, "those whom a guarantee covers ask nobody to make way", "scheduler/desk.py",
+        'policy.reclaim if cause == "guarantee"', 'not entitled if cause == "guarantee"',
+        ("tests/scheduler/test_promises.py::test_a_guarantee_is_met_within_one_cycle_and_the_grace_period",),
+    ),
+    Mutant(
+        1, "a note that commits after a later one is missed", "lifecycle/mirror.py",
+        "for note, job_id in notes.items() if note not in self.taken}",
+        "for note, job_id in notes.items() if note > max(self.taken, default=0)}",
+        ("tests/lifecycle/test_mirror.py",),
+    ),
+    Mutant(
+        6, "what is to make way is not told to stop", "lifecycle/preempt.py",
+        "    uow.attempts.save(told)\n",
+        "",
+        ("tests/lifecycle/test_preempt.py",),
+    ),
+    Mutant(
+        6, "who is within a guarantee makes way for another's", "scheduler/preempt.py",
+        "                if held <= quota.guaranteed:", "                if held < 0:",
+        ("tests/scheduler/test_promises.py::test_a_guarantee_is_met_within_one_cycle_and_the_grace_period",),
+    ),
+    Mutant(
+        6, "a share is restored though the order turns by it", "scheduler/preempt.py",
+        " - self._refund(victim)\n        uses", "\n        uses",
+        ("tests/scheduler/test_promises.py::test_fair_shares_are_restored_at_a_bounded_rate_and_not_back_and_forth",),
+    ),
+    Mutant(
+        7, "a wide job does not keep its place", "scheduler/desk.py",
+        "        self.bookings.book(ask, slot, walltime_ms, job.job_id)\n", "",
+        ("tests/scheduler/test_promises.py::test_nothing_that_starts_later_delays_a_booking",),
+    ),
+    Mutant(
+        7, "patience has no end", "scheduler/cycle.py",
+        "front.lane.submitted[front.at] <= since_ms", "front.lane.submitted[front.at] < 0",
+        ("tests/scheduler/test_promises.py::test_every_job_starts_within_a_bound_that_is_known_when_it_is_submitted",),
     ),
     Mutant(
         7, "an end goes unseen by who begins to wait for it", "lifecycle/control.py",

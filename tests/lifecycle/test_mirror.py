@@ -76,6 +76,7 @@ def test_after_any_history_the_mirror_is_as_if_read_anew(centre: Centre) -> None
     assert jobs > 20, "histories in which little happens prove little"
 
 
+@pytest.mark.promise(1)
 def test_a_note_that_commits_after_a_later_one_is_not_missed(centre: Centre) -> None:
     """Two transactions on PostgreSQL: the one that began first, and has the smaller number, commits last."""
     if centre.database.kind != POSTGRESQL:
