@@ -1,6 +1,7 @@
 """Promise 5: the same inputs give the same plan, whatever the order of dictionaries and the seed of hashes."""
 
 import os
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,16 +19,16 @@ from tests.support.strategies import NOW_MS, states
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # a state that fails is told in full
 
 
-def shuffled(current: State, random) -> State:
+def shuffled(current: State, by: random.Random) -> State:
     """The same centre, its mappings and its pending jobs in another order. Nodes keep theirs: it is part of the state."""
 
     def other(mapping: dict) -> dict:
         items = list(mapping.items())
-        random.shuffle(items)
+        by.shuffle(items)
         return dict(items)
 
     jobs = list(current.queue)
-    random.shuffle(jobs)
+    by.shuffle(jobs)
     within = current.tree
     return replace(
         current,
@@ -46,8 +47,8 @@ def shuffled(current: State, random) -> State:
 
 @pytest.mark.promise(5)
 @given(states(), st.randoms(use_true_random=False))
-def test_the_plan_does_not_depend_on_any_order_but_that_of_the_nodes(current: State, random) -> None:
-    first, second = plan(current, NOW_MS), plan(shuffled(current, random), NOW_MS)
+def test_the_plan_does_not_depend_on_any_order_but_that_of_the_nodes(current: State, by: random.Random) -> None:
+    first, second = plan(current, NOW_MS), plan(shuffled(current, by), NOW_MS)
     assert first == second
     assert list(first.starts) == list(second.starts)
 
@@ -66,6 +67,13 @@ def crowded() -> State:
     )
     where = tuple(node_state(f"n{n}", {H100: 4} if n % 2 else {A100: 4}) for n in range(1, 5))
     return state(jobs, where, usage={n: n * 10**6 for n in (10, 11, 12, 20, 21, 22)})
+
+
+@pytest.mark.promise(5)
+def test_the_order_in_which_jobs_became_known_does_not_matter() -> None:
+    first = plan(crowded(), NOW_MS)
+    for seed in range(10):
+        assert plan(shuffled(crowded(), random.Random(seed)), NOW_MS) == first
 
 
 if __name__ == "__main__":  # what the subprocesses below run
