@@ -67,9 +67,7 @@ def values(rows: Rows, path: str) -> list[Any]:
     return found
 
 
-def lines(
-    rows: Rows, columns: Sequence[Column], terminal_width: int | None, *, colour: bool = False
-) -> list[str]:
+def lines(rows: Rows, columns: Sequence[Column], terminal_width: int | None, *, colour: bool = False) -> list[str]:
     """A header and a line for each row. ``terminal_width`` None: nothing is cut."""
     raw = [(column, values(rows, column.path)) for column in columns]
     shown = [(column, found) for column, found in raw if not column.sparse or any(v is not None for v in found)]

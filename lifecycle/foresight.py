@@ -75,4 +75,6 @@ class Foresight:
 
     def saved(self, written: Mapping[int, Guess | None]) -> None:
         """These were written down; what was learnt since was not."""
-        self.unsaved = {job: guess for job, guess in self.unsaved.items() if job not in written or written[job] != guess}
+        self.unsaved = {
+            job: guess for job, guess in self.unsaved.items() if job not in written or written[job] != guess
+        }

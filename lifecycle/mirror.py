@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from domain.accounts import Tree
 from lifecycle.foresight import Foresight
 from lifecycle.ground import Ground
-from lifecycle.ports import Directory, UnitOfWork, Waiting
+from lifecycle.live import Waiting
+from lifecycle.ports import Directory, UnitOfWork
 from scheduler.live import Live, Running
 from scheduler.policy import Policy
 from scheduler.queue import Queue

@@ -64,8 +64,7 @@ def build(settings: Settings) -> Centre:
     data, clock = settings.data_dir, SystemClock()
     engine = open_engine(settings.url)
     migrate(engine)
-    store = Store(engine)
-    lookout = Lookout(store)
+    lookout = Lookout(store := Store(engine))
     sources = FileSources(data / "sources")
     wake = _Wake()
     driver = LocalDriver(

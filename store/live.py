@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Executable, Integer, bindparam, delete, selec
 
 from domain.jobs import AttemptState, JobState
 from lifecycle.foresight import Guess
-from lifecycle.ports import Waiting
+from lifecycle.live import Waiting
 from scheduler.live import Running
 from scheduler.queue import PendingJob
 from store.bulk import among, insert_all, upsert_all

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from domain.money import Book
-from lifecycle import past, ports, rulebook
+from lifecycle import live, past, ports, rulebook
 from store.accounts import Accounts
 from store.attempts import Attempts
 from store.calendar import Calendar
@@ -49,7 +49,7 @@ class UnitOfWork:
     policies: rulebook.Policies
     history: past.History
     calendar: rulebook.Calendar
-    live: ports.Live
+    live: live.Live
     once: ports.Once
     leader: ports.Leader
     _connection: Connection

@@ -9,8 +9,8 @@ from api.http.guard import Call
 from api.http.views import names, show_reason
 from domain.jobs import JobState
 from domain.quantities import format_su
+from lifecycle.live import Waiting
 from lifecycle.lookout import View
-from lifecycle.ports import Waiting
 from scheduler import explain
 from scheduler.queue import PendingJob
 

@@ -10,8 +10,8 @@ from domain.errors import BarayError
 from domain.jobs import JobState
 from domain.quantities import MICRO
 from lifecycle import accounts, allocations
-from lifecycle.ports import UnitOfWork
 from lifecycle.lookout import Lookout
+from lifecycle.ports import UnitOfWork
 from lifecycle.schedule import schedule
 from lifecycle.submit import submit
 from tests.support.audit import assert_sound

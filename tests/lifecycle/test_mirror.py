@@ -166,7 +166,7 @@ def test_readers_and_the_leader_look_at_the_same_time(centre: Centre) -> None:
                 view = centre.lookout.view(centre.clock.now_ms())
                 waiting = {line.job_id for line in view.plan.outlook} | {start.job_id for start in view.plan.starts}
                 assert waiting == view.state.queue.jobs.keys() == view.names.keys()
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001 - told to the test, which runs in another thread
             failures.append(failure)
 
     threads = [threading.Thread(target=look) for _ in range(3)]

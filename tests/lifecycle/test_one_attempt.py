@@ -9,8 +9,8 @@ import pytest
 from domain.errors import BarayError, Conflict, StaleLeader
 from domain.jobs import LIVE_ATTEMPTS, Array, AttemptState, JobState
 from lifecycle.dispatch import dispatch
-from lifecycle.observe import observe
 from lifecycle.lookout import Lookout
+from lifecycle.observe import observe
 from lifecycle.schedule import commit, schedule
 from lifecycle.snapshot import snapshot
 from scheduler.cycle import plan

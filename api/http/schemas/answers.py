@@ -175,4 +175,3 @@ class QueueColumns(Shape):
 class QueueColumnsOut(Shape):
     columns: QueueColumns
     reasons: list[ReasonOut]
-
