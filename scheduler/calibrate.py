@@ -1,47 +1,76 @@
 """Learns how far start estimates are to be trusted, from jobs that started: ``Learner`` makes ``predict.Calibration``.
 
 The live centre and the simulator use it alike. Memory is bounded: the newest pairs of each bin are kept.
+
+Percentiles of the past are too narrow for what comes: waits change with the load, and the jobs that wait longest are
+learnt from last. So each bin watches how often its interval misses, and moves its percentiles outwards until one in
+twenty misses on either side (Gibbs and Candès, "Adaptive Conformal Inference Under Distribution Shift", NeurIPS 2021).
 """
 
 from bisect import bisect_right, insort
 from collections import deque
 from dataclasses import dataclass, field
 
-from domain.quantities import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from scheduler.predict import Calibration
+from domain.quantities import DAY_MS, HOUR_MS, MINUTE_MS
+from scheduler.predict import LEAST_MS, Calibration
 
-# Upper edges of the bins of estimated waits.
-EDGES_MS = (
-    MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, 30 * MINUTE_MS, HOUR_MS, 2 * HOUR_MS, 4 * HOUR_MS, 8 * HOUR_MS,
-    16 * HOUR_MS, DAY_MS, 2 * DAY_MS, 4 * DAY_MS, 8 * DAY_MS,
-)  # fmt: skip
-KEEP = 400  # pairs of a bin
-ENOUGH = 20  # pairs that a bin's ratios rest on; with fewer, its neighbours' or the default ones are used
-REFRESH = 50  # pairs after which the ratios are computed again
+# Upper edges of the bins of estimated waits: few, so that each learns soon.
+EDGES_MS = (5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOUR_MS, 8 * HOUR_MS, DAY_MS, 4 * DAY_MS)
+KEEP = 2_000  # pairs of a bin
+REFRESH = 20  # pairs after which the ratios are computed again
 
-_PERCENTILES = (50, 500, 950)  # in thousandths
-_THOUSAND = 1_000
+# What every bin begins with, in thousandths: much is possible, until more is known.
+PRIOR = (20, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1_000, 1_000, 1_100, 1_200, 1_400, 1_600, 2_000, 3_000,
+         4_000)  # fmt: skip
+ENOUGH = len(PRIOR)
+
+_ALL = 1_000
+_MISSED, _HIT = 19, 1  # thousandths by which a percentile moves: in balance at one miss in twenty
+_LOW, _LOWEST, _LOW_START = 100, -250, 50
+_HIGH, _HIGHEST, _HIGH_START = 900, 1_500, 950
+_STRETCH = 4  # beyond the last ratio that was seen, this much of it more for each thousandth
 
 
 @dataclass(slots=True)
 class _Bin:
-    """The newest ratios, by age and by size."""
+    """The newest ratios, by age and by size, and which percentiles bound the interval. Percentiles beyond all stretch."""
 
-    newest: deque[int] = field(default_factory=deque)
-    ordered: list[int] = field(default_factory=list)
+    newest: deque[int] = field(default_factory=lambda: deque(PRIOR))
+    ordered: list[int] = field(default_factory=lambda: sorted(PRIOR))
+    low: int = _LOW_START
+    high: int = _HIGH_START
 
     def add(self, ratio: int, keep: int) -> None:
-        if len(self.newest) == keep:
+        known = self.ratios()
+        self.low = self._moved(self.low, -1, missed=ratio < known[0], bounds=(_LOWEST, _LOW))
+        self.high = self._moved(self.high, 1, missed=ratio > known[2], bounds=(_HIGH, _HIGHEST))
+        if len(self.newest) >= keep:
             del self.ordered[bisect_right(self.ordered, self.newest.popleft()) - 1]
         self.newest.append(ratio)
         insort(self.ordered, ratio)
+
+    def ratios(self) -> tuple[int, int, int]:
+        return self._at(self.low), self._at(_ALL // 2), self._at(self.high)
+
+    def _at(self, level: int) -> int:
+        ordered = self.ordered
+        if level > _ALL:
+            return ordered[-1] * (_ALL + _STRETCH * (level - _ALL)) // _ALL
+        if level < 0:
+            return ordered[0] * max(0, _ALL + _STRETCH * level) // _ALL
+        return ordered[(len(ordered) - 1) * level // _ALL]
+
+    @staticmethod
+    def _moved(level: int, outwards: int, *, missed: bool, bounds: tuple[int, int]) -> int:
+        level += outwards * _MISSED if missed else -outwards * _HIT
+        return min(max(level, bounds[0]), bounds[1])
 
 
 @dataclass(slots=True)
 class Learner:
     """Feed it with ``observe``; ``calibration`` is what is known so far, refreshed now and then.
 
-    Ratios are real over estimated wait in thousandths; an estimate below a second counts as one.
+    Ratios are real over estimated wait in thousandths; an estimate below ``LEAST_MS`` counts as that.
     """
 
     keep: int = KEEP
@@ -52,7 +81,7 @@ class Learner:
 
     def observe(self, estimated_ms: int, waited_ms: int) -> None:
         """A job started ``waited_ms`` after it was estimated to wait for ``estimated_ms``."""
-        ratio = max(0, waited_ms) * _THOUSAND // max(SECOND_MS, estimated_ms)
+        ratio = max(0, waited_ms) * _ALL // max(LEAST_MS, estimated_ms)
         self.bins[bisect_right(EDGES_MS, estimated_ms)].add(ratio, self.keep)
         self.unseen += 1
         if self.unseen >= self.refresh:
@@ -60,12 +89,5 @@ class Learner:
             self.calibration = self.learnt()
 
     def learnt(self) -> Calibration:
-        """The ratios of each bin; a bin with too few pairs has the default ones."""
-        default = Calibration().ratios[0]
-        ratios = tuple(_ratios(bin_.ordered) if len(bin_.ordered) >= ENOUGH else default for bin_ in self.bins)
-        return Calibration(EDGES_MS, ratios)
-
-
-def _ratios(ordered: list[int]) -> tuple[int, int, int]:
-    low, middle, high = (ordered[(len(ordered) - 1) * part // _THOUSAND] for part in _PERCENTILES)
-    return low, middle, high
+        """The ratios of each bin."""
+        return Calibration(EDGES_MS, tuple(one.ratios() for one in self.bins))

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from scheduler.predict import Calibration
+from scheduler.predict import LEAST_MS, Calibration
 from scheduler.snapshot import Booked, Estimate, Ranked, Reason, Start, Stop
 
 Column: TypeAlias = npt.NDArray[np.int64]
@@ -63,7 +63,7 @@ class Outlook:
         """What ``Estimate`` says, for all: expected starts, lows and highs; -1 where nobody can say."""
         wait_ms = np.maximum(0, self.starts_ms - self.now_ms)
         ratios = np.array(self.calibration.ratios, np.int64)[np.searchsorted(self.calibration.bounds, wait_ms, "right")]
-        low, middle, high = (self.now_ms + wait_ms[:, None] * ratios // 1_000).T
+        low, middle, high = self.now_ms + np.stack((wait_ms, wait_ms, np.maximum(wait_ms, LEAST_MS))) * ratios.T // 1_000
         known = self.starts_ms >= 0
         return np.where(known, middle, -1), np.where(known, low, -1), np.where(known, high, -1)
 
@@ -82,9 +82,8 @@ class Outlook:
         if starts_ms < 0:
             return None
         wait_ms = max(0, starts_ms - self.now_ms)
-        low, middle, high = self.calibration.of(wait_ms)
-        at = [self.now_ms + wait_ms * ratio // 1_000 for ratio in (middle, low, high)]
-        return Estimate(*at)
+        low, middle, high = self.calibration.waits(wait_ms)
+        return Estimate(self.now_ms + middle, self.now_ms + low, self.now_ms + high)
 
 
 @dataclass(frozen=True, slots=True)

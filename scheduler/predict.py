@@ -3,6 +3,10 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from domain.quantities import MINUTE_MS
+
+LEAST_MS = MINUTE_MS  # the latest wait is never told of less: an estimate of nothing is not sure to a millisecond
+
 
 def predicted_ms(walltime_ms: int, recent: tuple[int, ...]) -> int:
     """The mean of the user's last two run times, at most the walltime; the walltime where nothing is known.
@@ -27,3 +31,8 @@ class Calibration:
     def of(self, wait_ms: int) -> tuple[int, int, int]:
         """The three ratios for an estimated wait."""
         return self.ratios[bisect_right(self.bounds, wait_ms)]
+
+    def waits(self, wait_ms: int) -> tuple[int, int, int]:
+        """The earliest, the middle and the latest wait that an estimated one may come to, in ms."""
+        low, middle, high = self.of(wait_ms)
+        return wait_ms * low // 1_000, wait_ms * middle // 1_000, max(wait_ms, LEAST_MS) * high // 1_000

@@ -177,7 +177,5 @@ class Engine:
         waiting = [job_id for job_id in fresh if job_id not in self.live]
         self.record.at_once += len(fresh) - len(waiting)
         for job_id, wait_ms in (plan.outlook.waits(waiting) if waiting else {}).items():
-            low, _, high = self.learner.calibration.of(wait_ms)
-            self.record.guesses[job_id] = Guess(
-                now_ms, now_ms + wait_ms, now_ms + wait_ms * low // 1_000, now_ms + wait_ms * high // 1_000
-            )
+            low, _, high = self.learner.calibration.waits(wait_ms)
+            self.record.guesses[job_id] = Guess(now_ms, now_ms + wait_ms, now_ms + low, now_ms + high)
