@@ -124,10 +124,8 @@ class Tree:
                 return Shortfall(above, ceiling, holding)
         return None
 
-    def withheld(
-        self, held: Mapping[tuple[int, str], int], flavor: str, path: tuple[int, ...] = (), milli: int = 0
-    ) -> int:
-        """How many thousandths must stay free for guarantees that are not lent, once ``path`` holds ``milli`` more.
+    def withheld(self, held: Mapping[tuple[int, str], int], flavor: str) -> "Withheld":
+        """How much of a flavor must stay free for guarantees that are not lent, as things are held now.
 
         An account withholds what its guarantee has beyond ``lend_limit`` and beyond what it holds; what is withheld for
         accounts below it is part of that and not added to it.
@@ -137,14 +135,41 @@ class Tree:
             for (account, name), quota in self.quotas.items()
             if name == flavor and quota.lend_limit is not None
         }
-        below: dict[int | None, int] = {}
+        found = Withheld({}, {}, {}, {})
         for account in sorted(lenders, key=lambda one: len(self.paths[one]), reverse=True):
             quota = lenders[account]
-            holding = held.get((account, flavor), 0) + (milli if account in path else 0)
-            own = quota.guaranteed - (quota.lend_limit or 0) - holding
+            own = quota.guaranteed - (quota.lend_limit or 0) - held.get((account, flavor), 0)
             above = next((one for one in self.paths[account][1:] if one in lenders), None)
-            below[above] = below.get(above, 0) + max(0, own, below.get(account, 0))
-        return below.get(None, 0)
+            amount = max(0, own, found.below.get(account, 0))
+            found.own[account], found.amount[account], found.above[account] = own, amount, above
+            found.below[above] = found.below.get(above, 0) + amount
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """By account that lends not all: what it withholds itself, with those below it, and who is the next such above it.
+
+    ``below`` sums what is withheld below an account, and below None in all.
+    """
+
+    own: dict[int, int]
+    amount: dict[int, int]
+    above: dict[int, int | None]
+    below: dict[int | None, int]
+
+    @property
+    def total(self) -> int:
+        return self.below.get(None, 0)
+
+    def after(self, path: Iterable[int], milli: int) -> int:
+        """The total once all accounts of a path, deepest first, hold ``milli`` more."""
+        change = 0
+        for account in path:
+            if account in self.own:
+                amount = max(0, self.own[account] - milli, self.below.get(account, 0) + change)
+                change = amount - self.amount[account]
+        return self.total + change
 
 
 def _path(accounts: Mapping[int, Account], account_id: int) -> tuple[int, ...]:

@@ -66,7 +66,10 @@ class Desk:
 
     def open_demands(self) -> set[int]:
         """The demands of which a job might still start or be booked. What has no bookings left and fits nowhere is shut."""
-        self.open = {number for number, jobs in enumerate(self.state.queue.counts) if jobs and self._is_open(number)}
+        asked = (number for number, jobs in enumerate(self.state.queue.counts) if jobs)
+        if any(count >= self.state.policy.reservations for count in self.books.values()):
+            asked = (number for number in asked if self._is_open(number))
+        self.open = set(asked)
         return self.open
 
     def _is_open(self, demand: int) -> bool:

@@ -3,9 +3,10 @@
 The same arithmetic as at commit (``domain.accounts``); what a plan starts is added at once.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
-from domain.accounts import AccountState
+from domain.accounts import AccountState, Withheld
 from domain.fleet import CPU_FLAVOR
 from domain.money import booking
 from scheduler import explain
@@ -40,23 +41,29 @@ class Gates:
     running: dict[int, int]
     user_running: dict[tuple[int, int], int]
     pledged: dict[tuple[int, str], int]  # booked under guarantees
-    capacity: dict[str, int]  # thousandths of each flavor on nodes that take jobs
+    _capacity: dict[str, int] | None = None
     _barred: dict[int, Reason | None] = field(default_factory=dict)
     _limited: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _guarantees: dict[tuple[int, str], tuple[tuple[int, int], ...]] = field(default_factory=dict)
     _ceilings: dict[tuple[int, str], bool] = field(default_factory=dict)
     _lenders: dict[str, bool] = field(default_factory=dict)
+    _withheld: dict[str, Withheld] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: State) -> "Gates":
-        capacity: dict[str, int] = {}
-        for node in state.nodes:
-            for flavor, count in ((CPU_FLAVOR, node.cpus), *node.devices.items()):
-                milli = state.flavors[flavor].milli if flavor in state.flavors else 0
-                capacity[flavor] = capacity.get(flavor, 0) + count * milli
-        return cls(
-            state, dict(state.held), dict(state.available), dict(state.running), dict(state.user_running), {}, capacity
-        )
+        return cls(state, dict(state.held), dict(state.available), dict(state.running), dict(state.user_running), {})
+
+    @property
+    def capacity(self) -> dict[str, int]:
+        """Thousandths of each flavor on nodes that take jobs."""
+        if self._capacity is None:
+            counts: Counter[str] = Counter()
+            for node in self.state.nodes:
+                counts.update(node.devices)
+                counts[CPU_FLAVOR] += node.cpus
+            flavors = self.state.flavors
+            self._capacity = {name: count * flavors[name].milli for name, count in counts.items() if name in flavors}
+        return self._capacity
 
     def terms(self, line: Line, demand: Demand, flavor: str) -> Terms | Reason:
         """What a task of the lane costs in the flavor; a reason if it has no rate."""
@@ -100,8 +107,11 @@ class Gates:
                 unit = self.state.flavors[flavor].milli
                 return explain.quota(tree.accounts[short.account_id], flavor, terms.milli, unit, short)
         if self._is_lent(flavor) and not self.entitled(line, flavor, terms.milli):
-            kept = tree.withheld(self.held, flavor, self.state.tree.paths[line.project_id], terms.milli)
-            root = self.state.tree.paths[line.project_id][-1]
+            withheld = self._withheld.get(flavor)
+            if withheld is None:
+                withheld = self._withheld[flavor] = tree.withheld(self.held, flavor)
+            path = tree.paths[project]
+            kept, root = withheld.after(path, terms.milli), path[-1]
             free = self.capacity.get(flavor, 0) - self.held.get((root, flavor), 0) - terms.milli
             if kept > max(0, free):
                 return explain.withheld(flavor, terms.milli, max(0, free + terms.milli - kept))
@@ -143,6 +153,7 @@ class Gates:
     def take(self, line: Line, terms: Terms) -> None:
         """One task starts."""
         flavor, held, running = terms.ask.flavor, self.held, self.running
+        self._withheld.pop(flavor, None)
         self.available[line.project_id] -= terms.hold
         user_id = line.user_id
         for account in self.state.tree.paths[line.project_id]:
