@@ -85,6 +85,7 @@ def test_a_note_that_commits_after_a_later_one_is_not_missed(centre: Centre) -> 
     caller = centre.caller()
     with centre.store.write() as slow:
         late = slow.jobs.add(spec(), centre.population.projects["speech"], caller.user.id, centre.clock.now_ms())
+        slow.live.changes()  # it has its number by now
         soon = centre.submit().id
         assert late.id < soon
         with centre.store.read() as uow:
