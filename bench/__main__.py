@@ -41,6 +41,8 @@ def _line(figure: Figure, runs: int) -> dict[str, object]:
         "max": round(max(values), 2),
         "took_s": round(time.perf_counter() - begun, 1),
     }
+    if figure.notes is not None:
+        line |= figure.notes()
     if figure.peer is not None:
         line["peer"] = peer(figure.peer) if isinstance(figure.peer, str) else dict(figure.peer)
     return line

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import openb, planning, quality, waiting
+from bench import kueue, openb, planning, quality, waiting
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -24,7 +24,7 @@ class Figure:
     """A line of the design's table.
 
     ``peer`` names Slurm's figure to measure beside it (see ``bench.slurm``), or is a published one. ``summary`` makes one
-    value of the runs'. ``skipped`` says why there is nothing to measure here, if so.
+    value of the runs'. ``skipped`` says why there is nothing to measure here, if so; ``notes`` what else was seen.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Figure:
     peer: str | Mapping[str, object] | None = None
     summary: Callable[[Sequence[float]], float] = statistics.median
     skipped: Callable[[], str | None] | None = None
+    notes: Callable[[], Mapping[str, object]] | None = None
 
 
 def submit(runs: int) -> list[float]:
@@ -132,6 +133,8 @@ def _rate(count: int, act: Callable[[], object]) -> float:
     return count / (time.perf_counter() - begun)
 
 
+_BASELINE, _LARGE = kueue.Replays(kueue.BASELINE), kueue.Replays(kueue.LARGE)
+
 FIGURES = (
     Figure("submit", "jobs/s", ">= 1.2 x peer", submit, "submit"),
     Figure("submit-batch", "jobs/s", ">= 5000", submit_batch),
@@ -141,6 +144,16 @@ FIGURES = (
     Figure("cli-help", "ms", "<= 150", cli_help),
     Figure("memory-idle", "MiB", "<= 120", memory_idle),
     Figure("demo", "s", "<= 30", demo),
+    Figure(
+        "kueue-baseline",
+        "s",
+        "<= 73",
+        _BASELINE.measure,
+        kueue.BASELINE_PEER,
+        skipped=kueue.skipped,
+        notes=_BASELINE.notes,
+    ),
+    Figure("kueue-large", "s", "<= 60", _LARGE.measure, kueue.LARGE_PEER, skipped=kueue.skipped, notes=_LARGE.notes),
     Figure("plan-fill", "s", "<= 0.5", planning.fill, planning.ARMADA),
     Figure("plan-100k", "ms", "<= 100", planning.plan_100k, planning.SLURM),
     Figure("plan-1m", "ms", "<= 2 x plan-100k", planning.plan_1m),

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,8 +57,11 @@ def own_database(url: str, worker: str) -> str:
 
 
 @contextmanager
-def cluster(binaries: Path) -> Iterator[str]:
-    """Start a server; answers the SQLAlchemy address of its maintenance database, ``{}`` in place of the name."""
+def cluster(binaries: Path, settings: Sequence[str] = _FAST) -> Iterator[str]:
+    """Start a server; answers the SQLAlchemy address of its maintenance database, ``{}`` in place of the name.
+
+    ``settings`` are those of ``postgresql.conf``; without any the server keeps every promise of its own defaults.
+    """
     root = Path(tempfile.mkdtemp(prefix="baray-pg-"))
     user = _unprivileged()
     if user is not None:
@@ -68,7 +71,7 @@ def cluster(binaries: Path) -> Iterator[str]:
     quiet = {"cwd": root, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     setup = ("-U", "baray", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
     subprocess.run([binaries / "initdb", "-D", data, *setup], check=True, **quiet, **who)
-    options = [word for option in _FAST for word in ("-c", option)]
+    options = [word for option in settings for word in ("-c", option)]
     server = subprocess.Popen(
         [
             binaries / "postgres",
