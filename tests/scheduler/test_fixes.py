@@ -188,7 +188,7 @@ def test_a_call_plans_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(module, "plan", counted)
     most = 0
-    for seed in range(200):
+    for seed in range(80):
         current = busy_state(seed)
         for job in current.queue:
             planned.clear()
