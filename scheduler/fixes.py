@@ -259,7 +259,7 @@ def _unconstrained(trials: _Trials) -> Iterator[Fix]:
     for name, said, constraint in given_up:
         lot = trials.sooner(constraint=constraint)
         if lot is not None:
-            yield trials.fix(name, "", f"without {name} {said}", lot)
+            yield trials.fix(f"constraint.{name}", "", f"without {name} {said}", lot)
 
 
 def _labels(pairs: tuple[tuple[str, str], ...]) -> str:
