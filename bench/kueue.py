@@ -5,7 +5,7 @@ steps. Only the cluster is simulated. What is measured is how fast the control p
 Kueue's test: no container is started, and there is no kube-apiserver here.
 
 A cohort is a tenant, a ClusterQueue a project with its nominal quota guaranteed and its borrowing limit; a class's
-priority is its jobs' priority. Kueue counts no nodes in this test; ours are few and large. It knows no walltime
+priority is its jobs' priority. Kueue counts no nodes in this test: ours is a single one. It knows no walltime
 either: every job asks for the same. Times are ms.
 """
 
@@ -29,7 +29,7 @@ from domain.fleet import CPU_FLAVOR, Node
 from domain.jobs import JobSpec, Launch, Resources
 from domain.people import Caller
 from domain.quantities import DAY_MS, MICRO, MILLI, MINUTE_MS
-from lifecycle import accounts, allocations, fleet, people, report
+from lifecycle import accounts, allocations, fleet, people, policies, report
 from lifecycle.founding import found
 from lifecycle.lookout import Lookout
 from lifecycle.ports import UnitOfWork
@@ -37,6 +37,8 @@ from lifecycle.submit import submit_many
 from monitoring.metrics import Metrics
 from runtime.clock import SystemClock
 from runtime.controller import Controller
+from scheduler.policy import Policy
+from scheduler.rules import write_policy
 from store.engine import open_engine
 from store.schema import migrate
 from store.tables.jobs import AttemptRow, JobRow
@@ -68,16 +70,11 @@ class Class:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """``cohorts`` x ``queues`` of the same classes; ``nodes`` of ``node_cpus`` cores are as much as all nominal quotas."""
+    """``cohorts`` x ``queues`` of the same classes."""
 
     cohorts: int
     queues: int
     classes: tuple[Class, ...]
-    nodes: int
-    node_cpus: int
-
-    def __post_init__(self) -> None:
-        assert self.nodes * self.node_cpus == self.cohorts * self.queues * NOMINAL
 
     def arrivals(self) -> list[tuple[int, str, Class]]:
         """(ms after the beginning, project, class), in order; the first of a class comes after its first interval."""
@@ -96,20 +93,24 @@ class Load:
         return {f"c{c}": [f"c{c}-q{q}" for q in range(self.queues)] for c in range(self.cohorts)}
 
     @property
+    def cpus(self) -> int:
+        """The capacity: as much as all nominal quotas."""
+        return self.cohorts * self.queues * NOMINAL
+
+    @property
     def cpu_ms(self) -> int:
         return self.cohorts * self.queues * sum(c.count * c.cpus * c.runs_ms for c in self.classes)
 
 
 NOMINAL, BORROWING = 20, 100  # cores
+POLICY = Policy(reservations=0)  # Kueue keeps nothing free for those who wait
 BASELINE = Load(
     5, 6,
     (Class("small", 350, 100, 1, 200, 50), Class("medium", 100, 500, 5, 500, 100), Class("large", 50, 1200, 20, 1000, 200)),
-    nodes=5, node_cpus=120,
 )  # fmt: skip
 LARGE = Load(
     10, 100,
     (Class("small", 35, 60, 1, 150, 50), Class("medium", 11, 350, 5, 300, 100), Class("large", 4, 700, 20, 700, 200)),
-    nodes=100, node_cpus=200,
 )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ class Replays:
     def notes(self) -> Mapping[str, object]:
         middle = sorted(self.outcomes, key=lambda outcome: outcome.wall_s)[len(self.outcomes) // 2]
         return {
-            "ideal_s": round(self.load.cpu_ms / 1000 / (self.load.nodes * self.load.node_cpus), 1),
+            "ideal_s": round(self.load.cpu_ms / 1000 / self.load.cpus, 1),
             "to_admission_s": {name: round(wait, 2) for name, wait in middle.waits_s.items()},
             "used_percent": round(middle.used, 1),
             "cpu_s": round(middle.cpu_s, 1),
@@ -226,11 +227,10 @@ class Centre:
             if row.state == "succeeded":
                 waits[row.name].append(row.started_ms - begun_ms - self.due_ms[row.job_id])
         wall_ms = last_ms - begun_ms - min(self.due_ms.values())
-        capacity = self.load.nodes * self.load.node_cpus
         return Outcome(
             wall_s=wall_ms / 1000,
             waits_s={name: statistics.fmean(wait) / 1000 for name, wait in waits.items()},
-            used=100 * self.load.cpu_ms / (capacity * wall_ms),
+            used=100 * self.load.cpu_ms / (self.load.cpus * wall_ms),
             cpu_s=cpu_s,
             resident_mib=_resident_mib(),
             preempted=sum(row.state != "succeeded" for row in found),
@@ -246,7 +246,7 @@ def _centre(load: Load, *, durable: bool) -> Iterator[Centre]:
         engine = open_engine(address.format("postgres"))
         migrate(engine)
         store = Store(engine)
-        driver = SimulatedCluster(_nodes(load), _runs_ms(load))
+        driver = SimulatedCluster([Node("all", {}, load.cpus, load.cpus * _GIB)], _runs_ms(load))
         with store.write() as uow:
             caller = _founded(uow, load, driver)
         controller = _controller(store, driver, Path(root))
@@ -278,10 +278,6 @@ def _controller(store: Store, driver: SimulatedCluster, root: Path) -> Controlle
         alone=False,
         used_tokens={},
     )
-
-
-def _nodes(load: Load) -> tuple[Node, ...]:
-    return tuple(Node(f"n{n:03}", {}, load.node_cpus, load.node_cpus * _GIB) for n in range(load.nodes))
 
 
 def _runs_ms(load: Load) -> Callable[[Launch], int]:
@@ -318,7 +314,9 @@ def _founded(uow: UnitOfWork, load: Load, driver: SimulatedCluster) -> Caller:
             project = accounts.add_project(uow, name, tenant, name, None, 1)
             accounts.put_quota(uow, project, CPU_FLAVOR, quota, None)
             allocations.add_allocation(uow, name, [("grant", 10**4 * MICRO)], *span, at_ms)
-    return people.authenticate(uow, token, at_ms)
+    caller = people.authenticate(uow, token, at_ms)
+    policies.apply(uow, caller, write_policy(POLICY), "as Kueue", at_ms)
+    return caller
 
 
 def _rows(engine: Engine, statement: Executable) -> Sequence[Any]:
