@@ -15,7 +15,7 @@ class History:
         """By attempt, oldest first, of the jobs submitted in that time."""
         return self._transport.pages("/history", {"from_ms": from_ms, "until_ms": until_ms})
 
-    def scenario(self) -> dict[str, Any]:
-        """Accounts, capacity and the policy in force, as a document of ``baray simulate``."""
-        scenario: dict[str, Any] = self._transport.get("/scenario")
+    def scenario(self, *, from_ms: int | None = None, until_ms: int | None = None) -> dict[str, Any]:
+        """Accounts, capacity, reservations and the policy in force, as a document of ``baray simulate``."""
+        scenario: dict[str, Any] = self._transport.get("/scenario", {"from_ms": from_ms, "until_ms": until_ms})
         return scenario

@@ -87,7 +87,7 @@ def _of_history(session: "Session", save: Path | None, wanted: dict[str, Any]) -
     )
     with tempfile.TemporaryDirectory(prefix="baray-") as folder:
         workload, base = save or Path(folder, "history.csv"), Path(folder, "centre.json")
-        base.write_text(json.dumps(session.centre.history.scenario()), encoding="utf-8")
+        base.write_text(json.dumps(session.centre.history.scenario(from_ms=begin, until_ms=end)), encoding="utf-8")
         try:
             count = _write(workload, session.centre.history.each(from_ms=begin, until_ms=end))
         except OSError as error:

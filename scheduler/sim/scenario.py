@@ -30,6 +30,7 @@ class Capacity:
     """Equal nodes, there from ``from_ms`` until ``until_ms`` (None: from the beginning, for good).
 
     ``cpus`` and ``memory_bytes`` are a node's; None: not counted. Nodes that go take no more jobs, and finish theirs.
+    ``names`` are one a node; without them the nodes are numbered.
     """
 
     flavor: str
@@ -41,6 +42,7 @@ class Capacity:
     labels: Mapping[str, str] = field(default_factory=dict)
     from_ms: int | None = None
     until_ms: int | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +176,10 @@ def _quota(entry: Fields) -> Quota:
 
 
 def _capacity(entry: Fields, zero_ms: int | None) -> Capacity:
+    names = entry.texts("names")
     pool = Capacity(
         flavor=entry.text("flavor"),
-        nodes=entry.whole("nodes", 1, least=1),
+        nodes=entry.whole("nodes", len(names) or 1, least=1),
         gpus=entry.whole("gpus", least=1),
         cluster=entry.text("cluster", "sim"),
         cpus=None if entry.get("cpus") is None else entry.whole("cpus"),
@@ -184,7 +187,10 @@ def _capacity(entry: Fields, zero_ms: int | None) -> Capacity:
         labels=entry.labels("labels"),
         from_ms=entry.time("from", zero_ms),
         until_ms=entry.time("until", zero_ms),
+        names=names,
     )
+    if names and len(names) != pool.nodes:
+        entry.fault("names", f"{len(names)} names for {pool.nodes} nodes")
     if pool.from_ms is not None and pool.until_ms is not None and pool.until_ms <= pool.from_ms:
         entry.fault("until", "is not after `from`")
     entry.finish()
@@ -220,7 +226,11 @@ def _later(window: Reserved, by_ms: int, nth: int) -> Reserved:
 
 def _check_windows(scenario: Scenario, root: Fields) -> None:
     known = {account.name for account in scenario.accounts} | {CENTRE}
-    names = {f"{pool.cluster}/{node}" for pool, node in numbered(scenario.capacity)}
+    every = [f"{pool.cluster}/{node}" for pool, node in numbered(scenario.capacity)]
+    names = set(every)
+    if len(names) < len(every):
+        twice = next(name for name in every if every.count(name) > 1)
+        root.fault("capacity", f"two nodes are called {twice}", "name them apart, or give no names at all")
     for window in scenario.windows:
         if window.account is not None and scenario.accounts and window.account not in known:
             root.fault("windows", f"{window.name}: there is no account {window.account!r}")
@@ -234,10 +244,13 @@ def _check_windows(scenario: Scenario, root: Fields) -> None:
 
 
 def numbered(capacity: tuple[Capacity, ...]) -> list[tuple[Capacity, str]]:
-    """Every node of every pool with its name: n1, n2, … by cluster, in the order of the document."""
+    """Every node of every pool with its name; without one n1, n2, … by cluster, in the order of the document."""
     counts: dict[str, int] = {}
     named = []
     for pool in capacity:
+        if pool.names:
+            named += [(pool, name) for name in pool.names]
+            continue
         for _ in range(min(pool.nodes, MOST_NODES)):
             counts[pool.cluster] = counts.get(pool.cluster, 0) + 1
             named.append((pool, f"n{counts[pool.cluster]}"))

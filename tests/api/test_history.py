@@ -4,7 +4,7 @@ from typing import Any
 
 from domain.accounts import Quota
 from domain.jobs import Array
-from domain.quantities import HOUR_MS
+from domain.quantities import DAY_MS, HOUR_MS
 from lifecycle import accounts
 from scheduler.rules import read_policy
 from scheduler.sim.scenario import read_scenario
@@ -80,8 +80,23 @@ def test_the_centre_as_it_is_is_a_scenario(centre: Centre, api: Api) -> None:
     assert plans["speech"].parent == "cadt"
     assert plans["cadt"].parent == "centre"
     assert plans["speech"].quotas == {H100: Quota(4_000, 2_000, None)}
-    assert [(pool.cluster, pool.flavor, pool.nodes, pool.gpus, pool.cpus) for pool in scenario.capacity] == [
-        ("sim", H100, 2, 4, 32), ("sim", A100, 1, 2, 16),
+    assert [(pool.cluster, pool.flavor, pool.names, pool.gpus, pool.cpus) for pool in scenario.capacity] == [
+        ("sim", H100, ("n1", "n2"), 4, 32), ("sim", A100, ("n3",), 2, 16),
     ]  # fmt: skip
     assert scenario.policy is not None
     assert read_policy(scenario.policy).half_life_ms == 3 * 24 * HOUR_MS
+
+
+@on_sqlite
+def test_its_reservations_are_those_of_the_time_that_is_asked_for(centre: Centre, api: Api) -> None:
+    at = {"starts_ms": NEW_YEAR_MS + DAY_MS, "length": "2h"}
+    kept = {"name": "class", "account": "speech", "flavor": H100, "gpus": 4, "repeat": "daily", **at}
+    down = {"name": "power", "maintenance": True, "cluster": "sim", "nodes": ["n3"], **at}
+    assert [api.post("/reservations", body).status for body in (kept, down)] == [201, 201]
+    query = {"from_ms": NEW_YEAR_MS, "until_ms": NEW_YEAR_MS + 3 * DAY_MS}
+    windows = read_scenario(api.get("/scenario", query=query).json).windows
+    assert [(one.account, one.flavor, one.gpus, one.nodes, (one.starts_ms - NEW_YEAR_MS) // DAY_MS) for one in windows] == [
+        ("speech", H100, 4, (), 1), (None, None, 0, ("n3",), 1), ("speech", H100, 4, (), 2),
+    ]  # fmt: skip
+    assert {one.ends_ms - one.starts_ms for one in windows} == {2 * HOUR_MS}
+    assert api.get("/scenario").json["windows"] == []  # they are still to come

@@ -117,6 +117,18 @@ def test_everything_wrong_is_named_at_once() -> None:
     }  # fmt: skip
 
 
+def test_nodes_have_the_names_that_they_are_given() -> None:
+    pools = [{"flavor": H100, "gpus": 8, "names": ["gpu7", "gpu8"]}, {"flavor": H100, "gpus": 4, "nodes": 2}]
+    window = {"name": "w", "starts": 0, "ends": "1h", "cluster": "sim", "nodes": ["gpu8"]}
+    case = build(trace(("a", 0, 1, 1)), read_scenario({"capacity": pools, "windows": [window]}))
+    assert [(node.name, node.devices[H100]) for node in case.nodes] == [("gpu7", 8), ("gpu8", 8), ("n1", 4), ("n2", 4)]
+    assert case.windows[0].nodes == ("gpu8",)
+    assert "capacity[0].names" in faults({"capacity": [{"flavor": H100, "gpus": 8, "names": ["a", "b"], "nodes": 3}]})
+    assert "capacity" in faults(
+        {"capacity": [{"flavor": H100, "gpus": 8, "names": ["n1"]}, {"flavor": H100, "gpus": 8}]}
+    )
+
+
 def test_dates_need_the_date_of_the_trace() -> None:
     document = {"windows": [{"name": "w", "starts": "2026-03-01", "ends": "2026-03-02", "gpus": 1, "flavor": "gpu"}]}
     assert "windows[0].starts" in faults(document)

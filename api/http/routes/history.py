@@ -31,10 +31,13 @@ def list_history(
 
 
 @routes.get("/scenario", Permission.HISTORY_READ, ScenarioOut)
-def show_scenario(call: Call) -> dict[str, Any]:
-    """The centre as it is, as a document that `baray simulate` takes and changes."""
+def show_scenario(call: Call, from_ms: When = None, until_ms: When = None) -> dict[str, Any]:
+    """The centre as it is, as a document that `baray simulate` takes and changes.
+
+    With the reservations between two times: from `from_ms` (a year before) until `until_ms` (now).
+    """
     call.need_centre()
-    return history.scenario(call.uow, call.now_ms)
+    return history.scenario(call.uow, call.now_ms, from_ms, until_ms)
 
 
 def _show(call: Call, past: Past) -> dict[str, Any]:

@@ -30,11 +30,24 @@ class PastOut(Shape):
 class CapacityOut(Shape):
     cluster: str
     flavor: str
-    nodes: int
     gpus: int = Field(description="devices of a node")
     cpus: int
     memory: str
     labels: dict[str, str]
+    names: list[str]
+
+
+class WindowOut(Shape):
+    """Seconds since 1970. Either devices of a flavor or nodes; no account is maintenance."""
+
+    name: str
+    account: str | None = None
+    cluster: str | None = None
+    flavor: str | None = None
+    gpus: int | None = None
+    nodes: list[str] | None = None
+    starts: int
+    ends: int
 
 
 class AccountPlanOut(Shape):
@@ -49,4 +62,5 @@ class ScenarioOut(Shape):
     date: str
     accounts: dict[str, AccountPlanOut]
     capacity: list[CapacityOut]
+    windows: list[WindowOut]
     policy: dict[str, Any]
