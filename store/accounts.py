@@ -125,7 +125,7 @@ class Accounts:
         directory_changed(self.connection)
 
     def held(self) -> dict[tuple[int, str], int]:
-        rows = self.connection.execute(_HELD)
+        rows = self.connection.execute(_HELD).all()
         return {(row.account_id, row.flavor): row.milli for row in rows}
 
     def hold(self, changes: Mapping[tuple[int, str], int]) -> None:
@@ -136,11 +136,11 @@ class Accounts:
         add_all(self.connection, HoldingRow, _holdings(less))
 
     def usage(self, now_ms: int, half_life_ms: int) -> dict[int, int]:
-        rows = self.connection.execute(_USAGE)
+        rows = self.connection.execute(_USAGE).all()
         return {row.account_id: decayed(row.micro_su, now_ms - row.at_ms, half_life_ms) for row in rows}
 
     def user_usage(self, now_ms: int, half_life_ms: int) -> dict[tuple[int, int], int]:
-        rows = self.connection.execute(_USER_USAGE)
+        rows = self.connection.execute(_USER_USAGE).all()
         return {(row.project_id, row.user_id): decayed(row.micro_su, now_ms - row.at_ms, half_life_ms) for row in rows}
 
     def spend(

@@ -155,7 +155,7 @@ class Attempts:
         return self._all(select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).limit(page.limit))
 
     def live(self, states: frozenset[AttemptState]) -> list[Attempt]:
-        rows = self.connection.execute(_IN_STATES, {"states": sorted(state.value for state in states)})
+        rows = self.connection.execute(_IN_STATES, {"states": sorted(state.value for state in states)}).all()
         return [_attempt(row) for row in rows]
 
     def briefs(self) -> list[Brief]:
@@ -165,12 +165,12 @@ class Attempts:
                 row.id, AttemptId(row.job_id, row.task_index if row.of_array else None, row.number), row.cluster,
                 AttemptState(row.state), row.started_ms, row.metered_ms,
             )
-            for row in self.connection.execute(_BRIEFS)
+            for row in self.connection.execute(_BRIEFS).all()
         ]  # fmt: skip
 
     def those(self, rows: Collection[int]) -> list[Attempt]:
         """Those of these attempts that are live."""
-        return [_attempt(row) for row in self.connection.execute(_THOSE, {"rows": rows})]
+        return [_attempt(row) for row in self.connection.execute(_THOSE, {"rows": rows}).all()]
 
     def live_of_job(self, job_id: int, index: int | None) -> list[Attempt]:
         where: list[ColumnElement[bool] | TextClause] = [AttemptRow.job_id == job_id, IS_LIVE]

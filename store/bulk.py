@@ -127,7 +127,8 @@ class _List(TypeDecorator[Any]):
 def _among_postgresql(element: Among, compiler: SQLCompiler, **kw: Any) -> str:
     column, values = element.clauses
     kind = _array_type(column.type)
-    return f"{compiler.process(column, **kw)} = ANY (CAST({compiler.process(values, **kw)} AS {kind}))"
+    # Not ``= ANY``: where it is no index's condition, each row would be compared with the whole array.
+    return f"{compiler.process(column, **kw)} IN (SELECT unnest(CAST({compiler.process(values, **kw)} AS {kind})))"
 
 
 @compiles(Among, "sqlite")
@@ -157,15 +158,11 @@ def _column(kind: TypeEngine[Any], name: str, rows: Sequence[Row]) -> str:
 
 def _literal(values: Sequence[Any]) -> str:
     """An array as PostgreSQL writes one."""
-    return "{" + ",".join([_quoted(value) for value in values]) + "}"
+    return "{" + ",".join(["NULL" if v is None else _quoted(v) if isinstance(v, str) else str(v) for v in values]) + "}"
 
 
-def _quoted(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value)
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _array_type(kind: TypeEngine[Any]) -> str:

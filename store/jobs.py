@@ -105,7 +105,7 @@ class Jobs:
         """
         if not job_ids:
             return {}
-        rows = self.connection.execute(_LOCKED if lock else _MANY, {"ids": sorted(set(job_ids))})
+        rows = self.connection.execute(_LOCKED if lock else _MANY, {"ids": sorted(set(job_ids))}).all()
         return {row.id: _job(row) for row in rows}
 
     def page(self, where: JobFilter, page: Page) -> list[Job]:
@@ -142,7 +142,7 @@ class Jobs:
     def tallies(self, job_ids: Sequence[int]) -> dict[int, dict[JobState, int]]:
         """How many touched tasks of each job are in each state."""
         found: dict[int, dict[JobState, int]] = {}
-        for row in self.connection.execute(_TALLIES, {"ids": job_ids}):
+        for row in self.connection.execute(_TALLIES, {"ids": job_ids}).all():
             found.setdefault(row.job_id, {})[JobState(row.state)] = row.tasks
         return found
 
@@ -160,7 +160,7 @@ class Jobs:
     def live_tasks(self, job_ids: Sequence[int]) -> list[Task]:
         if not job_ids:
             return []
-        return [_task(row) for row in self.connection.execute(_LIVE_TASKS, {"ids": job_ids})]
+        return [_task(row) for row in self.connection.execute(_LIVE_TASKS, {"ids": job_ids}).all()]
 
     def put_tasks(self, tasks: Sequence[Task]) -> None:
         rows = [

@@ -125,7 +125,7 @@ class Ledger:
 
     def available(self, now_ms: int) -> dict[int, int]:
         """What each project could set aside now, from its open allocations."""
-        rows = self.connection.execute(_AVAILABLE, {"now": now_ms})
+        rows = self.connection.execute(_AVAILABLE, {"now": now_ms}).all()
         return {row.project_id: int(row.left) for row in rows}
 
     def remaining(self, project_ids: Collection[int], now_ms: int) -> dict[int, int]:

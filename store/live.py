@@ -98,7 +98,7 @@ class Live:
         return [_running(row) for row in self._rows(_RUNNING, _RUNNING_OF, job_ids)]
 
     def changes(self) -> dict[int, int]:
-        return {row.id: row.job_id for row in self.connection.execute(_CHANGES)}
+        return {row.id: row.job_id for row in self.connection.execute(_CHANGES).all()}
 
     def forget(self, notes: Collection[int]) -> None:
         if notes:
@@ -145,8 +145,8 @@ class Live:
 
     def _rows(self, every: Executable, of: Executable, job_ids: Sequence[int] | None) -> list[Any]:
         if job_ids is None:
-            return list(self.connection.execute(every))
-        return list(self.connection.execute(of, {"ids": job_ids}))
+            return list(self.connection.execute(every).all())
+        return list(self.connection.execute(of, {"ids": job_ids}).all())
 
 
 def _fresh(row: Any) -> range:
