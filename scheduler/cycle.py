@@ -89,7 +89,7 @@ def _serve_overdue(desk: Desk, lines: list[Line]) -> None:
     turns = _turns(desk, _heads(desk, late), overdue, fair=False)
     while (front := turns.next()) is not None:
         if _is_overdue(front, since_ms):
-            desk.serve(turns, front)
+            desk.serve(turns, front, overdue=True)
         else:
             turns.done(front, 0, through=True)
 

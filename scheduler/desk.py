@@ -84,16 +84,22 @@ class Desk:
                 return True
         return False
 
-    def serve(self, turns: Turns, front: Front, *, entitled: bool = False, defer: bool = False) -> None:
-        """Deal with the front's next task, or with a stretch of its jobs that wait all the same.
+    def serve(
+        self, turns: Turns, front: Front, *, entitled: bool = False, overdue: bool = False, defer: bool = False
+    ) -> None:
+        """Deal with the front's next task.
 
-        ``entitled``: only where a guarantee covers it; the rest comes later. ``defer``: leave for later what could
-        only be backfilled.
+        ``entitled``: only where a guarantee covers it; the rest comes later. ``overdue``: if its account may not have it
+        now, what it asks is for nobody behind it. ``defer``: leave for later what could only be backfilled.
         """
         outcome = self._try(front, entitled=entitled, defer=defer)
         if isinstance(outcome, int):
             turns.done(front, outcome, through=False)
         elif isinstance(outcome, Reason):
+            if overdue and self.gates.barred(front.line) is None:
+                for terms in self._terms.get(front, ()):
+                    if isinstance(terms, Terms):
+                        self.gates.keep_place(front.line, terms)
             if not entitled:  # else a later turn will say so
                 self._close(front, outcome)
             turns.done(front, 0, through=True)

@@ -6,7 +6,7 @@ The same arithmetic as at commit (``domain.accounts``); what a plan starts is ad
 from collections import Counter
 from dataclasses import dataclass, field
 
-from domain.accounts import AccountState, Withheld
+from domain.accounts import AccountState, Shortfall, Withheld
 from domain.fleet import CPU_FLAVOR
 from domain.money import booking
 from scheduler import explain
@@ -41,6 +41,8 @@ class Gates:
     running: dict[int, int]
     user_running: dict[tuple[int, int], int]
     pledged: dict[tuple[int, str], int]  # booked under guarantees
+    awaited: dict[tuple[int, str], int] = field(default_factory=dict)  # by those out of patience, by account
+    awaited_free: dict[str, int] = field(default_factory=dict)  # by those of them who wait for what is lent
     _capacity: dict[str, int] | None = None
     _barred: dict[int, Reason | None] = field(default_factory=dict)
     _limited: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -102,7 +104,7 @@ class Gates:
             return explain.budget(terms.hold, self.available.get(project, 0), walltime_ms)
         tree = self.state.tree
         if self._is_capped(line, flavor):
-            short = tree.shortfall(self.held, project, flavor, terms.milli)
+            short = self._shortfall(line, terms)
             if short is not None:
                 unit = self.state.flavors[flavor].milli
                 return explain.quota(tree.accounts[short.account_id], flavor, terms.milli, unit, short)
@@ -113,9 +115,36 @@ class Gates:
             path = tree.paths[project]
             kept, root = withheld.after(path, terms.milli), path[-1]
             free = self.capacity.get(flavor, 0) - self.held.get((root, flavor), 0) - terms.milli
+            free -= self.awaited_free.get(flavor, 0)
             if kept > max(0, free):
                 return explain.withheld(flavor, terms.milli, max(0, free + terms.milli - kept))
         return None
+
+    def keep_place(self, line: Line, terms: Terms) -> None:
+        """The task is out of patience: what it asks of the quota that it lacks, or of what is lent, is for nobody behind it.
+
+        So that narrow tasks cannot slip in for ever. Not for one that could never have it.
+        """
+        flavor, tree = terms.ask.flavor, self.state.tree
+        if terms.hold > self.available.get(line.project_id, 0):
+            return
+        short = self._shortfall(line, terms)
+        if short is not None:
+            if terms.milli <= short.ceiling:
+                key = (short.account_id, flavor)
+                self.awaited[key] = self.awaited.get(key, 0) + terms.milli
+            return
+        kept = tree.withheld({}, flavor).after(tree.paths[line.project_id], terms.milli)
+        if kept + terms.milli <= self.capacity.get(flavor, 0):
+            self.awaited_free[flavor] = self.awaited_free.get(flavor, 0) + terms.milli
+
+    def _shortfall(self, line: Line, terms: Terms) -> Shortfall | None:
+        """The quota on the way up that has too little left beside what is held, and awaited by those out of patience."""
+        tree, flavor, held = self.state.tree, terms.ask.flavor, self.held
+        if self.awaited:
+            keys = [(account, flavor) for account in tree.paths[line.project_id]]
+            held = {key: held.get(key, 0) + self.awaited.get(key, 0) for key in keys}
+        return tree.shortfall(held, line.project_id, flavor, terms.milli)
 
     @property
     def any_guarantees(self) -> bool:

@@ -52,6 +52,8 @@ class Work:
     available: dict[int, int]
     running: dict[int, int]
     pledged: dict[tuple[int, str], int] = field(default_factory=dict)  # booked under guarantees
+    awaited: dict[tuple[int, str], int] = field(default_factory=dict)  # quotas that those out of patience lack
+    awaited_free: dict[str, int] = field(default_factory=dict)  # what they would have of what is lent
     tried: dict[int, int] = field(default_factory=dict)  # job → its tasks that start or are booked
     reserved: dict[str, int] = field(default_factory=dict)  # flavor → bookings
     uses: list[Use] = field(default_factory=list)
@@ -90,7 +92,7 @@ def _serve(work: Work, chosen: Callable[[PendingJob], bool], *, by_tier: bool = 
             job = _descend(work, _root(work.state.tree), heads)
         else:
             job = min(heads, key=lambda job: _key(work, job))
-        _offer(work, job, covered=covered)
+        _offer(work, job, covered=covered, overdue=not by_tier)
 
 
 # Whose turn it is.
@@ -167,7 +169,7 @@ def _hold(state: State, job: PendingJob, flavor: str) -> int:
     return booking(_milli(state, job, flavor), job.resources.walltime_ms, rate)
 
 
-def _offer(work: Work, job: PendingJob, *, covered: bool) -> None:
+def _offer(work: Work, job: PendingJob, *, covered: bool, overdue: bool) -> None:
     """Deal with the next task of the job. ``covered``: in flavors that a guarantee covers; the rest is for later."""
     nth = work.tried.get(job.job_id, 0)
     if job.parallel_left is not None and nth >= job.parallel_left:
@@ -179,6 +181,8 @@ def _offer(work: Work, job: PendingJob, *, covered: bool) -> None:
         if _affordable(work, job, flavor) and (not covered or _covered_in(work, job, flavor))
     ]  # fmt: skip
     if not _may_run(work, job) or not permitted:
+        if overdue and _may_run(work, job):
+            _keep_place(work, job)
         _wait(work, job, covered=covered)
         return
     for flavor in permitted:
@@ -266,7 +270,36 @@ def _affordable(work: Work, job: PendingJob, flavor: str) -> bool:
     if _hold(state, job, flavor) > work.available.get(job.project_id, 0):
         return False
     milli = _milli(state, job, flavor)
-    return state.tree.shortfall(work.held, job.project_id, flavor, milli) is None and _lent(work, job, flavor, milli)
+    return state.tree.shortfall(_spoken_for(work), job.project_id, flavor, milli) is None and _lent(
+        work, job, flavor, milli
+    )
+
+
+def _spoken_for(work: Work) -> dict[tuple[int, str], int]:
+    """What accounts hold, and what those out of patience wait for."""
+    return {key: work.held.get(key, 0) + work.awaited.get(key, 0) for key in (*work.held, *work.awaited)}
+
+
+def _keep_place(work: Work, job: PendingJob) -> None:
+    """What the job asks of the quota that it lacks, or of what is lent, is for nobody behind it, if it could ever be."""
+    state, tree = work.state, work.state.tree
+    for flavor in job.resources.flavors:
+        known = state.flavors.get(flavor)
+        if known is None or known.micro_su_per_hour is None:
+            continue
+        if _hold(state, job, flavor) > work.available.get(job.project_id, 0):
+            continue
+        milli = _milli(state, job, flavor)
+        short = tree.shortfall(_spoken_for(work), job.project_id, flavor, milli)
+        if short is not None:
+            if milli <= short.ceiling:
+                key = (short.account_id, flavor)
+                work.awaited[key] = work.awaited.get(key, 0) + milli
+            continue
+        idle = {(account, flavor): milli for account in tree.path(job.project_id)}
+        total = sum(n.cpus if flavor == CPU_FLAVOR else n.devices.get(flavor, 0) for n in state.nodes) * known.milli
+        if withheld(tree, idle, _root(tree), flavor) + milli <= total:
+            work.awaited_free[flavor] = work.awaited_free.get(flavor, 0) + milli
 
 
 def _lent(work: Work, job: PendingJob, flavor: str, milli: int) -> bool:
@@ -278,7 +311,7 @@ def _lent(work: Work, job: PendingJob, flavor: str, milli: int) -> bool:
         held[account, flavor] = held.get((account, flavor), 0) + milli
     root = next(account.id for account in work.state.tree.accounts.values() if account.parent_id is None)
     kept = withheld(work.state.tree, held, root, flavor)
-    return kept == 0 or _free_milli(work, flavor) - milli >= kept
+    return kept == 0 or _free_milli(work, flavor) - milli - work.awaited_free.get(flavor, 0) >= kept
 
 
 def withheld(tree: Tree, held: dict[tuple[int, str], int], account: int, flavor: str) -> int:

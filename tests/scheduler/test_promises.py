@@ -409,3 +409,33 @@ def test_every_job_starts_within_a_bound_that_is_known_when_it_is_submitted(
     with capsys.disabled():
         print(f"\n  a job {shape} waited {format_duration(waited)}, bound {format_duration(bound)}", end=" ")
     assert waited <= bound
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize(
+    "quota",
+    [
+        pytest.param({(10, H100): Quota(0, 4_000)}, id="under a ceiling"),
+        pytest.param({(20, H100): Quota(8_000, None, 4_000)}, id="of what is lent"),
+    ],
+)
+def test_narrow_jobs_do_not_slip_in_for_ever_under_a_quota(quota: dict[tuple[int, str], Quota]) -> None:
+    """A job of four GPUs where only four can be had, and narrow ones ask all the time: once it is out of patience, what
+    it asks is for nobody behind it, and it starts as soon as those that run have ended.
+    """
+    patience_ms, longest_ms, step_ms = 24 * HOUR_MS, 5 * HOUR_MS, HOUR_MS
+    where = tuple(node_state(f"n{n}", {H100: 4}) for n in range(2))
+    world = World(replace(state((), where, tree(quota)), policy=Policy(patience_ms=patience_ms)), NOW_MS)
+    rng = random.Random(7)
+    serial = 10
+    while (1, 0) not in world.begun:
+        if world.now_ms == NOW_MS + longest_ms:
+            world.submit(pending(1, 11, resources(4, walltime="2h"), at_ms=world.now_ms))
+        for project in (11, 12):
+            for _ in range(sum(job.project_id == project for job in world.waiting.values()), 4):
+                serial += 1
+                walltime = f"{rng.randint(2, 5)}h"
+                world.submit(pending(serial, project, resources(1, walltime=walltime), at_ms=world.now_ms))
+        world.cycle()
+        world.advance(world.now_ms + step_ms)
+        assert world.now_ms <= NOW_MS + longest_ms + patience_ms + longest_ms + 2 * step_ms, "it starves"
