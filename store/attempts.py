@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, func, select
 
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
@@ -14,7 +14,6 @@ from lifecycle.ports import Page
 from store.bulk import among, insert_all, insert_numbered, update_all
 from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
 from store.tables.jobs import IS_LIVE, AttemptRow, OutputRow, UsageRow
-from store.upsert import table_of
 
 _LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
 
@@ -115,7 +114,6 @@ _IN_OLD_STATE = (
     .order_by(AttemptRow.id)
     .with_for_update()
 )
-_ADVANCE = update(table_of(AttemptRow)).where(AttemptRow.id.in_(_IN_OLD_STATE)).values(state=bindparam("new"))
 _IN_STATES = select(AttemptRow.__table__).where(IS_LIVE, among(AttemptRow.state, "states")).order_by(AttemptRow.id)
 
 
@@ -187,7 +185,8 @@ class Attempts:
 
     def advance(self, rows: Collection[int], old: AttemptState, new: AttemptState) -> None:
         """Move those of these attempts on that are in the old state, whatever happens to the others meanwhile."""
-        self.connection.execute(_ADVANCE, {"rows": rows, "old": old.value, "new": new.value})
+        found = self.connection.execute(_IN_OLD_STATE, {"rows": rows, "old": old.value}).scalars().all()
+        update_all(self.connection, AttemptRow, [{"id": row, "state": new.value} for row in found])
 
     def add_facts(self, facts: Sequence[tuple[Attempt, UsageFact]]) -> None:
         """Record use. A fact that is there already raises Conflict: it would count twice."""
