@@ -630,6 +630,29 @@ class TestLive:
         assert uow.live.stopped_ms(NOW + 3) == (NOW + 3, NOW + 5)
 
 
+class TestHistory:
+    def test_what_ended_of_itself_is_told_by_attempt(self, uow: UnitOfWork, speech: int) -> None:
+        job, array = add_job(uow, speech), add_job(uow, speech, array=Array(0, 3))
+        times = {"started_ms": NOW + 5, "ended_ms": NOW + 65}
+        whole = [
+            an_attempt(job, speech, 1, state=AttemptState.PREEMPTED, **times),  # it ran again
+            an_attempt(job, speech, 2, state=AttemptState.SUCCEEDED, **times),
+            an_attempt(array, speech, 1, 2, state=AttemptState.TIMED_OUT, **times),
+            an_attempt(array, speech, 1, 3, **times),  # it still runs
+            an_attempt(array, speech, 1, 1, state=AttemptState.CANCELLED),  # it never began
+        ]
+        rows = [attempt.row for attempt in uow.attempts.add(whole)]
+        first, second = uow.history.page(None, 10, None, None)
+        assert (first.row, first.job_id, first.index, first.state) == (rows[1], job.id, None, "succeeded")
+        assert (second.row, second.job_id, second.index, second.state) == (rows[2], array.id, 2, "timed_out")
+        assert (first.gpus, first.nodes, first.cpus, first.memory_bytes) == (2, 1, 3, 2 * GIB)
+        assert (first.submitted_ms, first.started_ms, first.ended_ms) == (NOW, NOW + 5, NOW + 65)
+        assert first.walltime_ms == job.spec.resources.walltime_ms
+        assert uow.history.page(first.row, 10, None, None) == [second]
+        assert uow.history.page(None, 1, NOW, NOW + 1) == [first]
+        assert uow.history.page(None, 10, NOW + 1, None) == uow.history.page(None, 10, None, NOW) == []
+
+
 class TestCalendar:
     def test_reservations_are_kept_whole_by_name_and_no_number_is_used_twice(
         self, uow: UnitOfWork, speech: int
