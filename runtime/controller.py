@@ -27,7 +27,7 @@ _ONCE_KEPT_MS = 7 * 24 * 3_600_000
 _GUESSES_KEPT = 10_000  # more than the estimates are learnt from
 _SWEEP_EVERY_MS = 3_600_000
 _BACK_OFF_S = 1.0
-_REST_S = 0.02
+_REST_S = 0.005
 
 
 @dataclass(slots=True)
