@@ -36,6 +36,7 @@ from store.tables.base import Base
 from store.upsert import table_of
 
 Row = Mapping[str, Any]
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 POSTGRESQL = "postgresql"
 
 
@@ -152,7 +153,7 @@ def _arrays(row: type[Base], rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _column(kind: TypeEngine[Any], name: str, rows: Sequence[Row]) -> str:
     if isinstance(kind, JSON):
-        return _literal([json.dumps(row[name], separators=(",", ":")) for row in rows])
+        return _literal([_compact(row[name]) for row in rows])
     return _literal([row[name] for row in rows])
 
 
