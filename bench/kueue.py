@@ -35,6 +35,7 @@ from lifecycle.lookout import Lookout
 from lifecycle.ports import UnitOfWork
 from lifecycle.submit import submit_many
 from monitoring.metrics import Metrics
+from runtime import logs
 from runtime.clock import SystemClock
 from runtime.controller import Controller
 from scheduler.policy import Policy
@@ -161,6 +162,7 @@ def skipped() -> str | None:
 def replay(load: Load, *, durable: bool = True) -> Outcome:
     """One run of the load on a fresh centre. Raises RuntimeError if it does not end, or the books do not agree."""
     gc.collect()
+    logs.configure("warning")  # standard output is for the figures
     with _centre(load, durable=durable) as centre:
         before = _cpu_s()
         begun_ms = now_ms()
