@@ -7,7 +7,7 @@ from scheduler.order import Expand, Front, Key, Turns
 from scheduler.outlook import Outlook, Plan
 from scheduler.policy import BackfillOrder
 from scheduler.preempt import make_way
-from scheduler.queue import Line
+from scheduler.queue import Lane, Line
 from scheduler.ranking import rank
 from scheduler.snapshot import State
 
@@ -70,7 +70,7 @@ def _serve_guaranteed(desk: Desk, lines: list[Line]) -> None:
             and any(desk.gates.guarantees(line, flavor) for flavor in demands[front.lane.demand].resources.flavors)
         ]
 
-    turns = _turns(desk, _heads(desk, lines), covered)
+    turns = _turns(desk, _first_of(lines, covered), covered)
     while (front := turns.next()) is not None:
         desk.serve(turns, front, entitled=True)
 
@@ -86,7 +86,7 @@ def _serve_overdue(desk: Desk, lines: list[Line]) -> None:
         return [front for front in desk.fronts_of(line) if _is_overdue(front, since_ms)]
 
     late = (line for line in lines if line.oldest <= since_ms)
-    turns = _turns(desk, _heads(desk, late), overdue, fair=False)
+    turns = _turns(desk, _first_of(late, overdue), overdue, fair=False)
     while (front := turns.next()) is not None:
         if _is_overdue(front, since_ms):
             desk.serve(turns, front, overdue=True)
@@ -104,15 +104,12 @@ def _serve_tier(desk: Desk, lines: list[Line]) -> None:
     able = desk.open_demands()
 
     def fronts(line: Line) -> list[Front]:
-        every = desk.fronts_of(line)
-        return [front for front in every if front.lane.demand in able and not front.spent and not front.waits]
+        return [front for front in desk.fronts_of(line) if not front.spent and not front.waits]
 
     full = sum(count >= most for count in desk.books.values())
-    all_able = sum(map(bool, desk.state.queue.counts)) == len(able)
-    wanted = lines if all_able else [line for line in lines if not able.isdisjoint(line.lanes)]
-    turns = _turns(desk, _heads(desk, wanted), fronts)
+    turns = _turns(desk, _heads(desk, lines), fronts)
     while able and (front := turns.next()) is not None:
-        if front.lane.demand not in able:
+        if front.lane.demand not in able:  # it has had its turn
             turns.done(front, 0, through=True)
             continue
         desk.serve(turns, front, defer=defer)
@@ -125,18 +122,28 @@ def _serve_tier(desk: Desk, lines: list[Line]) -> None:
             desk.backfill(front)
 
 
-def _heads(desk: Desk, lines: Iterable[Line]) -> Iterator[tuple[Line, Key]]:
-    """The lines with the key of their first job that is not served yet."""
+def _first_of(lines: Iterable[Line], among: Expand) -> Iterator[tuple[Line, Key, Lane]]:
+    """The lines that have any of the fronts that count, with the first of them."""
+    for line in lines:
+        first = min(among(line), key=lambda front: front.key, default=None)
+        if first is not None:
+            yield line, first.key, first.lane
+
+
+def _heads(desk: Desk, lines: Iterable[Line]) -> Iterator[tuple[Line, Key, Lane]]:
+    """The lines with the key and the lane of their first job that is not served yet."""
     for line in lines:
         fronts = desk.fronts.get(line)
         if fronts is None:
-            yield line, line.head
+            lane = line.first
+            yield line, (lane.order[0], lane.ids[0]), lane
         else:
-            keys = [front.key for front in fronts if not front.spent and not front.waits]
-            if keys:
-                yield line, min(keys)
+            waiting = [front for front in fronts if not front.spent and not front.waits]
+            if waiting:
+                first = min(waiting, key=lambda front: front.key)
+                yield line, first.key, first.lane
 
 
-def _turns(desk: Desk, lines: Iterable[tuple[Line, Key]], expand: Expand, *, fair: bool = True) -> Turns:
+def _turns(desk: Desk, heads: Iterable[tuple[Line, Key, Lane]], expand: Expand, *, fair: bool = True) -> Turns:
     fair = fair and desk.state.policy.fair_share
-    return Turns.of(lines, desk.state.tree, desk.usage, expand, fair=fair)
+    return Turns.of(heads, desk.state.tree, desk.usage, expand, desk.cost, fair=fair)

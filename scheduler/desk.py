@@ -8,7 +8,8 @@ from scheduler import explain
 from scheduler.bookings import Bookings, Slot
 from scheduler.gates import Gates, Terms
 from scheduler.order import Front, Share, Turns
-from scheduler.queue import Line
+from scheduler.predict import predicted_ms
+from scheduler.queue import Lane, Line
 from scheduler.room import Ask, Room
 from scheduler.snapshot import Booked, Reason, Start, State
 from scheduler.typical import Typical
@@ -49,6 +50,7 @@ class Desk:
     _terms: dict[Front, tuple[Terms | Reason, ...]] = field(default_factory=dict)
     _tight: dict[tuple[Ask, frozenset[int]], int] = field(default_factory=dict)
     _possible: dict[Ask, bool] = field(default_factory=dict)
+    _costs: dict[tuple[int, int], int] = field(default_factory=dict)  # by user and demand
 
     @classmethod
     def of(cls, state: State, now_ms: int) -> "Desk":
@@ -63,6 +65,14 @@ class Desk:
             path = self.state.tree.paths[line.project_id]
             fronts = self.fronts[line] = [Front(line, lane, path) for lane in line.lanes.values()]
         return fronts
+
+    def cost(self, line: Line, lane: Lane) -> int:
+        """What one task of the lane is expected to be charged, in micro-SU: by its predicted run time."""
+        key = (line.user_id, lane.demand)
+        found = self._costs.get(key)
+        if found is None:
+            found = self._costs[key] = self.gates.cost(line, self.state.queue.demands[lane.demand])
+        return found
 
     def open_demands(self) -> set[int]:
         """The demands of which a job might still start or be booked. What has no bookings left and fits nowhere is shut."""
@@ -123,6 +133,8 @@ class Desk:
         No terms at all: another turn decides.
         """
         job = front.job
+        if entitled and not self._is_covered(front):
+            return ()
         if job.parallel_left is not None and front.nth >= job.parallel_left:
             self.barred[job.job_id] = explain.array_limit(len(job) - front.nth)
             front.next_job()
@@ -143,26 +155,36 @@ class Desk:
                 return self._start(front, terms, nodes, owners)
         return tuple(options)
 
-    def work(self, front: Front) -> int:
-        """The least work that one task of the lane is expected to be, of those flavors that have been looked at."""
-        return min((terms.work for terms in self._terms[front] if isinstance(terms, Terms)), default=0)
+    def _is_covered(self, front: Front) -> bool:
+        """True if an unused guarantee covers the front's next task in one of its flavors."""
+        known = self._known(front)
+        return any(
+            isinstance(terms, Terms) and self.gates.entitled(front.line, terms.ask.flavor, terms.milli)
+            for terms in known
+        )
+
+    def _known(self, front: Front) -> tuple[Terms | Reason, ...]:
+        """The terms of each flavor, or why there are none."""
+        known = self._terms.get(front)
+        if known is None:
+            demand = self.state.queue.demands[front.lane.demand]
+            known = tuple(self.gates.terms(front.line, demand, flavor) for flavor in demand.resources.flavors)
+            self._terms[front] = known
+        return known
 
     def _is_booked_up(self, terms: Terms) -> bool:
         return self.books.get(terms.ask.flavor, 0) >= self.state.policy.reservations
 
     def _options(self, front: Front, *, entitled: bool) -> tuple[list[Terms], list[Reason]]:
         """The flavors that the account may hold now, by preference, and why not the others."""
-        known, demand = self._terms.get(front), self.state.queue.demands[front.lane.demand]
-        if known is None:
-            known = tuple(self.gates.terms(front.line, demand, flavor) for flavor in demand.resources.flavors)
-            self._terms[front] = known
+        walltime_ms = self.walltime_ms(front)
         options, reasons = [], []
-        for terms in known:
+        for terms in self._known(front):
             if isinstance(terms, Reason):
                 reasons.append(terms)
             elif entitled and not self.gates.entitled(front.line, terms.ask.flavor, terms.milli):
                 continue
-            elif (refused := self.gates.refused(front.line, terms, demand.resources.walltime_ms)) is not None:
+            elif (refused := self.gates.refused(front.line, terms, walltime_ms)) is not None:
                 reasons.append(refused)
             else:
                 options.append(terms)
@@ -289,5 +311,10 @@ def _widened(usage: Mapping[int, int] | Mapping[tuple[int, int], int]) -> Share:
 
 
 def in_order_of_prediction(desk: Desk, fronts: Sequence[Front]) -> list[Front]:
-    """Shortest predicted work first."""
-    return sorted(fronts, key=lambda front: (desk.work(front), front.key))
+    """Shortest predicted run time first."""
+    recent = desk.state.recent
+
+    def expected_ms(front: Front) -> int:
+        return predicted_ms(desk.walltime_ms(front), recent.get(front.line.user_id, ()))
+
+    return sorted(fronts, key=lambda front: (expected_ms(front), front.key))

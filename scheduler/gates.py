@@ -78,6 +78,16 @@ class Gates:
         hold = booking(milli, needs.walltime_ms, known.micro_su_per_hour)
         return Terms(Ask.of(needs, flavor, demand.constraint), milli, hold, milli * expected_ms)
 
+    def cost(self, line: Line, demand: Demand) -> int:
+        """What one task is expected to be charged, in micro-SU, in its first flavor that has a rate; 0 if none has."""
+        walltime_ms = demand.resources.walltime_ms
+        expected_ms = predicted_ms(walltime_ms, self.state.recent.get(line.user_id, ()))
+        for flavor in demand.resources.flavors:
+            known = self.state.flavors.get(flavor)
+            if known is not None and known.micro_su_per_hour is not None:
+                return booking(amount(demand.resources, flavor, known.milli), expected_ms, known.micro_su_per_hour)
+        return 0
+
     def barred(self, line: Line) -> Reason | None:
         """Reasons that hold for every flavor of the lane's next task."""
         project = line.project_id

@@ -1,8 +1,9 @@
 """Whose turn it is: the account tree walked from its root to the account, user and lane that is served least.
 
-At every level the child with the least decayed usage per weight comes first (the idea of Slurm's Fair Tree); what the
-plan gives or books is added at once, so a burst of one account cannot outrun the accounting. Within a user the lane
-whose first job has waited longest, counting its priority and size.
+At every level the child comes first that would have the least decayed usage per weight once its next job has run, as
+long as it is expected to (Slurm's Fair Tree, with the head job counted in as in progressive filling): light jobs of
+light users go first. What the plan gives or books is added at once for the whole walltime, so a burst of one account
+cannot outrun the accounting. Within a user the lane whose first job has waited longest, counting its priority and size.
 """
 
 import heapq
@@ -14,6 +15,7 @@ from domain.accounts import Tree
 from scheduler.queue import Lane, Line, PendingJob
 
 Key: TypeAlias = tuple[int, int]
+Cost: TypeAlias = Callable[[Line, Lane], int]  # of the next task of a lane, as expected, in micro-SU
 Share: TypeAlias = dict[int | tuple[int, int], int]  # usage in micro-SU by account, and by (project, user)
 
 
@@ -52,7 +54,7 @@ class Front:
 
 @dataclass(slots=True, eq=False)
 class _Branch:
-    """An account or a user. ``heap`` orders what is below; ``head`` is the key of its first job.
+    """An account or a user. ``heap`` orders what is below; ``head`` is the key of its first job, ``cost`` what that costs.
 
     A user's ``lines`` are looked at when its turn comes for the first time.
     """
@@ -61,6 +63,7 @@ class _Branch:
     number: int
     weight: int
     head: Key = (0, 0)
+    cost: int = 0
     heap: list[tuple[int, Key, int, "_Branch | Front"]] = field(default_factory=list)
     children: list["_Branch"] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
@@ -75,27 +78,38 @@ class Turns:
 
     usage: Share
     expand: Expand
+    cost: Cost
     root: _Branch
     _trail: list[_Branch] = field(default_factory=list)
 
     @classmethod
-    def of(cls, lines: Iterable[tuple[Line, Key]], tree: Tree, usage: Share, expand: Expand, *, fair: bool) -> "Turns":
-        """``lines`` with the key of the first job that is to be served; ``expand`` gives the fronts of a line.
+    def of(
+        cls,
+        heads: Iterable[tuple[Line, Key, Lane]],
+        tree: Tree,
+        usage: Share,
+        expand: Expand,
+        cost: Cost,
+        *,
+        fair: bool,
+    ) -> "Turns":
+        """``heads``: lines, each with the key and the lane of its first job that is to be served; ``expand`` gives the
+        fronts of a line.
 
-        ``fair`` False ignores accounts and users: one line for all, by key.
+        ``fair`` False ignores accounts, users and costs: one line for all, by key.
         """
-        turns = cls(usage, expand, _Branch(0, 0, 1))
+        turns = cls(usage, expand, cost if fair else _nothing, _Branch(0, 0, 1))
         accounts: dict[int, _Branch] = {}
         users: dict[tuple[int, int], _Branch] = {}
-        for number, (line, head) in enumerate(lines):
+        for number, (line, head, lane) in enumerate(heads):
             user = (line.project_id, line.user_id) if fair else (-1, number)
             branch = users.get(user)
             if branch is None:
-                branch = users[user] = _Branch(user, user[1], 1, head)
+                branch = users[user] = _Branch(user, user[1], 1, head, turns.cost(line, lane))
                 above = _account(line.project_id, tree, accounts, turns.root) if fair else turns.root
                 above.children.append(branch)
             elif head < branch.head:
-                branch.head = head
+                branch.head, branch.cost = head, turns.cost(line, lane)
             branch.lines.append(line)
         turns._build(turns.root)
         return turns
@@ -109,7 +123,7 @@ class Turns:
                 if branch.lines:
                     self._open(branch)
                     if branch.heap and branch.heap[0][1] != branch.head:  # its first jobs are through: a later turn
-                        branch.head = branch.heap[0][1]
+                        self._look(branch)
                         self._settle(branch, gone=False)
                         self._trail.clear()
                         branch = self.root
@@ -144,11 +158,11 @@ class Turns:
                 heapq.heapreplace(branch.heap, self._entry(child))
             gone = not branch.heap
             if not gone:
-                branch.head = branch.heap[0][1]
+                self._look(branch)
             child = branch
 
     def _entry(self, child: _Branch) -> tuple[int, Key, int, _Branch | Front]:
-        return self.usage.get(child.id, 0) // child.weight, child.head, child.number, child
+        return (self.usage.get(child.id, 0) + child.cost) // child.weight, child.head, child.number, child
 
     def _open(self, user: _Branch) -> None:
         user.heap = [_turn(front) for line in user.lines for front in self.expand(line)]
@@ -163,7 +177,17 @@ class Turns:
         branch.heap = [self._entry(child) for child in branch.children]
         heapq.heapify(branch.heap)
         if branch.heap:
-            branch.head = branch.heap[0][1]
+            self._look(branch)
+
+    def _look(self, branch: _Branch) -> None:
+        """Take the head and its cost from what is first below."""
+        _, branch.head, _, first = branch.heap[0]
+        branch.cost = first.cost if isinstance(first, _Branch) else self.cost(first.line, first.lane)
+
+
+def _nothing(line: Line, lane: Lane) -> int:
+    del line, lane
+    return 0
 
 
 def _turn(front: Front) -> tuple[int, Key, int, _Branch | Front]:

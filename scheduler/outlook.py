@@ -63,7 +63,9 @@ class Outlook:
         """What ``Estimate`` says, for all: expected starts, lows and highs; -1 where nobody can say."""
         wait_ms = np.maximum(0, self.starts_ms - self.now_ms)
         ratios = np.array(self.calibration.ratios, np.int64)[np.searchsorted(self.calibration.bounds, wait_ms, "right")]
-        low, middle, high = self.now_ms + np.stack((wait_ms, wait_ms, np.maximum(wait_ms, LEAST_MS))) * ratios.T // 1_000
+        low, middle, high = (
+            self.now_ms + np.stack((wait_ms, wait_ms, np.maximum(wait_ms, LEAST_MS))) * ratios.T // 1_000
+        )
         known = self.starts_ms >= 0
         return np.where(known, middle, -1), np.where(known, low, -1), np.where(known, high, -1)
 

@@ -100,15 +100,15 @@ class Line:
     qos: str
     lanes: dict[int, Lane] = field(default_factory=dict)
     columns: object | None = None
-    _head: tuple[int, int] | None = None
+    _first: Lane | None = None
     _oldest: int | None = None
 
     @property
-    def head(self) -> tuple[int, int]:
-        """Order and id of the first job."""
-        if self._head is None:
-            self._head = min((lane.order[0], lane.ids[0]) for lane in self.lanes.values())
-        return self._head
+    def first(self) -> Lane:
+        """The lane of the first job."""
+        if self._first is None:
+            self._first = min(self.lanes.values(), key=lambda lane: (lane.order[0], lane.ids[0]))
+        return self._first
 
     @property
     def oldest(self) -> int:
@@ -119,7 +119,7 @@ class Line:
 
     def changed(self) -> None:
         """Forget what was worked out of the lanes."""
-        self.columns = self._head = self._oldest = None
+        self.columns = self._first = self._oldest = None
 
     def copy(self) -> "Line":
         lanes = {demand: lane.copy() for demand, lane in self.lanes.items()}

@@ -63,13 +63,14 @@ class _Pieces:
     flavor: Column
     milli: Column
     hold: Column
+    cost: Column  # of the first job's next task, as expected
     work: Column
 
     @classmethod
     def of(cls, rows: Rows, keep: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> "_Pieces":
         at = np.flatnonzero(keep)
         if not len(at):
-            return cls(*([_EMPTY] * 9))
+            return cls(*([_EMPTY] * 10))
         size = len(at) // _PIECES + 1
         columns = (rows.line[at], rows.tier[at], rows.flavor[at], at - np.arange(len(at)))
         breaks = np.ones(len(at), np.bool_)
@@ -84,7 +85,7 @@ class _Pieces:
         return cls(
             first, np.diff(np.append(begins, len(at))), rows.line[first], rows.tier[first], rows.order[first],
             rows.flavor[first], rows.milli[first],
-            np.add.reduceat(np.where(waits, rows.hold[at], 0), begins),
+            np.add.reduceat(np.where(waits, rows.hold[at], 0), begins), rows.cost[first],
             np.add.reduceat(np.where(waits, rows.work[at], 0), begins),
         )  # fmt: skip
 
@@ -101,7 +102,7 @@ class _Pieces:
             spent = np.cumsum(self.hold[sequence]) - self.hold[sequence]
             begins = np.flatnonzero(np.append(True, (below[1:] != below[:-1]) | (tier[1:] != tier[:-1])))
             spent -= np.repeat(spent[begins], np.diff(np.append(begins, len(sequence))))
-            tag = (usage[below] + spent) // weight[below]
+            tag = (usage[below] + spent + self.cost[sequence]) // weight[below]
             sequence = sequence[np.lexsort((self.order[sequence], tag, above, tier))]
         return sequence
 

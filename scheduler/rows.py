@@ -71,7 +71,8 @@ def _common(desk: Desk, number: int) -> tuple[Reason, Terms | None]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """The jobs that wait, line by line, in each line by key. ``hold`` and ``work`` are of all tasks that wait.
+    """The jobs that wait, line by line, in each line by key. ``hold`` and ``work`` are of all tasks that wait,
+    ``cost`` is what the next one is expected to be charged.
 
     ``tier`` orders classes of jobs: what preempts, then who is out of patience, then the other tiers; lower first.
     """
@@ -84,6 +85,7 @@ class Rows:
     flavor: Column
     milli: Column
     hold: Column
+    cost: Column
     work: Column
     reason: Column
     waits: npt.NDArray[np.bool_]
@@ -91,7 +93,7 @@ class Rows:
     @classmethod
     def none(cls) -> "Rows":
         n = _NONE
-        return cls(n, n, n, n, n, n, n, n, n, n, np.zeros(0, np.bool_))
+        return cls(n, n, n, n, n, n, n, n, n, n, n, np.zeros(0, np.bool_))
 
     @classmethod
     def of(cls, desk: Desk, lines: Sequence[Line], tables: Tables) -> "Rows":
@@ -104,10 +106,13 @@ class Rows:
         milli = tables.milli[demand]
         reason, waits = _reasons(desk, lines, tables, (ids, demand, sizes))
         every = slice(None) if left is None else left
-        work = milli * np.minimum(tables.walltime_ms[demand], expected[line]) * tasks
+        walltime_ms = tables.walltime_ms[demand]
+        expected_ms = np.minimum(walltime_ms, expected[line])
+        cost = (tables.hold[demand] * (expected_ms / np.maximum(walltime_ms, 1))).astype(np.int64)
+        work = milli * expected_ms * tasks
         return cls(
             ids[every], line[every], order[every], tasks[every], _tiers(desk, lines, line, submitted)[every],
-            tables.flavor[demand][every], milli[every], (tables.hold[demand] * tasks)[every], work[every],
+            tables.flavor[demand][every], milli[every], (tables.hold[demand] * tasks)[every], cost[every], work[every],
             reason[every], waits[every],
         )  # fmt: skip
 

@@ -71,7 +71,7 @@ def reference_plan(state: State, now_ms: int) -> Answer:
         if job.gate:
             work.answer.blocked.add(job.job_id)
             work.done.add(job.job_id)
-    _serve(work, lambda job: _covered(work, job), covered=True)
+    _serve(work, lambda job: _guaranteed(state, job), covered=True)
     work.aside.clear()
     _serve(work, lambda job: state.policy.tier(job.qos).preempts)
     if state.policy.patience_ms is not None:
@@ -123,6 +123,12 @@ def _root(tree: Tree) -> int:
     return next(account.id for account in tree.accounts.values() if account.parent_id is None)
 
 
+def _guaranteed(state: State, job: PendingJob) -> bool:
+    """True if anybody on the job's path has a guarantee of one of its flavors."""
+    quotas = [state.tree.quotas.get((a, f)) for a in state.tree.path(job.project_id) for f in job.resources.flavors]
+    return any(quota and quota.guaranteed for quota in quotas)
+
+
 def _covered(work: Work, job: PendingJob) -> bool:
     return any(_covered_in(work, job, flavor) for flavor in job.resources.flavors)
 
@@ -138,18 +144,22 @@ def _covered_in(work: Work, job: PendingJob, flavor: str) -> bool:
 
 
 def _descend(work: Work, account: int, heads: list[PendingJob]) -> PendingJob:
-    """The head whose turn it is below the account: at each level that of the child with the least usage for its weight."""
+    """The head whose turn it is below the account: at each level that of the child with the least usage for its
+    weight, what the head is expected to cost included."""
     tree = work.state.tree
     below = [job for job in heads if account in tree.path(job.project_id)]
     if all(job.project_id == account for job in below):
         users = {job.user_id for job in below}
         offers = [min((job for job in below if job.user_id == user), key=lambda job: _key(work, job)) for user in users]
-        return min(offers, key=lambda job: (work.user_usage.get((account, job.user_id), 0), _key(work, job)))
+        return min(
+            offers,
+            key=lambda job: (work.user_usage.get((account, job.user_id), 0) + _cost(work.state, job), _key(work, job)),
+        )
     offered = []
     for child in tree.accounts.values():
         if child.parent_id == account and any(child.id in tree.path(job.project_id) for job in below):
             head = _descend(work, child.id, below)
-            share = work.usage.get(child.id, 0) // child.weight
+            share = (work.usage.get(child.id, 0) + _cost(work.state, head)) // child.weight
             offered.append((share, _key(work, head), child.id, head))
     return min(offered, key=lambda offer: offer[:3])[3]
 
@@ -169,9 +179,24 @@ def _hold(state: State, job: PendingJob, flavor: str) -> int:
     return booking(_milli(state, job, flavor), job.resources.walltime_ms, rate)
 
 
+def _cost(state: State, job: PendingJob) -> int:
+    """What the job's next task is expected to be charged in the first of its flavors that has a rate."""
+    last = state.recent.get(job.user_id, ())[-2:]
+    walltime_ms = job.resources.walltime_ms
+    expected_ms = min(walltime_ms, sum(last) // len(last)) if last else walltime_ms
+    for flavor in job.resources.flavors:
+        known = state.flavors.get(flavor)
+        if known is not None and known.micro_su_per_hour is not None:
+            return booking(_milli(state, job, flavor), expected_ms, known.micro_su_per_hour)
+    return 0
+
+
 def _offer(work: Work, job: PendingJob, *, covered: bool, overdue: bool) -> None:
     """Deal with the next task of the job. ``covered``: in flavors that a guarantee covers; the rest is for later."""
     nth = work.tried.get(job.job_id, 0)
+    if covered and not _covered(work, job):
+        _wait(work, job, covered=True)
+        return
     if job.parallel_left is not None and nth >= job.parallel_left:
         work.answer.blocked.add(job.job_id)
         work.done.add(job.job_id)
