@@ -66,11 +66,14 @@ class Settling:
         tree = self.uow.directory().tree
         for attempt in self.ended:
             user = (attempt.project_id, self.users[attempt.id.job])
-            by_user[user] = by_user.get(user, 0) + attempt.charged - attempt.hold
+            # What was booked at the start has decayed since; so has what is given back of it.
+            decayed = 0.5 ** ((now_ms - attempt.created_ms) / self.half_life_ms)
+            correction = round((attempt.charged - attempt.hold) * decayed)
+            by_user[user] = by_user.get(user, 0) + correction
             for account in tree.path(attempt.project_id):
                 key = (account, attempt.flavor)
                 held[key] = held.get(key, 0) - attempt.milli
-                unspent[account] = unspent.get(account, 0) + attempt.charged - attempt.hold
+                unspent[account] = unspent.get(account, 0) + correction
         self.uow.accounts.hold(held)
         self.uow.accounts.spend(unspent, by_user, now_ms, self.half_life_ms)
         self.uow.fleet.give_back(self.ended)

@@ -55,12 +55,12 @@ class Policy:
 
     tiers: Mapping[str, Tier] = field(default_factory=lambda: dict(DEFAULT_TIERS))
     fair_share: bool = True
-    half_life_ms: int = 7 * DAY_MS
+    half_life_ms: int = DAY_MS
     priority_ms: int = HOUR_MS
     size_ms: int = 0
-    patience_ms: int | None = 2 * DAY_MS
-    reservations: int = 4
-    backfill: BackfillOrder = BackfillOrder.FAIR
+    patience_ms: int | None = 36 * HOUR_MS
+    reservations: int = 1
+    backfill: BackfillOrder = BackfillOrder.SHORTEST
     reclaim: bool = True
     rebalance_per_hour: int = 0
     min_runtime_ms: int = 30 * MINUTE_MS

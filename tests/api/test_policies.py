@@ -56,7 +56,7 @@ def test_a_policy_rules_from_its_time_on_and_not_before(centre: Centre, api: Api
     with centre.store.read() as uow:  # what was in force then, still is for then
         directory = uow.directory()
         then = [directory.policy_at(at).half_life_ms for at in (now - 1, now, now + HOUR_MS - 1, now + HOUR_MS)]
-    assert then == [7 * DAY_MS, 14 * DAY_MS, 14 * DAY_MS, DAY_MS]
+    assert then == [DAY_MS, 14 * DAY_MS, 14 * DAY_MS, DAY_MS]
 
 
 @on_sqlite
@@ -77,7 +77,7 @@ def test_a_rehearsal_says_what_would_change_and_changes_nothing(centre: Centre, 
         "tiers": {"normal": {"rank": 5, "preemptible": False, "preempts": False}},
     }
     changes = {one["field"]: (one["before"], one["after"]) for one in found.json["changes"]}
-    assert changes["half_life"] == ("7d", "14d")
+    assert changes["half_life"] == ("1d", "14d")
     assert changes["tiers.normal.rank"] == (1, 5)
     assert changes["tiers.urgent.preempts"] == (True, None)
     assert len(changes) == 2 + 3 * 3

@@ -39,7 +39,7 @@ def test_show_and_history(centre: Centre, run: Run, tmp_path: Path) -> None:
     shown = run("admin", "policy", "show").out
     assert "exam weeks" in shown
     assert shown.count(str(RECORD["digest"])) == 1
-    assert 'half_life: "7d"' in shown
+    assert 'half_life: "1d"' in shown
     assert json.loads(run("admin", "policy", "show", "-o", "json").out) == RECORD
     again = tmp_path / "again.yaml"
     again.write_text(run("admin", "policy", "show", "--document").out)

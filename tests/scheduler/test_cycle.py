@@ -192,7 +192,7 @@ def test_one_that_finds_no_room_is_booked_and_the_short_slip_in_before() -> None
         pending(2, needs=resources(1, walltime="3h")),
         pending(3, needs=resources(1, walltime="1h")),
     )
-    answer = plan(with_live(jobs, busy(3, NOW_MS + 2 * HOUR_MS)), NOW_MS)
+    answer = plan(with_live(jobs, busy(3, NOW_MS + 2 * HOUR_MS), policy=Policy(reservations=4)), NOW_MS)
     assert started(answer) == [3]
     assert booked(answer) == {1: 120, 2: 180}
     answer = plan(with_live(jobs[:2], busy(3, NOW_MS + 2 * HOUR_MS)), NOW_MS)
@@ -215,7 +215,8 @@ def test_without_bookings_the_wide_wait_for_the_narrow() -> None:
 
 
 def test_the_tasks_of_an_array_are_booked_one_by_one() -> None:
-    answer = plan(with_live((pending(1, needs=resources(4), tasks=3),), busy(1, NOW_MS + HOUR_MS)), NOW_MS)
+    jobs = (pending(1, needs=resources(4), tasks=3),)
+    answer = plan(with_live(jobs, busy(1, NOW_MS + HOUR_MS), policy=Policy(reservations=4)), NOW_MS)
     assert [(one.index, (one.starts_ms - NOW_MS) // HOUR_MS) for one in answer.booked] == [(0, 1), (1, 2), (2, 3)]
     assert len(answer.outlook) == 1
 

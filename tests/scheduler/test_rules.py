@@ -73,8 +73,8 @@ def test_patience_may_be_without_bound(none: str | None) -> None:
 def test_a_digest_names_what_a_policy_means_not_how_it_is_written() -> None:
     same = [
         {},
-        {"half_life": "168h"},
-        {"half_life": "7d", "tiers": dict(reversed(write_policy(Policy())["tiers"].items()))},
+        {"half_life": "24h"},
+        {"half_life": "1d", "tiers": dict(reversed(write_policy(Policy())["tiers"].items()))},
     ]
     assert {digest(read_policy(document)) for document in same} == {digest(Policy())}
     assert re.fullmatch(r"[0-9a-f]{64}", digest(Policy()))
@@ -83,7 +83,7 @@ def test_a_digest_names_what_a_policy_means_not_how_it_is_written() -> None:
 def test_each_knob_moves_the_digest() -> None:
     changes: dict[str, Any] = {
         "tiers": {"normal": {"rank": 1}}, "fair_share": False, "half_life": "8d", "priority": "2h", "size": "1s",
-        "patience": None, "reservations": 5, "backfill": "shortest", "reclaim": False, "rebalance_per_hour": 1,
+        "patience": None, "reservations": 5, "backfill": "fair", "reclaim": False, "rebalance_per_hour": 1,
         "min_runtime": "31m", "together": [],
     }  # fmt: skip
     assert changes.keys() == KNOBS.keys()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.policy import Policy
+from scheduler.policy import BackfillOrder, Policy
 from scheduler.sim.case import build
 from scheduler.sim.engine import simulate
 from scheduler.sim.scenario import Scenario, uniform
 from scheduler.sim.traces import Trace, TraceJob
 
 ORACLE = Path(os.environ.get("BARAY_TRACES", "/nowhere")) / "oracle-easy-sdsc-sp2.csv.gz"
-STRICT = Policy(reservations=1, fair_share=False, patience_ms=None)
+STRICT = Policy(reservations=1, fair_share=False, patience_ms=None, backfill=BackfillOrder.FAIR)
 
 
 @pytest.mark.skipif(not ORACLE.exists(), reason="BARAY_TRACES does not name a folder with the oracle")

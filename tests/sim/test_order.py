@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.policy import Policy
+from scheduler.policy import BackfillOrder, Policy
 from scheduler.sim.case import build
 from scheduler.sim.engine import simulate
 from scheduler.sim.scenario import Scenario, uniform
@@ -32,8 +32,8 @@ def workload(seed: int) -> Trace:
 @pytest.mark.parametrize(
     "policy",
     [
-        Policy(fair_share=False, patience_ms=None, reservations=1),
-        Policy(fair_share=False, patience_ms=None, reservations=4),
+        Policy(fair_share=False, patience_ms=None, reservations=1, backfill=BackfillOrder.FAIR),
+        Policy(fair_share=False, patience_ms=None, reservations=4, backfill=BackfillOrder.FAIR),
         Policy(patience_ms=0),  # everybody is out of patience: oldest first
     ],
     ids=["one booking", "four bookings", "no patience"],

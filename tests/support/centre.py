@@ -66,7 +66,9 @@ class Centre:
         clock = FakeClock()
         driver = FakeDriver(clock, factories.nodes() if nodes is None else nodes)
         made = _populated(database, driver, clock, kept=nodes is None)
-        centre = cls(database, clock, driver, FileVault(root / "secret.key"), made, database.store(), Lookout(database.store()))
+        centre = cls(
+            database, clock, driver, FileVault(root / "secret.key"), made, database.store(), Lookout(database.store())
+        )
         centre.restart()
         return centre
 

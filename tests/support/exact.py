@@ -12,7 +12,7 @@ from domain.accounts import Limits, Quota
 from domain.jobs import Resources
 from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
 from scheduler.live import Running
-from scheduler.policy import Policy, Tier
+from scheduler.policy import BackfillOrder, Policy, Tier
 from scheduler.queue import PendingJob, Queue
 from scheduler.snapshot import NodeState, State, Window
 from tests.support import factories
@@ -49,7 +49,7 @@ def _state(
 ) -> State:  # fmt: skip
     policy = Policy(
         _TIERS, fair_share=rng.random() < 0.8, size_ms=rng.choice([0, 0, MINUTE_MS]), reservations=reservations,
-        patience_ms=rng.choice([2 * DAY_MS, 2 * DAY_MS, None]), reclaim=False,
+        patience_ms=rng.choice([2 * DAY_MS, 2 * DAY_MS, None]), reclaim=False, backfill=BackfillOrder.FAIR,
     )  # fmt: skip
     within = factories.tree(_quotas(rng), {rng.choice(ACCOUNTS): Limits(running_jobs=rng.randint(1, 20))})
     accounts = {n: replace(a, weight=rng.choice([1, 1, 2, 5])) for n, a in within.accounts.items()}
