@@ -1,5 +1,7 @@
 """What the planner is told of past use: by account and user, at the start for the booked walltime, then as it was."""
 
+import pytest
+
 from domain.jobs import Array, JobState
 from domain.quantities import HOUR_MS, MICRO, MINUTE_MS
 from domain.records import Job
