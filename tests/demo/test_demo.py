@@ -59,7 +59,9 @@ def test_runs_to_the_end_and_every_sum_agrees() -> None:
         assert f"GPU-milliseconds by {kind}" in told
     totals = re.findall(r"^ *total +[\d,]+ +[\d,]+ +([\d,]+)", told, re.MULTILINE)
     assert len(totals) == 3
-    assert f"36 attempts all say {totals[0]} GPU-milliseconds" in told
+    agreed = re.search(rf"(\d+) attempts all say {totals[0]} GPU-milliseconds", told)
+    assert agreed is not None
+    assert int(agreed[1]) >= 36, "one for each job, and one more whenever a job made way and ran again"
     assert len(set(totals)) == 1
     assert not data_dir(told).exists()
     assert working_in(data_dir(told)) == []

@@ -49,6 +49,10 @@ def limited(account: Account) -> Account:
     return replace(account, limits=LIMITED)
 
 
+def crowded(account: Account) -> Account:
+    return replace(account, limits=Limits(user_queued_jobs=2))
+
+
 def needing(*arguments: object, **options: object) -> Application:
     return application(spec=spec(needs=resources(*arguments, **options)))
 
@@ -79,6 +83,12 @@ ROWS = (
         "wait for a job to end, or cancel one",
         application(path=(limited(PROJECT), TENANT, CENTRE), queued={3: 5}),
         application(path=(limited(PROJECT), TENANT, CENTRE), queued={3: 4}),
+    ),
+    Row(
+        "user-queued-limit", "you have 2 unfinished jobs in project speech, as many as each user may", "project",
+        "wait for a job of yours to end, or cancel one",
+        application(path=(crowded(PROJECT), TENANT, CENTRE), user_queued={3: 2}),
+        application(path=(crowded(PROJECT), TENANT, CENTRE), user_queued={3: 1}),
     ),
     Row(
         "no-rate", f"{H100} has no rate in force", "resources.flavor", "ask the centre's allocator to set one",

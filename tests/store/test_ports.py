@@ -689,7 +689,11 @@ class TestPolicies:
         assert uow.policies.page(None, 2) == [kept[2], kept[1]]
         assert uow.policies.page(2, 2) == [kept[0]]
         directory = uow.directory()
-        assert [directory.policy_at(NOW + at).half_life_ms // DAY_MS for at in (4, 5, 10)] == [7, 2, 3]
+        assert [directory.policy_at(NOW + at).half_life_ms // DAY_MS for at in (4, 5, 10)] == [
+            Policy().half_life_ms // DAY_MS,
+            2,
+            3,
+        ]
 
 
 class TestOnce:
