@@ -1,11 +1,14 @@
 """The planner's one function: what to start where, what to stop, what to book, and why and how long the rest waits."""
 
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
-from scheduler.desk import Desk, in_order_of_prediction
+from scheduler.bookings import NEVER
+from scheduler.desk import Desk
 from scheduler.order import Expand, Front, Key, Turns
 from scheduler.outlook import Outlook, Plan
 from scheduler.policy import BackfillOrder
+from scheduler.predict import predicted_ms
 from scheduler.preempt import make_way
 from scheduler.queue import Lane, Line
 from scheduler.ranking import rank
@@ -116,10 +119,28 @@ def _serve_tier(desk: Desk, lines: list[Line]) -> None:
         if sum(count >= most for count in desk.books.values()) > full:
             full += 1
             able = desk.open_demands()
+            if defer and all(map(desk.is_booked_up, able)):
+                break  # what is left is not for turns
     if defer:
-        late, desk.late = desk.late, []
-        for front in in_order_of_prediction(desk, late):
-            desk.backfill(front)
+        _backfill_shortest(desk, lines)
+
+
+def _backfill_shortest(desk: Desk, lines: list[Line]) -> None:
+    """Whoever fits beside the bookings, shortest predicted run time first."""
+    able, recent, offers = desk.open_demands(), desk.state.recent, []
+    if not able:
+        return
+    for line in lines:
+        expected_ms = predicted_ms(NEVER, recent.get(line.user_id, ()))
+        for demand, lane in line.lanes.items():
+            if demand in able:
+                shortest_ms = min(expected_ms, desk.state.queue.demands[demand].resources.walltime_ms)
+                offers.append((shortest_ms, lane.order[0], lane.ids[0], line, lane))
+    for _, _, _, line, lane in sorted(offers, key=itemgetter(0, 1, 2)):
+        if lane.demand in desk.open:
+            front = next(front for front in desk.fronts_of(line) if front.lane is lane)
+            if not front.spent and not front.waits:
+                desk.backfill(front)
 
 
 def _first_of(lines: Iterable[Line], among: Expand) -> Iterator[tuple[Line, Key, Lane]]:

@@ -8,7 +8,6 @@ from scheduler import explain
 from scheduler.bookings import Bookings, Slot
 from scheduler.gates import Gates, Terms
 from scheduler.order import Front, Share, Turns
-from scheduler.predict import predicted_ms
 from scheduler.queue import Lane, Line
 from scheduler.room import Ask, Room
 from scheduler.snapshot import Booked, Reason, Start, State
@@ -43,7 +42,6 @@ class Desk:
     barred: dict[int, Reason] = field(default_factory=dict)  # jobs that wait for something of their own
     closed: dict[Line, dict[int, Reason]] = field(default_factory=dict)  # lanes, by demand, that wait for their account
     needy: list[Needy] = field(default_factory=list)
-    late: list[Front] = field(default_factory=list)
     books: dict[str, int] = field(default_factory=dict)
     open: set[int] = field(default_factory=set)
     fronts: dict[Line, list[Front]] = field(default_factory=dict)
@@ -81,6 +79,11 @@ class Desk:
             asked = (number for number in asked if self._is_open(number))
         self.open = set(asked)
         return self.open
+
+    def is_booked_up(self, demand: int) -> bool:
+        """True if no flavor of the demand has bookings left: its jobs can only be backfilled."""
+        flavors, most = self.state.queue.demands[demand].resources.flavors, self.state.policy.reservations
+        return all(self.books.get(flavor, 0) >= most for flavor in flavors)
 
     def _is_open(self, demand: int) -> bool:
         asked = self.state.queue.demands[demand]
@@ -126,6 +129,8 @@ class Desk:
         front.waits = not isinstance(outcome, int)
         if isinstance(outcome, Reason):
             self._close(front, outcome)
+        elif front.waits and not self.bookings.owners:
+            self.open.discard(front.lane.demand)
 
     def _try(self, front: Front, *, entitled: bool = False, defer: bool = False) -> int | Reason | tuple[Terms, ...]:
         """Start the front's next task and answer its hold; or why its lane may not; or the terms that find no room.
@@ -146,7 +151,6 @@ class Desk:
         if not options:
             return reasons[0] if reasons else ()
         if defer and all(self._is_booked_up(terms) for terms in options):
-            self.late.append(front)
             return ()
         owners = self._owners(front)
         for terms in options:
@@ -308,13 +312,3 @@ _NOBODY: frozenset[int] = frozenset()
 
 def _widened(usage: Mapping[int, int] | Mapping[tuple[int, int], int]) -> Share:
     return dict(usage.items())
-
-
-def in_order_of_prediction(desk: Desk, fronts: Sequence[Front]) -> list[Front]:
-    """Shortest predicted run time first."""
-    recent = desk.state.recent
-
-    def expected_ms(front: Front) -> int:
-        return predicted_ms(desk.walltime_ms(front), recent.get(front.line.user_id, ()))
-
-    return sorted(fronts, key=lambda front: (expected_ms(front), front.key))
