@@ -186,11 +186,6 @@ MUTANTS = (
         ("tests/scheduler/test_promises.py::test_a_guarantee_is_met_within_one_cycle_and_the_grace_period",),
     ),
     Mutant(
-        6, "a share is restored though the order turns by it", "scheduler/preempt.py",
-        " - self._refund(victim)\n        uses", "\n        uses",
-        ("tests/scheduler/test_promises.py::test_fair_shares_are_restored_at_a_bounded_rate_and_not_back_and_forth",),
-    ),
-    Mutant(
         7, "a wide job does not keep its place", "scheduler/desk.py",
         "        self.bookings.book(ask, slot, walltime_ms, job.job_id)\n", "",
         ("tests/scheduler/test_promises.py::test_nothing_that_starts_later_delays_a_booking",),
