@@ -14,8 +14,6 @@ from scheduler.live import End, Live, Running, Span, spans, when
 from scheduler.room import Ask, Room, allowed, closest
 from scheduler.snapshot import State, Window
 
-NEVER = 1 << 62
-
 
 @dataclass(frozen=True, slots=True)
 class Slot:

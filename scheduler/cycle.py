@@ -1,9 +1,8 @@
 """The planner's one function: what to start where, what to stop, what to book, and why and how long the rest waits."""
 
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from heapq import heapify, heappop
 
-from scheduler.bookings import NEVER
 from scheduler.desk import Desk
 from scheduler.order import Expand, Front, Key, Turns
 from scheduler.outlook import Outlook, Plan
@@ -126,17 +125,19 @@ def _serve_tier(desk: Desk, lines: list[Line]) -> None:
 
 
 def _backfill_shortest(desk: Desk, lines: list[Line]) -> None:
-    """Whoever fits beside the bookings, shortest predicted run time first."""
-    able, recent, offers = desk.open_demands(), desk.state.recent, []
-    if not able:
-        return
-    for line in lines:
-        expected_ms = predicted_ms(NEVER, recent.get(line.user_id, ()))
-        for demand, lane in line.lanes.items():
-            if demand in able:
-                shortest_ms = min(expected_ms, desk.state.queue.demands[demand].resources.walltime_ms)
-                offers.append((shortest_ms, lane.order[0], lane.ids[0], line, lane))
-    for _, _, _, line, lane in sorted(offers, key=itemgetter(0, 1, 2)):
+    """Whoever of the tier fits beside the bookings, shortest predicted run time first."""
+    queue, recent, tier = desk.state.queue, desk.state.recent, {line.qos for line in lines}
+    offers = []
+    for demand in desk.open_demands():
+        walltime_ms = queue.demands[demand].resources.walltime_ms
+        for line in queue.asking[demand].values():
+            if line.qos in tier:
+                lane, known = line.lanes[demand], recent.get(line.user_id)
+                expected_ms = predicted_ms(walltime_ms, known) if known else walltime_ms
+                offers.append((expected_ms, lane.order[0], lane.ids[0], line, lane))
+    heapify(offers)  # ids differ, so lines and lanes are never compared
+    while offers and desk.open:
+        _, _, _, line, lane = heappop(offers)
         if lane.demand in desk.open:
             front = next(front for front in desk.fronts_of(line) if front.lane is lane)
             if not front.spent and not front.waits:
