@@ -13,6 +13,9 @@ from scheduler.room import Ask, Room
 from scheduler.snapshot import Booked, Reason, Start, State
 from scheduler.typical import Typical
 
+_NOBODY: frozenset[int] = frozenset()
+_MOST_ENTITLED = 64  # bookings of a flavor for what guarantees cover; each costs a look into the future
+
 
 @dataclass(frozen=True, slots=True)
 class Needy:
@@ -42,7 +45,8 @@ class Desk:
     barred: dict[int, Reason] = field(default_factory=dict)  # jobs that wait for something of their own
     closed: dict[Line, dict[int, Reason]] = field(default_factory=dict)  # lanes, by demand, that wait for their account
     needy: list[Needy] = field(default_factory=list)
-    books: dict[str, int] = field(default_factory=dict)
+    books: dict[str, int] = field(default_factory=dict)  # how many are booked of each flavor, but for guarantees
+    entitled_books: dict[str, int] = field(default_factory=dict)
     open: set[int] = field(default_factory=set)
     fronts: dict[Line, list[Front]] = field(default_factory=dict)
     _terms: dict[Front, tuple[Terms | Reason, ...]] = field(default_factory=dict)
@@ -108,13 +112,14 @@ class Desk:
         outcome = self._try(front, entitled=entitled, defer=defer)
         if isinstance(outcome, int):
             turns.done(front, outcome, through=False)
+        elif isinstance(outcome, Reason) and entitled:  # what keeps it, a later turn will say
+            self._reclaim_quota(turns, front)
         elif isinstance(outcome, Reason):
             if overdue and self.gates.barred(front.line) is None:
                 for terms in self._terms.get(front, ()):
                     if isinstance(terms, Terms):
-                        self.gates.keep_place(front.line, terms)
-            if not entitled:  # else a later turn will say so
-                self._close(front, outcome)
+                        self.gates.keep_place(front.line, terms, front.job.job_id)
+            self._close(front, outcome)
             turns.done(front, 0, through=True)
         elif not outcome:
             turns.done(front, 0, through=True)
@@ -130,7 +135,8 @@ class Desk:
         if isinstance(outcome, Reason):
             self._close(front, outcome)
         elif front.waits and not self.bookings.owners:
-            self.open.discard(front.lane.demand)
+            self.open.discard(front.lane.demand)  # and with it whoever asks for as much for longer
+            self.open = {demand for demand in self.open if self._is_open(demand)}
 
     def _try(self, front: Front, *, entitled: bool = False, defer: bool = False) -> int | Reason | tuple[Terms, ...]:
         """Start the front's next task and answer its hold; or why its lane may not; or the terms that find no room.
@@ -176,8 +182,12 @@ class Desk:
             self._terms[front] = known
         return known
 
-    def _is_booked_up(self, terms: Terms) -> bool:
-        return self.books.get(terms.ask.flavor, 0) >= self.state.policy.reservations
+    def _is_booked_up(self, terms: Terms, *, entitled: bool = False) -> bool:
+        """``entitled``: what a guarantee covers is booked beyond K, so that nobody slips into what others give back."""
+        most = self.state.policy.reservations
+        if entitled and most:
+            return self.entitled_books.get(terms.ask.flavor, 0) >= max(most, _MOST_ENTITLED)
+        return self.books.get(terms.ask.flavor, 0) >= most
 
     def _options(self, front: Front, *, entitled: bool) -> tuple[list[Terms], list[Reason]]:
         """The flavors that the account may hold now, by preference, and why not the others."""
@@ -233,7 +243,7 @@ class Desk:
     def _wait(self, turns: Turns, front: Front, options: Sequence[Terms], *, entitled: bool) -> None:
         """No room now: book a start if there are bookings left for one of its flavors, else take its place in line."""
         owners = self._owners(front)
-        bookable = [terms for terms in options if not self._is_booked_up(terms)]
+        bookable = [terms for terms in options if not self._is_booked_up(terms, entitled=entitled)]
         if not any(self.possible(terms.ask) for terms in options):
             self._close(front, explain.never_fits(options[0].ask))
             turns.done(front, 0, through=True)
@@ -243,7 +253,7 @@ class Desk:
         found = [(terms, slot) for terms, slot in slots if slot is not None]
         if found:
             terms, slot = min(found, key=lambda pair: pair[1].starts_ms)
-            self._book(front, terms, slot)
+            self._book(front, terms, slot, self.entitled_books if entitled else self.books)
             self._need(front, options, terms, entitled=entitled)
             front.next_task()
             turns.done(front, terms.hold, through=False)
@@ -257,6 +267,20 @@ class Desk:
                 self.open.discard(front.lane.demand)
             turns.done(front, 0, through=True)
 
+    def _reclaim_quota(self, turns: Turns, front: Front) -> None:
+        """A guarantee covers the task, but others have used up a quota further up: they make way as for room."""
+        squeezed = [
+            terms for terms in self._terms.get(front, ())
+            if isinstance(terms, Terms) and self.gates.entitled(front.line, terms.ask.flavor, terms.milli)
+            and self.gates.is_squeezed(front.line, terms)
+        ]  # fmt: skip
+        if not squeezed or not self.state.policy.reclaim or self.gates.barred(front.line) is not None:
+            turns.done(front, 0, through=True)
+            return
+        self._need(front, squeezed, squeezed[0], entitled=True)
+        front.next_task()
+        turns.done(front, squeezed[0].hold, through=False)
+
     def _need(self, front: Front, options: Sequence[Terms], terms: Terms, *, entitled: bool) -> None:
         """Note who may ask others to make way, and under a guarantee, in which terms it is likely to start."""
         policy = self.state.policy
@@ -268,10 +292,10 @@ class Desk:
         if policy.reclaim if cause == "guarantee" else cause == "urgent" or policy.rebalance_per_hour:
             self.needy.append(Needy(front.line, cause, front.job.job_id, tuple(options), self.walltime_ms(front), asks))
 
-    def _book(self, front: Front, terms: Terms, slot: Slot) -> None:
+    def _book(self, front: Front, terms: Terms, slot: Slot, books: dict[str, int]) -> None:
         job, ask = front.job, terms.ask
         walltime_ms = self.walltime_ms(front)
-        self.books[ask.flavor] = self.books.get(ask.flavor, 0) + 1
+        books[ask.flavor] = books.get(ask.flavor, 0) + 1
         self.bookings.book(ask, slot, walltime_ms, job.job_id)
         first = self.room.nodes[slot.nodes[0]]
         names = tuple(self.room.nodes[node].name for node in slot.nodes)
@@ -305,9 +329,6 @@ class Desk:
             if span is not None:
                 return explain.kept(ask, span, self.now_ms)
         return explain.capacity(ask, max(0, self.room.total.get(ask.flavor, 0)))
-
-
-_NOBODY: frozenset[int] = frozenset()
 
 
 def _widened(usage: Mapping[int, int] | Mapping[tuple[int, int], int]) -> Share:

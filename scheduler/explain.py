@@ -135,5 +135,14 @@ def kept(ask: Ask, span: Span, now_ms: int) -> Reason:
     )
 
 
+def awaited(flavor: str, ahead: int) -> Reason:
+    """There is quota left, or something lent, but a job that waited longer than the policy's patience comes first."""
+    return Reason(
+        "priority",
+        f"what is left of {_unit(flavor)} is kept for job {ahead}, which waited longer than anyone should",
+        {"flavor": flavor, "ahead": ahead},
+    )
+
+
 def _unit(flavor: str) -> str:
     return "cores" if flavor == CPU_FLAVOR else flavor

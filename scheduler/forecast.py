@@ -6,18 +6,23 @@ the predicted ends of what runs; a job starts about when the curve has carried t
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from scheduler.live import Expected
 from scheduler.outlook import Column
+
+Work: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
     """One flavor from now on. Between two ``times`` what is ``free`` stays; ``carried`` is the work that fits in before.
 
-    Work is in thousandth-milliseconds; after the last time all of ``capacity`` is free.
+    Work is in thousandth-milliseconds, in floats, which hold it to well below a millisecond's error; after the last time
+    all of ``capacity`` is free.
     """
 
     times: Column
@@ -39,11 +44,10 @@ class Curve:
         carried = np.concatenate(([0], np.cumsum(np.maximum(free[:-1], 0) * np.diff(times))))
         return cls(times, free, carried, max(1, capacity))
 
-    def when(self, work: Column) -> Column:
+    def when(self, work: Work) -> Column:
         """The times by which so much work has been carried."""
         over = np.maximum(work - self.carried[-1], 0) // self.capacity
-        # Floats hold these numbers well below a millisecond's error.
-        reached: Column = np.interp(work, self.carried, self.times).astype(np.int64) + over
+        reached: Column = (np.interp(work, self.carried, self.times) + over).astype(np.int64)
         return reached
 
     def room_at(self, milli: Column) -> Column:

@@ -43,6 +43,7 @@ class Gates:
     pledged: dict[tuple[int, str], int]  # booked under guarantees
     awaited: dict[tuple[int, str], int] = field(default_factory=dict)  # by those out of patience, by account
     awaited_free: dict[str, int] = field(default_factory=dict)  # by those of them who wait for what is lent
+    awaited_by: dict[str, int] = field(default_factory=dict)  # the first such job of each flavor
     _capacity: dict[str, int] | None = None
     _barred: dict[int, Reason | None] = field(default_factory=dict)
     _limited: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -114,7 +115,9 @@ class Gates:
             return explain.budget(terms.hold, self.available.get(project, 0), walltime_ms)
         tree = self.state.tree
         if self._is_capped(line, flavor):
-            short = self._shortfall(line, terms)
+            short = tree.shortfall(self.held, project, flavor, terms.milli)
+            if short is None and self._shortfall(line, terms) is not None:
+                return explain.awaited(flavor, self.awaited_by[flavor])
             if short is not None:
                 unit = self.state.flavors[flavor].milli
                 return explain.quota(tree.accounts[short.account_id], flavor, terms.milli, unit, short)
@@ -125,12 +128,17 @@ class Gates:
             path = tree.paths[project]
             kept, root = withheld.after(path, terms.milli), path[-1]
             free = self.capacity.get(flavor, 0) - self.held.get((root, flavor), 0) - terms.milli
-            free -= self.awaited_free.get(flavor, 0)
+            if max(0, free) >= kept > max(0, free - self.awaited_free.get(flavor, 0)):
+                return explain.awaited(flavor, self.awaited_by[flavor])
             if kept > max(0, free):
                 return explain.withheld(flavor, terms.milli, max(0, free + terms.milli - kept))
         return None
 
-    def keep_place(self, line: Line, terms: Terms) -> None:
+    def is_squeezed(self, line: Line, terms: Terms) -> bool:
+        """True if nothing but a quota on the way up keeps the task."""
+        return terms.hold <= self.available.get(line.project_id, 0) and self._shortfall(line, terms) is not None
+
+    def keep_place(self, line: Line, terms: Terms, job_id: int) -> None:
         """The task is out of patience: what it asks of the quota that it lacks, or of what is lent, is for nobody behind it.
 
         So that narrow tasks cannot slip in for ever. Not for one that could never have it.
@@ -143,10 +151,12 @@ class Gates:
             if terms.milli <= short.ceiling:
                 key = (short.account_id, flavor)
                 self.awaited[key] = self.awaited.get(key, 0) + terms.milli
+                self.awaited_by.setdefault(flavor, job_id)
             return
         kept = tree.withheld({}, flavor).after(tree.paths[line.project_id], terms.milli)
         if kept + terms.milli <= self.capacity.get(flavor, 0):
             self.awaited_free[flavor] = self.awaited_free.get(flavor, 0) + terms.milli
+            self.awaited_by.setdefault(flavor, job_id)
 
     def _shortfall(self, line: Line, terms: Terms) -> Shortfall | None:
         """The quota on the way up that has too little left beside what is held, and awaited by those out of patience."""

@@ -6,7 +6,7 @@ still holds afterwards (the rules are Kueue's and KAI's, restated over this tree
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from domain.money import booking
@@ -97,12 +97,12 @@ class _Way:
 
     def help(self, needy: Needy, terms: Terms) -> bool:
         """Find the task a place, stopping the cheapest if it must be. False if there is none."""
-        ask = terms.ask
+        ask, lacks = terms.ask, self._lacks(needy, terms)
         plans: dict[int, list[Running]] = {}
         for node, space in enumerate(self.spaces):
             if not self._offers(needy, ask, node):
                 continue
-            chosen = [] if space.fits(ask) else self._victims(needy, terms, node)
+            chosen = [] if not lacks and space.fits(ask) else self._victims(needy, terms, node, lacks)
             if chosen is not None:
                 plans[node] = chosen
         nodes = sorted(plans, key=lambda node: (self._price(plans[node]), node))
@@ -154,29 +154,50 @@ class _Way:
             for span in desk.bookings.kept.get(node, ())
         )
 
-    def _victims(self, needy: Needy, terms: Terms, node: int) -> list[Running] | None:
-        """The cheapest set on one node that makes room there: taken one by one, then the unneeded spared."""
+    def _lacks(self, needy: Needy, terms: Terms) -> dict[int, int]:
+        """How many thousandths each account on the task's way up is short of its quota, as a part for each node."""
+        tree, flavor, lacks = self.desk.state.tree, terms.ask.flavor, {}
+        for account in tree.paths[needy.line.project_id]:
+            quota = tree.quotas.get((account, flavor))
+            if quota is not None and quota.ceiling is not None:
+                short = self.held.get((account, flavor), 0) + terms.milli - quota.ceiling
+                if short > 0:
+                    lacks[account] = -(-short // terms.ask.nodes)
+        return lacks
+
+    def _victims(self, needy: Needy, terms: Terms, node: int, lacks: Mapping[int, int]) -> list[Running] | None:
+        """The cheapest set on one node that makes room there, and in the quotas that lack it: taken one by one, then the
+        unneeded spared.
+        """
         ask, space, less = terms.ask, self.spaces[node].copy(), _Less()
+
+        def enough() -> bool:
+            return space.fits(ask) and all(less.held[account, ask.flavor] >= part for account, part in lacks.items())
+
         chosen: list[Running] = []
         for victim in sorted(self.on_node.get(node, ()), key=lambda one: (self._price([one]), one.key)):
-            if space.fits(ask):
+            if enough():
                 break
             if self._may_stop(needy, terms, victim, less):
                 chosen.append(victim)
-                space.add(victim.flavor, *self._gives(victim, node))
-                for account in self.desk.state.tree.paths[victim.project_id]:
-                    less.held[account, victim.flavor] += victim.milli
-                    less.used[account] += self._refund(victim)
-        if not space.fits(ask):
+                self._leave_out(victim, node, space, less, 1)
+        if not enough():
             return None
         kept = []
         for victim in reversed(chosen):
-            gpus, cpus, memory = self._gives(victim, node)
-            space.add(victim.flavor, -gpus, -cpus, -memory)
-            if not space.fits(ask):
-                space.add(victim.flavor, gpus, cpus, memory)
+            self._leave_out(victim, node, space, less, -1)
+            if not enough():
+                self._leave_out(victim, node, space, less, 1)
                 kept.append(victim)
         return kept
+
+    def _leave_out(self, victim: Running, node: int, space: _Space, less: _Less, sign: int) -> None:
+        """Count the node and the accounts without the victim; with it again for ``sign`` -1."""
+        gpus, cpus, memory = self._gives(victim, node)
+        space.add(victim.flavor, sign * gpus, sign * cpus, sign * memory)
+        for account in self.desk.state.tree.paths[victim.project_id]:
+            less.held[account, victim.flavor] += sign * victim.milli
+            less.used[account] += sign * self._refund(victim)
 
     def _gives(self, attempt: Running, node: int) -> tuple[int, int, int]:
         """Devices, cores and memory that the attempt has on the node."""

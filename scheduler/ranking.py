@@ -15,7 +15,7 @@ import numpy as np
 
 from scheduler import explain
 from scheduler.desk import Desk
-from scheduler.forecast import Curve
+from scheduler.forecast import Curve, Work
 from scheduler.outlook import Column, Outlook
 from scheduler.predict import predicted_ms
 from scheduler.queue import Line
@@ -64,13 +64,14 @@ class _Pieces:
     milli: Column
     hold: Column
     cost: Column  # of the first job's next task, as expected
-    work: Column
+    work: Work
 
     @classmethod
     def of(cls, rows: Rows, keep: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> "_Pieces":
         at = np.flatnonzero(keep)
         if not len(at):
-            return cls(*([_EMPTY] * 10))
+            none = _EMPTY
+            return cls(none, none, none, none, none, none, none, none, none, np.zeros(0))
         size = len(at) // _PIECES + 1
         columns = (rows.line[at], rows.tier[at], rows.flavor[at], at - np.arange(len(at)))
         breaks = np.ones(len(at), np.bool_)
@@ -106,7 +107,7 @@ class _Pieces:
             sequence = sequence[np.lexsort((self.order[sequence], tag, above, tier))]
         return sequence
 
-    def estimates(self, sequence: Column, curves: Sequence[Curve | None], ahead: Column) -> tuple[Column, Column]:
+    def estimates(self, sequence: Column, curves: Sequence[Curve | None], ahead: Work) -> tuple[Column, Column]:
         """When the first job of each piece in the sequence starts, and the one after its last; -1: nobody can say."""
         begins, ends = np.full(len(sequence), -1, np.int64), np.full(len(sequence), -1, np.int64)
         flavors = self.flavor[sequence]
@@ -190,7 +191,7 @@ def _booked(desk: Desk, rows: Rows, tables: Tables, curves: Sequence[Curve | Non
         curve = curves[flavor]
         starts_ms = booked.starts_ms
         if curve is not None:
-            expected = curve.when(np.array([ahead[flavor]]))[0], curve.room_at(np.array([terms.milli]))[0]
+            expected = curve.when(np.array([float(ahead[flavor])]))[0], curve.room_at(np.array([terms.milli]))[0]
             starts_ms = min(starts_ms, int(max(expected)))
         ahead[flavor] += terms.work * int(rows.tasks[row])
         at.append(row)
@@ -198,9 +199,9 @@ def _booked(desk: Desk, rows: Rows, tables: Tables, curves: Sequence[Curve | Non
     return np.array(at, np.int64), np.array(starts, np.int64)
 
 
-def _work_ahead(rows: Rows, booked: Column, tables: Tables) -> Column:
+def _work_ahead(rows: Rows, booked: Column, tables: Tables) -> Work:
     """The work of the booked jobs, by flavor."""
-    ahead = np.zeros(len(tables.flavors), np.int64)
+    ahead = np.zeros(len(tables.flavors))
     np.add.at(ahead, rows.flavor[booked], rows.work[booked])
     return ahead
 

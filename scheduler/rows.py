@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from scheduler import explain
 from scheduler.desk import Desk
+from scheduler.forecast import Work
 from scheduler.gates import Terms
 from scheduler.outlook import Column
 from scheduler.predict import predicted_ms
@@ -86,14 +87,14 @@ class Rows:
     milli: Column
     hold: Column
     cost: Column
-    work: Column
+    work: Work
     reason: Column
     waits: npt.NDArray[np.bool_]
 
     @classmethod
     def none(cls) -> "Rows":
         n = _NONE
-        return cls(n, n, n, n, n, n, n, n, n, n, n, np.zeros(0, np.bool_))
+        return cls(n, n, n, n, n, n, n, n, n, np.zeros(0), n, np.zeros(0, np.bool_))
 
     @classmethod
     def of(cls, desk: Desk, lines: Sequence[Line], tables: Tables) -> "Rows":
@@ -109,7 +110,7 @@ class Rows:
         walltime_ms = tables.walltime_ms[demand]
         expected_ms = np.minimum(walltime_ms, expected[line])
         cost = (tables.hold[demand] * (expected_ms / np.maximum(walltime_ms, 1))).astype(np.int64)
-        work = milli * expected_ms * tasks
+        work = milli.astype(np.float64) * expected_ms * tasks  # an array of long, wide tasks is beyond 64 bits
         return cls(
             ids[every], line[every], order[every], tasks[every], _tiers(desk, lines, line, submitted)[every],
             tables.flavor[demand][every], milli[every], (tables.hold[demand] * tasks)[every], cost[every], work[every],

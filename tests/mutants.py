@@ -186,6 +186,16 @@ MUTANTS = (
         ("tests/scheduler/test_promises.py::test_a_guarantee_is_met_within_one_cycle_and_the_grace_period",),
     ),
     Mutant(
+        6, "a share is restored though the order turns by it", "scheduler/preempt.py",
+        " - self._refund(victim)\n        uses", "\n        uses",
+        ("tests/scheduler/test_cycle.py::test_a_fair_share_is_not_restored_where_the_refund_would_turn_the_order",),
+    ),
+    Mutant(
+        6, "a tenant's ceiling keeps a guarantee from being restored", "scheduler/desk.py",
+        "            self._reclaim_quota(turns, front)\n", "            turns.done(front, 0, through=True)\n",
+        ("tests/scheduler/test_cycle.py::test_a_guarantee_is_restored_against_siblings_at_their_tenants_ceiling",),
+    ),
+    Mutant(
         7, "a wide job does not keep its place", "scheduler/desk.py",
         "        self.bookings.book(ask, slot, walltime_ms, job.job_id)\n", "",
         ("tests/scheduler/test_promises.py::test_nothing_that_starts_later_delays_a_booking",),

@@ -56,6 +56,7 @@ class Work:
     awaited_free: dict[str, int] = field(default_factory=dict)  # what they would have of what is lent
     tried: dict[int, int] = field(default_factory=dict)  # job → its tasks that start or are booked
     reserved: dict[str, int] = field(default_factory=dict)  # flavor → bookings
+    reserved_covered: dict[str, int] = field(default_factory=dict)  # the same, of what guarantees cover
     uses: list[Use] = field(default_factory=list)
     done: set[int] = field(default_factory=set)  # jobs that are not offered any more
     aside: set[int] = field(default_factory=set)  # nor these, until guarantees are served
@@ -218,10 +219,11 @@ def _offer(work: Work, job: PendingJob, *, covered: bool, overdue: bool) -> None
     if not any(_possible(work, job, flavor) for flavor in permitted):
         _wait(work, job, covered=covered)
         return
-    slot = _earliest(work, job, permitted)
+    slot = _earliest(work, job, permitted, covered=covered)
     if slot is not None:
         at_ms, flavor, chosen = slot
-        work.reserved[flavor] = work.reserved.get(flavor, 0) + 1
+        reserved = work.reserved_covered if covered else work.reserved
+        reserved[flavor] = reserved.get(flavor, 0) + 1
         work.answer.booked.append((job.job_id, job.index(nth), flavor, at_ms))
         work.answer.blocked.add(job.job_id)
         _use(work, job, flavor, chosen, at_ms)
@@ -234,11 +236,17 @@ def _offer(work: Work, job: PendingJob, *, covered: bool, overdue: bool) -> None
     _wait(work, job, covered=covered)
 
 
-def _earliest(work: Work, job: PendingJob, permitted: list[str]) -> tuple[int, str, Sequence[NodeState]] | None:
+def _earliest(
+    work: Work, job: PendingJob, permitted: list[str], *, covered: bool
+) -> tuple[int, str, Sequence[NodeState]] | None:
     """The first time at which the job fits in a flavor that has bookings left, in the order of preference."""
     best: tuple[int, str, Sequence[NodeState]] | None = None
     for flavor in permitted:
-        if work.reserved.get(flavor, 0) >= work.state.policy.reservations:
+        most = work.state.policy.reservations
+        if covered and most:
+            most = max(most, 64)
+        reserved = work.reserved_covered if covered else work.reserved
+        if reserved.get(flavor, 0) >= most:
             continue
         for at_ms in _moments(work):
             chosen = _nodes_at(work, job, flavor, at_ms)

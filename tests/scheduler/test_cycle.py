@@ -7,7 +7,7 @@ import pytest
 
 from domain.accounts import Limits, Quota
 from domain.jobs import Constraint
-from domain.quantities import HOUR_MS, MICRO, MINUTE_MS
+from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
 from scheduler.cycle import plan
 from scheduler.live import Running
 from scheduler.outlook import Plan
@@ -376,6 +376,58 @@ def test_a_fair_share_is_restored_only_as_often_and_as_late_as_the_policy_says()
     assert not plan(with_live((job,), *over, nodes=2, policy=policy, stopped_ms=(NOW_MS - 1,)), NOW_MS).stops
     young = tuple(replace(one, started_ms=NOW_MS - MINUTE_MS) for one in over)
     assert not plan(with_live((job,), *young, nodes=2, policy=policy), NOW_MS).stops
+
+
+@pytest.mark.parametrize(("used", "stops"), [(50, 1), (70, 0)])
+def test_a_fair_share_is_not_restored_where_the_refund_would_turn_the_order(used: int, stops: int) -> None:
+    """The others used 80 SU, 20 for each of four attempts with nine of ten hours to go. Without one of them it is 62:
+    fewer than somebody has who used 70, who would be stopped for them next.
+    """
+    over = [running_on("n1", (n,), project_id=21, until_ms=NOW_MS + 9 * HOUR_MS, now_ms=NOW_MS) for n in range(4)]
+    usage = {10: used * MICRO, 11: used * MICRO}
+    policy = Policy(rebalance_per_hour=4)
+    answer = plan(with_live((pending(1, 11, resources(1)),), *over, policy=policy, usage=usage), NOW_MS)
+    assert len(answer.stops) == stops
+
+
+def test_a_guarantee_is_restored_against_siblings_at_their_tenants_ceiling() -> None:
+    """There are GPUs left, but the tenant may have no more: its other project, which borrows, makes way."""
+    within = tree({(10, H100): Quota(0, 4_000), (11, H100): Quota(4_000)})
+    sibling = running_on("n1", (0, 1, 2, 3), project_id=12, until_ms=NOW_MS + 5 * HOUR_MS, now_ms=NOW_MS)
+    jobs = (pending(1, 11, resources(4)), pending(2, 12, resources(4)))
+    answer = plan(with_live(jobs, sibling, nodes=2, within=within), NOW_MS)
+    assert answer.stops == (Stop(sibling.job_id, 0, "guarantee", 1),)
+    assert codes(answer) == {1: "quota", 2: "quota"}
+    leaving = replace(sibling, stopping=True, ends_ms=NOW_MS + MINUTE_MS)
+    assert not plan(with_live(jobs, leaving, nodes=2, within=within), NOW_MS).stops
+
+
+def test_all_that_a_guarantee_covers_is_booked_whatever_the_policy_books_for_others() -> None:
+    within = tree({(11, H100): Quota(8_000)})
+    leaving = [busy(4, NOW_MS + n * MINUTE_MS, f"n{n}", stopping=True) for n in (1, 2)]
+    jobs = (pending(1, 11, resources(4)), pending(2, 11, resources(4)), *(pending(n, 22, resources(4)) for n in (3, 4)))
+    answer = plan(with_live(jobs, *leaving, nodes=2, within=within, policy=Policy(reservations=1)), NOW_MS)
+    assert booked(answer) == {1: 1, 2: 2, 3: 61}
+
+
+def test_who_comes_behind_one_out_of_patience_is_told_so() -> None:
+    within = tree({(10, H100): Quota(0, 4_000)})
+    wide, narrow = pending(1, 11, resources(4), at_ms=NOW_MS - 9 * DAY_MS), pending(2, 12, resources(1), at_ms=NOW_MS)
+    running = running_on("n1", (0,), project_id=12, until_ms=NOW_MS + HOUR_MS, now_ms=NOW_MS)
+    answer = plan(with_live((wide, narrow), running, nodes=2, within=within), NOW_MS)
+    assert codes(answer) == {1: "quota", 2: "priority"}
+    assert reason_of(answer, 2).facts == {"flavor": H100, "ahead": 1}
+
+
+def test_however_much_waits_the_estimates_stay_in_order() -> None:
+    """Ten arrays of a hundred thousand tasks of a month: more thousandth-milliseconds than 64 bits hold."""
+    jobs = tuple(pending(n, needs=resources(4, nodes=16, walltime="30d"), tasks=100_000) for n in range(1, 11))
+    where = tuple(node_state(f"n{n}", {H100: 4}) for n in range(1, 17))
+    answer = plan(state(jobs, where, available={11: 10**18}), NOW_MS)
+    starts = [line.estimate.starts_ms for line in answer.outlook if line.estimate]
+    assert starts == sorted(starts)
+    assert len(starts) == 10
+    assert starts[0] > NOW_MS
 
 
 # Where a job may run.
