@@ -29,7 +29,7 @@ from domain.fleet import CPU_FLAVOR, Node
 from domain.jobs import JobSpec, Launch, Resources
 from domain.people import Caller
 from domain.quantities import DAY_MS, MICRO, MILLI, MINUTE_MS
-from lifecycle import accounts, allocations, fleet, people, policies, report
+from lifecycle import accounts, allocations, fleet, grants, people, policies, report
 from lifecycle.founding import found
 from lifecycle.lookout import Lookout
 from lifecycle.ports import UnitOfWork
@@ -307,8 +307,8 @@ def _founded(uow: UnitOfWork, load: Load, driver: SimulatedCluster) -> Caller:
     token = found(uow, at_ms)
     assert token is not None, "the database is new"
     fleet.sync_cluster(uow, CLUSTER, "simulated", driver, at_ms)
-    allocations.add_funder(uow, "ministry", "Ministry")
-    allocations.add_grant(uow, "grant", "ministry", 10**8 * MICRO, *span, at_ms)
+    grants.add_funder(uow, "ministry", "Ministry")
+    grants.add_grant(uow, "grant", "ministry", 10**8 * MICRO, *span, at_ms)
     quota = Quota(NOMINAL * MILLI, BORROWING * MILLI)
     for tenant, projects in load.projects().items():
         accounts.add_tenant(uow, tenant, tenant, "university", "education", "KH-12", 1)

@@ -69,6 +69,6 @@ ADMIN: Final[Sections] = {
     "Money": {
         "funder": ("cli.commands.admin.budgets:funder", "Who pays."),
         "grant": ("cli.commands.admin.budgets:grant", "What a funder pays, between two dates."),
-        "allocation": ("cli.commands.admin.budgets:allocation", "What a project may spend, between two dates."),
+        "allocation": ("cli.commands.admin.allocations:allocation", "What a project may spend, between two dates."),
     },
 }

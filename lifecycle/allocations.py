@@ -1,38 +1,12 @@
-"""Grants of funders, and allocations that draw on them. Each posts its transaction with its row."""
+"""Allocations, which draw on grants. Each posts its transaction with its row."""
 
-from dataclasses import replace
-
-from domain.errors import Conflict, Invalid, Refused
-from domain.money import Allocation, Funder, Grant, Source
-from domain.quantities import MICRO, format_su
+from domain.errors import Invalid, Refused
+from domain.money import Allocation, Source
+from domain.quantities import format_su
+from lifecycle.grants import check_amount
 from lifecycle.ports import UnitOfWork
 from lifecycle.submit import project_of
-from lifecycle.words import check_name
-from quotas import ledger
-
-_SU_MOST = 10**9 * MICRO  # a thousand million SU
-
-
-def add_funder(uow: UnitOfWork, name: str, title: str) -> Funder:
-    check_name(name)
-    if uow.money.funder(name) is not None:
-        raise Conflict(f"there is a funder {name!r} already", "name", code="already-exists")
-    return uow.money.add_funder(name, title)
-
-
-def add_grant(
-    uow: UnitOfWork, name: str, funder: str, micro_su: int, starts_ms: int, ends_ms: int, now_ms: int
-) -> Grant:
-    check_name(name)
-    found = uow.money.funder(funder)
-    if found is None:
-        raise Invalid(f"there is no funder {funder[:80]!r}", "funder", fix="see baray admin funder list")
-    if uow.money.grant_named(name) is not None:
-        raise Conflict(f"there is a grant {name!r} already", "name", code="already-exists")
-    _check(micro_su, "su", starts_ms, ends_ms)
-    grant = uow.money.add_grant(Grant(0, name, found.id, micro_su, starts_ms, ends_ms))
-    uow.ledger.post([ledger.fund(grant, now_ms)], {})
-    return grant
+from quotas import funding
 
 
 def add_allocation(
@@ -48,15 +22,15 @@ def add_allocation(
     if len({source.grant_id for source in paid}) < len(paid):
         raise Invalid("a grant is named twice", "sources", fix="add its parts up")
     allocation = Allocation(0, account.id, tuple(paid), starts_ms, ends_ms)
-    _check(allocation.micro_su, "sources", starts_ms, ends_ms)
-    allocation = uow.money.add_allocation(allocation)
-    uow.ledger.post([ledger.allocate(replace(allocation), now_ms)], {})
+    check_amount(allocation.micro_su, "sources", starts_ms, ends_ms)
+    allocation = uow.allocations.add(allocation)
+    uow.ledger.post([funding.allocate(allocation, now_ms)], {})
     return allocation
 
 
 def _source(uow: UnitOfWork, position: int, name: str, micro_su: int, starts_ms: int, ends_ms: int) -> Source:
     field = f"sources.{position}"
-    grant = uow.money.grant_named(name)
+    grant = uow.grants.grant_named(name)
     if grant is None:
         raise Invalid(f"there is no grant {name[:80]!r}", f"{field}.grant", fix="see baray admin grant list")
     if micro_su <= 0:
@@ -70,10 +44,3 @@ def _source(uow: UnitOfWork, position: int, name: str, micro_su: int, starts_ms:
             f"{field}.su", fix=f"take {format_su(left)} SU or less", code="grant-exceeded",
         )  # fmt: skip
     return Source(grant.id, micro_su)
-
-
-def _check(micro_su: int, field: str, starts_ms: int, ends_ms: int) -> None:
-    if not 0 < micro_su <= _SU_MOST:
-        raise Invalid(f"the amount must be above 0 and at most {format_su(_SU_MOST)} SU", field)
-    if ends_ms <= starts_ms:
-        raise Invalid("it ends before it starts", "ends_ms", fix="give an end after the start")

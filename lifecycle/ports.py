@@ -14,13 +14,14 @@ from domain.dependencies import Bond
 from domain.fleet import Flavor, Inventory, LogChunk, Node
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobSpec, JobState, Launch, Observation, Output
-from domain.money import Allocation, Funder, Grant, Transaction, UsageFact
+from domain.money import UsageFact
 from domain.people import Caller, Token, User
 from domain.records import Attempt, Brief, Job, Task
 from lifecycle.live import Live
+from lifecycle.paging import Page
 from lifecycle.past import History
 from lifecycle.rulebook import Calendar, Policies
-from quotas.ledger import Purse
+from lifecycle.treasury import Allocations, Grants, Ledger
 from scheduler.policy import Policy
 from scheduler.snapshot import NodeState
 
@@ -132,14 +133,6 @@ class Directory:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Where a list goes on (items before this id when newest first, after it otherwise) and how many it may hold."""
-
-    cursor: int | None = None
-    limit: int = 100
-
-
-@dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs a list shows. ``projects`` is what the caller may see; None is all."""
 
@@ -147,16 +140,6 @@ class JobFilter:
     states: frozenset[JobState] = frozenset()
     user: str | None = None
     name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRow:
-    """Sums of one key (an account, funder or user) and flavor."""
-
-    key: str
-    flavor: str
-    gpu_ms: int
-    charged: int
 
 
 class Accounts(Protocol):
@@ -212,38 +195,6 @@ class Fleet(Protocol):
     def nodes(self, clusters: Sequence[str]) -> tuple[NodeState, ...]: ...
     def take(self, attempts: Sequence[Attempt]) -> None: ...
     def give_back(self, attempts: Sequence[Attempt]) -> None: ...
-
-
-class Money(Protocol):
-    """Funders, grants and allocations."""
-
-    def add_funder(self, name: str, title: str) -> Funder: ...
-    def funders(self, page: Page) -> list[Funder]: ...
-    def funder(self, name: str) -> Funder | None: ...
-    def funder_names(self, ids: Sequence[int]) -> dict[int, str]: ...
-    def add_grant(self, grant: Grant) -> Grant: ...
-    def grants(self, page: Page) -> list[Grant]: ...
-    def grant(self, grant_id: int) -> Grant | None: ...
-    def grant_names(self, ids: Sequence[int]) -> dict[int, str]: ...
-    def grant_named(self, name: str) -> Grant | None: ...
-    def add_allocation(self, allocation: Allocation) -> Allocation: ...
-    def allocations(self, page: Page, projects: frozenset[int] | None) -> list[Allocation]: ...
-    def allocation(self, allocation_id: int) -> Allocation | None: ...
-
-
-class Ledger(Protocol):
-    """Posts transactions and answers sums over them."""
-
-    def post(self, transactions: Sequence[Transaction], attempt_rows: Mapping[str, int]) -> None: ...
-    def purses(self, project_ids: Collection[int], now_ms: int) -> dict[int, list[Purse]]: ...
-    def available(self, now_ms: int) -> dict[int, int]: ...
-    def remaining(self, project_ids: Collection[int], now_ms: int) -> dict[int, int]: ...
-    def balances(self, allocation_ids: Sequence[int]) -> dict[tuple[int, str], int]: ...
-    def grant_balances(self, grant_ids: Sequence[int], *, lock: bool = False) -> dict[int, int]: ...
-    def unbalanced(self) -> list[str]: ...
-    def usage(
-        self, by: str, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None
-    ) -> list[UsageRow]: ...
 
 
 class Jobs(Protocol):
@@ -325,7 +276,8 @@ class UnitOfWork(Protocol):
     accounts: Accounts
     people: People
     fleet: Fleet
-    money: Money
+    grants: Grants
+    allocations: Allocations
     ledger: Ledger
     jobs: Jobs
     dependencies: Dependencies

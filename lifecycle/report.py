@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from domain.errors import Invalid
-from lifecycle.ports import UnitOfWork, UsageRow
+from lifecycle.ports import UnitOfWork
+from lifecycle.treasury import UsageRow
 
 KINDS = ("tenant", "project", "funder", "user")
 

@@ -1,4 +1,4 @@
-"""The double-entry ledger: builds the transactions of an attempt's life and of a grant's.
+"""The double-entry ledger: builds the transactions of an attempt's life (a grant's are in ``quotas.funding``).
 
 ``grant → allocation → held → consumed``, each arrow one transaction with a caller-made id; nothing is updated or
 deleted. An attempt's hold is split over the grants behind it, and its charge follows the split of the hold, by largest
@@ -9,7 +9,7 @@ pays for from ``capacity`` to ``delivered``, in the same transaction: reports ar
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.money import MICRO_SU, Allocation, Book, BookKind, Entry, Grant, Transaction, time_unit
+from domain.money import MICRO_SU, Book, BookKind, Entry, Transaction, time_unit
 from domain.records import Part
 
 
@@ -74,30 +74,12 @@ def _pour(amount: int, purses: Sequence[Purse]) -> list[int]:
     return taken
 
 
-def fund(grant: Grant, at_ms: int) -> Transaction:
-    """A funder's money becomes a grant."""
-    return _move(
-        f"grant/{grant.id}", "grant", at_ms,
-        Book(BookKind.FUNDER, MICRO_SU, funder_id=grant.funder_id), Book(BookKind.GRANT, MICRO_SU, grant_id=grant.id),
-        grant.micro_su,
-    )  # fmt: skip
-
-
-def allocate(allocation: Allocation, at_ms: int) -> Transaction:
-    """Parts of grants become an allocation."""
-    entries: list[Entry] = []
-    for source in allocation.sources:
-        entries.append(Entry(Book(BookKind.GRANT, MICRO_SU, grant_id=source.grant_id), -source.micro_su))
-        entries.append(Entry(_book(BookKind.ALLOCATION, source.grant_id, allocation.id), source.micro_su))
-    return Transaction(f"allocation/{allocation.id}", "allocate", at_ms, tuple(entries))
-
-
 def hold(attempt: str, parts: Sequence[Part], at_ms: int) -> Transaction:
     """Set SU aside when an attempt starts: allocation → held."""
     entries: list[Entry] = []
     for part in parts:
-        entries.append(Entry(_book(BookKind.ALLOCATION, part.grant_id, part.allocation_id), -part.micro_su))
-        entries.append(Entry(_book(BookKind.HELD, part.grant_id, part.allocation_id), part.micro_su))
+        entries.append(Entry(book(BookKind.ALLOCATION, part.grant_id, part.allocation_id), -part.micro_su))
+        entries.append(Entry(book(BookKind.HELD, part.grant_id, part.allocation_id), part.micro_su))
     return Transaction(f"hold/{attempt}", "hold", at_ms, tuple(entries), attempt)
 
 
@@ -115,8 +97,8 @@ def charge(
     time = _difference(before.gpu_ms, after.gpu_ms, weights)
     entries: list[Entry] = []
     for part, micro_su, used_ms in zip(parts, money, time, strict=True):
-        entries.append(Entry(_book(BookKind.HELD, part.grant_id, part.allocation_id), -micro_su))
-        entries.append(Entry(_book(BookKind.CONSUMED, part.grant_id, part.allocation_id), micro_su))
+        entries.append(Entry(book(BookKind.HELD, part.grant_id, part.allocation_id), -micro_su))
+        entries.append(Entry(book(BookKind.CONSUMED, part.grant_id, part.allocation_id), micro_su))
         entries.append(Entry(Book(BookKind.CAPACITY, unit), -used_ms))
         entries.append(Entry(Book(BookKind.DELIVERED, unit, 0, part.grant_id, part.allocation_id), used_ms))
     return Transaction(f"charge/{attempt}/{slice_}", "charge", at_ms, tuple(entries), attempt)
@@ -127,8 +109,8 @@ def release(attempt: str, parts: Sequence[Part], settled: Settled, at_ms: int) -
     weights = [part.micro_su for part in parts]
     entries: list[Entry] = []
     for part, charged in zip(parts, largest_remainder(settled.micro_su, weights), strict=True):
-        entries.append(Entry(_book(BookKind.HELD, part.grant_id, part.allocation_id), charged - part.micro_su))
-        entries.append(Entry(_book(BookKind.ALLOCATION, part.grant_id, part.allocation_id), part.micro_su - charged))
+        entries.append(Entry(book(BookKind.HELD, part.grant_id, part.allocation_id), charged - part.micro_su))
+        entries.append(Entry(book(BookKind.ALLOCATION, part.grant_id, part.allocation_id), part.micro_su - charged))
     return Transaction(f"release/{attempt}", "release", at_ms, tuple(entries), attempt)
 
 
@@ -140,14 +122,11 @@ def net(transaction: Transaction) -> Mapping[Book, int]:
     return {book: amount for book, amount in sums.items() if amount}
 
 
-def _book(kind: BookKind, grant_id: int, allocation_id: int) -> Book:
+def book(kind: BookKind, grant_id: int, allocation_id: int) -> Book:
+    """A book of one grant's part of an allocation."""
     return Book(kind, MICRO_SU, grant_id=grant_id, allocation_id=allocation_id)
 
 
 def _difference(before: int, after: int, weights: Sequence[int]) -> list[int]:
     old, new = largest_remainder(before, weights), largest_remainder(after, weights)
     return [b - a for a, b in zip(old, new, strict=True)]
-
-
-def _move(id_: str, kind: str, at_ms: int, source: Book, target: Book, amount: int) -> Transaction:
-    return Transaction(id_, kind, at_ms, (Entry(source, -amount), Entry(target, amount)))

@@ -10,7 +10,7 @@ from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
 from domain.money import UsageFact
 from domain.records import Attempt, Brief
-from lifecycle.ports import Page
+from lifecycle.paging import Page
 from store.bulk import among, insert_all, insert_numbered, update_all
 from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
 from store.tables.jobs import IS_LIVE, AttemptRow, OutputRow, UsageRow

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Select, func, select
 
 from domain.jobs import LIVE_JOBS, JobSpec, JobState
 from domain.records import Job, Task
-from lifecycle.ports import JobFilter, Page
+from lifecycle.paging import Page
+from lifecycle.ports import JobFilter
 from store.bulk import among, insert_numbered, update_all, upsert_all
 from store.codec import decode_spec, encode_spec
 from store.live import job_changed

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select
 
 from domain.money import MICRO_SU, AllocationState, Book, BookKind, Transaction
-from lifecycle.ports import UsageRow
+from lifecycle.treasury import UsageRow
 from quotas.ledger import Purse, net
 from store.bulk import add_all, among, insert_all, insert_numbered
 from store.tables.accounts import AccountRow, UserRow

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from domain.access import Role
 from domain.people import Caller, Token, User
-from lifecycle.ports import Page
+from lifecycle.paging import Page
 from store.tables.accounts import RoleRow, SecretRow, TokenRow, UserRow
 from store.upsert import insert_ignoring, table_of, upsert
 

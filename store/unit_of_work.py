@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from domain.money import Book
-from lifecycle import live, past, ports, rulebook
+from lifecycle import live, past, ports, rulebook, treasury
 from store.accounts import Accounts
+from store.allocations import Allocations
 from store.attempts import Attempts
 from store.calendar import Calendar
 from store.dependencies import Dependencies
@@ -17,12 +18,12 @@ from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
 from store.errors import translated
 from store.fleet import Fleet
+from store.grants import Grants
 from store.history import History
 from store.jobs import Jobs
 from store.leases import Leader
 from store.ledger import Ledger
 from store.live import Live
-from store.money import Money
 from store.once import Once
 from store.people import People
 from store.policies import Policies
@@ -41,8 +42,9 @@ class UnitOfWork:
     accounts: ports.Accounts
     people: ports.People
     fleet: ports.Fleet
-    money: ports.Money
-    ledger: ports.Ledger
+    grants: treasury.Grants
+    allocations: treasury.Allocations
+    ledger: treasury.Ledger
     jobs: ports.Jobs
     dependencies: ports.Dependencies
     attempts: ports.Attempts
@@ -111,7 +113,8 @@ class Store:
             Accounts(connection),
             People(connection),
             Fleet(connection, self._nodes),
-            Money(connection),
+            Grants(connection),
+            Allocations(connection),
             Ledger(connection, self._books),
             Jobs(connection),
             Dependencies(connection),

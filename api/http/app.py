@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.http import problems
 from api.http.guard import Call, look
-from api.http.routes import accounts, calendar, fleet, history, jobs, logs, money, people, policies, usage
+from api.http.routes import accounts, allocations, calendar, fleet, grants, history, jobs, logs, people, policies, usage
 from api.http.schemas.base import Problem
 from api.http.schemas.centre import StatusOut
 from api.http.services import Services
@@ -61,7 +61,8 @@ def create_app(services: Services) -> FastAPI:
         accounts,
         people,
         fleet,
-        money,
+        grants,
+        allocations,
         usage,
         policies,
         history,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
 
-from lifecycle.ports import Page
+from lifecycle.paging import Page
 
 Item = TypeVar("Item")
 

@@ -26,7 +26,7 @@ def poor(centre: Centre, *periods: tuple[int, int, int]) -> int:
 def left(centre: Centre, project: int) -> list[tuple[int, int]]:
     """What each of the project's allocations has to spend, and what it has spent, in SU."""
     with centre.store.read() as uow:
-        mine = [one.id for one in uow.money.allocations(EVERY, frozenset({project}))]
+        mine = [one.id for one in uow.allocations.page(EVERY, frozenset({project}))]
         balances = uow.ledger.balances(mine)
     return [
         (balances.get((one, "allocation"), 0) // MICRO, balances.get((one, "consumed"), 0) // MICRO) for one in mine
@@ -95,7 +95,7 @@ def test_a_job_that_fits_beside_the_holds_of_others_only_later_waits_for_them(ce
 
 def test_a_grants_money_and_time_bound_its_allocations(centre: Centre) -> None:
     with centre.store.read() as uow:
-        grant = uow.money.grant_named("wb-77")
+        grant = uow.grants.grant_named("wb-77")
     assert grant is not None
     for su, begin_ms, end_ms, code in (
         (10**6, grant.starts_ms, grant.ends_ms, "grant-exceeded"),

@@ -9,7 +9,7 @@ from domain.jobs import AttemptState, Placement
 from domain.money import Allocation, Book, BookKind, Grant, Source, Transaction, booking, time_unit
 from domain.quantities import HOUR_MS, MILLI
 from domain.records import Attempt, Part
-from quotas import ledger
+from quotas import funding, ledger
 from quotas.charging import decayed, settled_until
 from quotas.ledger import Purse, Settled, largest_remainder, split_hold
 from quotas.tariffs import cost, gpu_ms, rate_at
@@ -173,7 +173,7 @@ def test_a_transaction_that_does_not_balance_cannot_be_made() -> None:
 def test_grants_become_allocations_without_remainder(sources: list[int]) -> None:
     grants = [Grant(n, f"g{n}", n, micro_su + 5, 0, 1) for n, micro_su in enumerate(sources, 1)]
     allocation = Allocation(1, 11, tuple(Source(n, micro_su) for n, micro_su in enumerate(sources, 1)), 0, 1)
-    sums = balances([*(ledger.fund(grant, 0) for grant in grants), ledger.allocate(allocation, 0)])
+    sums = balances([*(funding.fund(grant, 0) for grant in grants), funding.allocate(allocation, 0)])
     assert of_kind(sums, BookKind.ALLOCATION) == sum(sources) == allocation.micro_su
     assert of_kind(sums, BookKind.GRANT) == 5 * len(sources)
     assert of_kind(sums, BookKind.FUNDER) == -sum(grant.micro_su for grant in grants)

@@ -29,7 +29,8 @@ from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
 from lifecycle import ports
 from lifecycle.foresight import Guess
-from lifecycle.ports import JobFilter, Page, UnitOfWork
+from lifecycle.paging import Page
+from lifecycle.ports import JobFilter, UnitOfWork
 from scheduler.policy import Policy
 from scheduler.rules import DatedPolicy
 from store.unit_of_work import UnitOfWork as SqlUnitOfWork
@@ -273,29 +274,31 @@ class TestFleet:
             uow.fleet.take(uow.attempts.add(twice))
 
 
-class TestMoney:
+class TestGrants:
     def test_funders_and_grants(self, uow: UnitOfWork) -> None:
-        funder = uow.money.add_funder("jica", "JICA")
-        grant = uow.money.add_grant(Grant(0, "jica-1", funder.id, 5 * MICRO, NOW, NOW + 1))
-        assert uow.money.funder("jica") == funder
-        assert uow.money.funder("none") is None
-        assert uow.money.funders(Page(funder.id - 1, 5)) == [funder]
-        assert uow.money.funder_names([funder.id]) == {funder.id: "jica"}
-        assert uow.money.grant(grant.id) == uow.money.grant_named("jica-1") == grant
-        assert uow.money.grant(10**6) is None
-        assert uow.money.grant_named("none") is None
-        assert uow.money.grants(Page(grant.id - 1, 5)) == [grant]
-        assert uow.money.grant_names([grant.id]) == {grant.id: "jica-1"}
+        funder = uow.grants.add_funder("jica", "JICA")
+        grant = uow.grants.add_grant(Grant(0, "jica-1", funder.id, 5 * MICRO, NOW, NOW + 1))
+        assert uow.grants.funder("jica") == funder
+        assert uow.grants.funder("none") is None
+        assert uow.grants.funders(Page(funder.id - 1, 5)) == [funder]
+        assert uow.grants.funder_names([funder.id]) == {funder.id: "jica"}
+        assert uow.grants.grant(grant.id) == uow.grants.grant_named("jica-1") == grant
+        assert uow.grants.grant(10**6) is None
+        assert uow.grants.grant_named("none") is None
+        assert uow.grants.grants(Page(grant.id - 1, 5)) == [grant]
+        assert uow.grants.grant_names([grant.id]) == {grant.id: "jica-1"}
 
+
+class TestAllocations:
     def test_allocations_keep_their_sources(self, uow: UnitOfWork, speech: int) -> None:
-        added = uow.money.add_allocation(Allocation(0, speech, (Source(1, 3), Source(2, 4)), NOW, NOW + 9))
-        assert uow.money.allocation(added.id) == added
-        assert uow.money.allocation(10**6) is None
-        mine = uow.money.allocations(EVERY, frozenset({speech}))
+        added = uow.allocations.add(Allocation(0, speech, (Source(1, 3), Source(2, 4)), NOW, NOW + 9))
+        assert uow.allocations.get(added.id) == added
+        assert uow.allocations.get(10**6) is None
+        mine = uow.allocations.page(EVERY, frozenset({speech}))
         assert [one.project_id for one in mine] == [speech, speech]
-        assert uow.money.allocations(EVERY, frozenset()) == []
-        every = uow.money.allocations(EVERY, None)
-        assert uow.money.allocations(Page(every[1].id, 2), None) == every[2:4]
+        assert uow.allocations.page(EVERY, frozenset()) == []
+        every = uow.allocations.page(EVERY, None)
+        assert uow.allocations.page(Page(every[1].id, 2), None) == every[2:4]
 
 
 class TestLedger:

@@ -13,7 +13,8 @@ from lifecycle import control, people
 from lifecycle.dispatch import dispatch, stop
 from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
-from lifecycle.ports import Driver, Page, Store, Vault
+from lifecycle.paging import Page
+from lifecycle.ports import Driver, Store, Vault
 from lifecycle.schedule import schedule
 from lifecycle.submit import submit
 from store.vault import FileVault

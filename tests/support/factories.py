@@ -8,7 +8,7 @@ from domain.accounts import Account, AccountKind, Limits, Quota, Tree
 from domain.fleet import Flavor, Node
 from domain.jobs import Array, JobSpec, Resources
 from domain.quantities import DAY_MS, MICRO, parse_duration
-from lifecycle import accounts, allocations, fleet, people
+from lifecycle import accounts, allocations, fleet, grants, people
 from lifecycle.founding import found
 from lifecycle.ports import Driver, UnitOfWork
 from scheduler.policy import Policy
@@ -108,9 +108,9 @@ def _add_money(uow: UnitOfWork, made: Population, now_ms: int) -> None:
     """speech is paid by two funders, 600 to 401 SU; vision and flood by one each."""
     starts_ms, ends_ms = now_ms - DAY_MS, now_ms + 365 * DAY_MS
     for funder, grant in (("moeys", "moeys-2026"), ("worldbank", "wb-77")):
-        allocations.add_funder(uow, funder, funder.upper())
+        grants.add_funder(uow, funder, funder.upper())
         grant_su = 10_000 * MICRO
-        made.grants[grant] = allocations.add_grant(uow, grant, funder, grant_su, starts_ms, ends_ms, now_ms).id
+        made.grants[grant] = grants.add_grant(uow, grant, funder, grant_su, starts_ms, ends_ms, now_ms).id
     paid = {
         "speech": [("moeys-2026", 600 * MICRO), ("wb-77", 401 * MICRO)],
         "vision": [("wb-77", 1_000 * MICRO)],

@@ -1,19 +1,16 @@
-"""Funders, grants and allocations: where SU come from and where they go."""
+"""Funders and grants: where SU come from."""
 
 from typing import TYPE_CHECKING
 
 import click
 
 from cli import words
-from cli.commands.admin.fields import show, span, su
-from cli.commands.shares import ALLOCATION
-from cli.failures import USAGE, CliError
+from cli.commands.admin.fields import BEGIN, END, show, span, su
 from cli.flags import acting, reading
 from cli.tables import Column
 
 if TYPE_CHECKING:
     from cli.session import Session
-    from client.models import AllocationSource
 
 FUNDER = [Column("NAME", "name"), Column("TITLE", "title", flex=True)]
 GRANT = [
@@ -25,9 +22,6 @@ GRANT = [
     Column("FROM", "starts_ms", words.day),
     Column("TO", "ends_ms", words.day),
 ]
-
-_FROM = click.option("--from", "from_", default="today", metavar="TIME", show_default=True, help="The first day.")
-_TO = click.option("--to", required=True, metavar="TIME", help="The end: a date, or a span from the first day: 365d.")
 
 
 @click.group()
@@ -75,8 +69,8 @@ def show_grant(session: "Session", grant_id: str) -> None:
 @click.argument("name")
 @click.option("--funder", required=True, metavar="FUNDER")
 @click.option("--su", "amount", required=True, metavar="SU", help="How much it pays for.")
-@_FROM
-@_TO
+@BEGIN
+@END
 @acting
 def add_grant(session: "Session", name: str, funder: str, amount: str, from_: str, to: str) -> None:
     """Add a grant of a funder."""
@@ -85,49 +79,3 @@ def add_grant(session: "Session", name: str, funder: str, amount: str, from_: st
         name=name, funder=funder, su=su(amount, "--su"), starts_ms=starts, ends_ms=ends
     )
     session.out.outcome(f"added grant {added['id']} ({name}): {amount} SU", added, GRANT, "id")
-
-
-@click.group()
-def allocation() -> None:
-    """What a project may spend, between two dates."""
-
-
-@allocation.command("list")
-@reading
-def list_(session: "Session") -> None:
-    """List the allocations."""
-    session.out.items(session.centre.budgets.allocations(), ALLOCATION, "id", empty="no allocations")
-
-
-@allocation.command("show")
-@click.argument("allocation_id", metavar="ID")
-@reading
-def show_(session: "Session", allocation_id: str) -> None:
-    """Show an allocation, and what of it is spent."""
-    show(session, session.centre.budgets.allocation(allocation_id), ALLOCATION, "id")
-
-
-@allocation.command("add")
-@click.argument("name", metavar="PROJECT")
-@click.option("--source", "sources", multiple=True, required=True, metavar="GRANT=SU", help="Who pays; repeatable.")
-@_FROM
-@_TO
-@acting
-def add(session: "Session", name: str, sources: tuple[str, ...], from_: str, to: str) -> None:
-    """Give SU of grants to a project: baray admin allocation add speech --source moef-2026=500 --to 365d."""
-    starts, ends = span(session, from_, to)
-    parts = [_source(text) for text in sources]
-    added = session.centre.budgets.add_allocation(
-        project=name,
-        starts_ms=starts,
-        ends_ms=ends,
-        sources=parts,
-    )
-    session.out.outcome(f"added allocation {added['id']}: {added['su']} SU to {name}", added, ALLOCATION, "id")
-
-
-def _source(text: str) -> "AllocationSource":
-    grant, equals, part = text.partition("=")
-    if not equals:
-        raise CliError(f"--source: {text!r} names no amount", USAGE, fixes=[f"write {text}=500"])
-    return {"grant": grant, "su": su(part, "--source")}

@@ -76,3 +76,7 @@ def span(session: "Session", starts: str, ends: str) -> tuple[int, int]:
     if ends_ms <= starts_ms:
         raise CliError("--to: lies before --from", USAGE)
     return starts_ms, ends_ms
+
+
+BEGIN = click.option("--from", "from_", default="today", metavar="TIME", show_default=True, help="The first day.")
+END = click.option("--to", required=True, metavar="TIME", help="The end: a date, or a span from the first day: 365d.")

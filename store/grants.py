@@ -1,4 +1,4 @@
-"""Funders, grants and allocations."""
+"""Funders and grants."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from domain.money import Allocation, AllocationState, Funder, Grant, Source
-from lifecycle.ports import Page
-from store.tables.ledger import AllocationRow, FunderRow, GrantRow, SourceOfFundsRow
+from domain.money import Funder, Grant
+from lifecycle.paging import Page
+from store.tables.ledger import FunderRow, GrantRow
 
 
 def _grant(row: Any) -> Grant:
@@ -16,8 +16,8 @@ def _grant(row: Any) -> Grant:
 
 
 @dataclass(slots=True)
-class Money:
-    """See ``lifecycle.ports.Money``."""
+class Grants:
+    """See ``lifecycle.treasury.Grants``."""
 
     connection: Connection
 
@@ -63,49 +63,3 @@ class Money:
     def grant_named(self, name: str) -> Grant | None:
         row = self.connection.execute(select(GrantRow.__table__).where(GrantRow.name == name)).first()
         return None if row is None else _grant(row)
-
-    def add_allocation(self, allocation: Allocation) -> Allocation:
-        statement = (
-            insert(AllocationRow)
-            .values(
-                project_id=allocation.project_id, starts_ms=allocation.starts_ms, ends_ms=allocation.ends_ms,
-                state=allocation.state.value, version=1,
-            )
-            .returning(AllocationRow.id)
-        )  # fmt: skip
-        allocation = replace(allocation, id=self.connection.execute(statement).scalar_one())
-        self.connection.execute(
-            insert(SourceOfFundsRow),
-            [
-                {"allocation_id": allocation.id, "grant_id": source.grant_id, "micro_su": source.micro_su}
-                for source in allocation.sources
-            ],
-        )
-        return allocation
-
-    def allocations(self, page: Page, projects: frozenset[int] | None) -> list[Allocation]:
-        statement = select(AllocationRow.__table__).where(AllocationRow.id > (page.cursor or 0))
-        if projects is not None:
-            statement = statement.where(AllocationRow.project_id.in_(projects))
-        rows = self.connection.execute(statement.order_by(AllocationRow.id).limit(page.limit)).all()
-        return self._with_sources(rows)
-
-    def allocation(self, allocation_id: int) -> Allocation | None:
-        rows = self.connection.execute(select(AllocationRow.__table__).where(AllocationRow.id == allocation_id)).all()
-        return next(iter(self._with_sources(rows)), None)
-
-    def _with_sources(self, rows: Any) -> list[Allocation]:
-        sources: dict[int, tuple[Source, ...]] = {}
-        for row in self.connection.execute(
-            select(SourceOfFundsRow.__table__)
-            .where(SourceOfFundsRow.allocation_id.in_([row.id for row in rows]))
-            .order_by(SourceOfFundsRow.allocation_id, SourceOfFundsRow.grant_id)
-        ):
-            sources[row.allocation_id] = (*sources.get(row.allocation_id, ()), Source(row.grant_id, row.micro_su))
-        return [
-            Allocation(
-                row.id, row.project_id, sources[row.id], row.starts_ms, row.ends_ms,
-                AllocationState(row.state), row.version,
-            )
-            for row in rows
-        ]  # fmt: skip

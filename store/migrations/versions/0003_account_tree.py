@@ -1,0 +1,10 @@
+"""Groups, limits and gates of the account tree."""
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
