@@ -1,7 +1,7 @@
 """Allocations, which draw on grants. Each posts its transaction with its row."""
 
+from domain.allocations import Allocation, Source
 from domain.errors import Invalid, Refused
-from domain.money import Allocation, Source
 from domain.quantities import format_su
 from lifecycle.grants import check_amount
 from lifecycle.ports import UnitOfWork

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.money import Allocation, Funder, Grant, Transaction
+from domain.allocations import Allocation
+from domain.money import Funder, Grant, Transaction
 from lifecycle.paging import Page
 from quotas.ledger import Purse
 

@@ -1,6 +1,7 @@
 """The ledger's upper half: how funders' money becomes grants and allocations. See ``quotas.ledger`` for the rest."""
 
-from domain.money import MICRO_SU, Allocation, Book, BookKind, Entry, Grant, Transaction
+from domain.allocations import Allocation
+from domain.money import MICRO_SU, Book, BookKind, Entry, Grant, Transaction
 from quotas.ledger import book
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from domain.money import Allocation, AllocationState, Source
+from domain.allocations import Allocation, AllocationState, Source
 from lifecycle.paging import Page
 from store.tables.ledger import AllocationRow, SourceOfFundsRow
 

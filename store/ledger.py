@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select
 
-from domain.money import MICRO_SU, AllocationState, Book, BookKind, Transaction
+from domain.allocations import AllocationState
+from domain.money import MICRO_SU, Book, BookKind, Transaction
 from lifecycle.treasury import UsageRow
 from quotas.ledger import Purse, net
 from store.bulk import add_all, among, insert_all, insert_numbered

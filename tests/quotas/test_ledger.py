@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.allocations import Allocation, Source
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Placement
-from domain.money import Allocation, Book, BookKind, Grant, Source, Transaction, booking, time_unit
+from domain.money import Book, BookKind, Grant, Transaction, booking, time_unit
 from domain.quantities import HOUR_MS, MILLI
 from domain.records import Attempt, Part
 from quotas import funding, ledger

@@ -8,6 +8,7 @@ import pytest
 
 from domain.access import Permission, Role
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
+from domain.allocations import Allocation, Source
 from domain.calendar import Repeat, Reservation
 from domain.dependencies import Bond
 from domain.errors import Conflict
@@ -24,7 +25,7 @@ from domain.jobs import (
     Output,
     Placement,
 )
-from domain.money import Allocation, Book, BookKind, Entry, Grant, Source, Transaction, UsageFact
+from domain.money import Book, BookKind, Entry, Grant, Transaction, UsageFact
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
 from lifecycle import ports

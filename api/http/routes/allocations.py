@@ -8,8 +8,9 @@ from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.base import Listing, su
 from api.http.schemas.centre import AllocationIn, AllocationOut
 from domain.access import Permission
+from domain.allocations import Allocation
 from domain.errors import NotFound
-from domain.money import Allocation, BookKind
+from domain.money import BookKind
 from domain.quantities import format_su
 from lifecycle import allocations
 
