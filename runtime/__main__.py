@@ -1,4 +1,4 @@
-"""``python -m runtime up|demo|simulate|settings``: the commands of one machine, which ``baray`` runs as its child."""
+"""``python -m runtime up|demo|simulate|migrate|settings``: the commands of one machine, which ``baray`` runs as its child."""
 
 import sys
 from pathlib import Path
@@ -84,6 +84,19 @@ def simulate(form: str, svg: Path | None, *, quiet: bool, **wanted: Any) -> None
         sys.exit(run(Wanted(**wanted), form=form, svg=svg, quiet=quiet))
     except BarayError as error:
         _fail(error, 2)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database up to date. `up` does it by itself; a centre with several processes may do it once before."""
+    from runtime.up import read_settings
+    from store.engine import open_engine
+    from store.schema import migrate as bring_up
+
+    try:
+        bring_up(open_engine(read_settings({}).url))
+    except BarayError as error:
+        _fail(error)
 
 
 @main.command()

@@ -21,9 +21,10 @@ from monitoring.metrics import Metrics
 from runtime.clock import SystemClock
 from runtime.controller import Controller
 from runtime.datadir import open_data_dir
+from runtime.migration import migrate_apart
 from runtime.settings import Settings
 from store.engine import open_engine
-from store.schema import migrate
+from store.schema import is_current
 from store.sources import FileSources
 from store.unit_of_work import Store
 from store.vault import FileVault
@@ -63,7 +64,8 @@ def build(settings: Settings) -> Centre:
     lock = open_data_dir(settings.data_dir)
     data, clock = settings.data_dir, SystemClock()
     engine = open_engine(settings.url)
-    migrate(engine)
+    if not is_current(engine):
+        migrate_apart(settings)
     lookout = Lookout(store := Store(engine))
     sources = FileSources(data / "sources")
     wake = _Wake()

@@ -1,5 +1,7 @@
 """The migrations build what the models say, to the last partial index and check; and know their own versions."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +15,7 @@ from sqlalchemy import Connection, inspect
 from domain.errors import CannotStart
 from store.engine import WRITES, open_engine
 from store.live import Live
-from store.schema import _config, current, migrate
+from store.schema import _config, current, is_current, migrate
 from store.tables import Base
 from tests.support.databases import POSTGRESQL, Database
 
@@ -78,7 +80,19 @@ def test_an_empty_database_has_no_version(tmp_path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'empty.db'}")
     with engine.connect() as connection:
         assert current(connection) is None
+    assert not is_current(engine)
+    migrate(engine)
+    assert is_current(engine)
     engine.dispose()
+
+
+def test_a_running_centre_does_not_carry_the_migrations_tools() -> None:
+    """They are needed once, in a child that ends: 10 MiB."""
+    found = subprocess.run(
+        [sys.executable, "-c", "import runtime.wiring, sys; print('alembic' in sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "False"
 
 
 @contextmanager
