@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobState, move
+from domain.purses import Purse, split_hold
 from domain.records import Attempt, Job, Task
 from lifecycle.fleet import takes_jobs
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.preempt import preempt
 from lifecycle.refresh import refresh
-from quotas.ledger import Purse, hold, split_hold
+from quotas.ledger import hold
 from quotas.tariffs import rate_at
 from scheduler.outlook import Plan
 from scheduler.snapshot import Start
@@ -125,7 +126,8 @@ class _Batch:
         rate = rate_at(self.directory.rates.get(start.flavor, ()), self.now_ms)
         if rate is None or self.directory.tree.shortfall(self.held, job.project_id, start.flavor, start.milli):
             return None
-        parts = split_hold(start.hold, self._purses(job.project_id))
+        purses = self._purses(job.project_id)
+        parts = split_hold(start.hold, purses, start.flavor, job.spec.constraint.classification)
         if parts is None:
             return None
         for account in self.directory.tree.path(job.project_id):

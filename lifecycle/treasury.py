@@ -6,8 +6,8 @@ from typing import Protocol
 
 from domain.allocations import Allocation
 from domain.money import Funder, Grant, Transaction
+from domain.purses import Purse
 from lifecycle.paging import Page
-from quotas.ledger import Purse
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The double-entry ledger: builds the transactions of an attempt's life (a grant's are in ``quotas.funding``).
 
 ``grant → allocation → held → consumed``, each arrow one transaction with a caller-made id; nothing is updated or
-deleted. An attempt's hold is split over the grants behind it, and its charge follows the split of the hold, by largest
-remainder, so that funders add up to the total exactly. Alongside the money, every charge moves the GPU-milliseconds it
+deleted. An attempt's hold is split over the grants behind it (``domain.purses``), and its charge follows the split of
+the hold, by largest remainder, so that funders add up to the total exactly. Alongside the money, every charge moves the GPU-milliseconds it
 pays for from ``capacity`` to ``delivered``, in the same transaction: reports are sums over this ledger alone.
 """
 
@@ -10,17 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.money import MICRO_SU, Book, BookKind, Entry, Transaction, time_unit
+from domain.purses import largest_remainder
 from domain.records import Part
-
-
-@dataclass(frozen=True, slots=True)
-class Purse:
-    """What one grant's part of one allocation still has to spend, in micro-SU. ``weight`` is its agreed share."""
-
-    allocation_id: int
-    grant_id: int
-    available: int
-    weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,49 +20,6 @@ class Settled:
 
     micro_su: int = 0
     gpu_ms: int = 0
-
-
-def largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
-    """Split ``amount`` in proportion to ``weights``, exactly (Hamilton's method; ties go to the earlier).
-
-    With all weights zero the first part takes all. No part is ever above its own weight when amount ≤ sum(weights).
-    """
-    total = sum(weights)
-    if total == 0:
-        return [amount] + [0] * (len(weights) - 1)
-    parts = [amount * weight // total for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda i: (-(amount * weights[i] % total), i))
-    for i in by_remainder[: amount - sum(parts)]:
-        parts[i] += 1
-    return parts
-
-
-def split_hold(amount: int, purses: Sequence[Purse]) -> tuple[Part, ...] | None:
-    """Split a hold over purses by their agreed shares; what an empty purse cannot carry moves to the others.
-
-    None if together they cannot carry it. Purses of earlier allocations come first and are drained first.
-    """
-    parts: list[Part] = []
-    for allocation_id in dict.fromkeys(purse.allocation_id for purse in purses):
-        own = [purse for purse in purses if purse.allocation_id == allocation_id]
-        taken = _pour(min(amount, sum(purse.available for purse in own)), own)
-        parts += [Part(allocation_id, purse.grant_id, micro_su) for purse, micro_su in zip(own, taken, strict=True)]
-        amount -= sum(taken)
-    used = [part for part in parts if part.micro_su] or parts[:1]
-    return tuple(used) if amount == 0 and used else None
-
-
-def _pour(amount: int, purses: Sequence[Purse]) -> list[int]:
-    """Split ``amount`` (which fits) by weight, capped by what each purse has; the rest again among the others."""
-    taken = [0] * len(purses)
-    while amount:
-        room = [i for i, purse in enumerate(purses) if purse.available > taken[i]]
-        share = largest_remainder(amount, [purses[i].weight for i in room])
-        for i, wanted in zip(room, share, strict=True):
-            given = min(wanted, purses[i].available - taken[i])
-            taken[i] += given
-            amount -= given
-    return taken
 
 
 def hold(attempt: str, parts: Sequence[Part], at_ms: int) -> Transaction:

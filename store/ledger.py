@@ -7,8 +7,9 @@ from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, c
 
 from domain.allocations import AllocationState
 from domain.money import MICRO_SU, Book, BookKind, Transaction
+from domain.purses import Purse
 from lifecycle.treasury import UsageRow
-from quotas.ledger import Purse, net
+from quotas.ledger import net
 from store.bulk import add_all, among, insert_all, insert_numbered
 from store.tables.accounts import AccountRow, UserRow
 from store.tables.jobs import AttemptRow, JobRow

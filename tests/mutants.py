@@ -131,7 +131,7 @@ MUTANTS = (
         ("tests/lifecycle/test_ends.py",),
     ),
     Mutant(
-        4, "the remainder of a split is lost", "quotas/ledger.py",
+        4, "the remainder of a split is lost", "domain/purses.py",
         "    for i in by_remainder[: amount - sum(parts)]:", "    for i in by_remainder[:0]:",
         ("tests/quotas/test_ledger.py",),
     ),

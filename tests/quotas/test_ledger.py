@@ -8,11 +8,12 @@ from domain.allocations import Allocation, Source
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Placement
 from domain.money import Book, BookKind, Grant, Transaction, booking, time_unit
+from domain.purses import Purse, largest_remainder, split_hold
 from domain.quantities import HOUR_MS, MILLI
 from domain.records import Attempt, Part
 from quotas import funding, ledger
 from quotas.charging import decayed, settled_until
-from quotas.ledger import Purse, Settled, largest_remainder, split_hold
+from quotas.ledger import Settled
 from quotas.tariffs import cost, gpu_ms, rate_at
 from tests.support.factories import H100
 from tests.support.strategies import purses
@@ -65,7 +66,7 @@ def test_equal_remainders_go_to_the_earlier(amount: int, shares: list[int]) -> N
 @pytest.mark.promise(4)
 @given(purses(), st.integers(0, 10**10))
 def test_a_hold_is_split_whole_within_every_purse_or_not_at_all(found: list[Purse], amount: int) -> None:
-    parts = split_hold(amount, found)
+    parts = split_hold(amount, found, H100, None)
     room = {(purse.allocation_id, purse.grant_id): purse.available for purse in found}
     if parts is None:
         assert amount > sum(room.values())
@@ -79,7 +80,7 @@ def test_a_hold_is_split_whole_within_every_purse_or_not_at_all(found: list[Purs
 @pytest.mark.promise(4)
 @given(purses(), st.integers(1, 10**10))
 def test_an_allocation_that_ends_earlier_is_drained_first(found: list[Purse], amount: int) -> None:
-    parts = split_hold(amount, found) or ()
+    parts = split_hold(amount, found, H100, None) or ()
     taken = {(part.allocation_id, part.grant_id): part.micro_su for part in parts}
     last = max((part.allocation_id for part in parts), default=0)
     for purse in found:

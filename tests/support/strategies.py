@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from domain.accounts import Limits, Quota
 from domain.jobs import ANYWHERE, Constraint, Placement, Resources
 from domain.money import booking
+from domain.purses import Purse
 from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
-from quotas.ledger import Purse
 from scheduler.live import Live, Running
 from scheduler.policy import BackfillOrder, Policy
 from scheduler.queue import PendingJob, Queue
