@@ -41,7 +41,8 @@ class Grant:
 
 
 class BookKind(StrEnum):
-    """A book's place in the flow ``grant → allocation → held → consumed``.
+    """A book's place in the flow ``grant → allocation → held → consumed``, by way of ``committed`` where an
+    allocation is paid in instalments: promised, so the grant cannot promise it again, and not to be spent yet.
 
     ``funder`` and ``capacity`` are the outside: money enters from the one and GPU time from the other, so they alone
     may go below zero. ``delivered`` counts the GPU time that went to whoever ``consumed`` paid for it.
@@ -49,6 +50,7 @@ class BookKind(StrEnum):
 
     FUNDER = "funder"
     GRANT = "grant"
+    COMMITTED = "committed"
     ALLOCATION = "allocation"
     HELD = "held"
     CONSUMED = "consumed"

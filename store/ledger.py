@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select
 
-from domain.allocations import AllocationState
+from domain.allocations import OPEN
 from domain.money import MICRO_SU, Book, BookKind, Transaction
 from domain.purses import Purse
 from lifecycle.treasury import UsageRow
 from quotas.ledger import net
 from store.bulk import add_all, among, insert_all, insert_numbered
 from store.tables.accounts import AccountRow, UserRow
+from store.tables.allocations import ShareRow
 from store.tables.jobs import AttemptRow, JobRow
 from store.tables.ledger import (
     AllocationRow,
@@ -27,7 +28,9 @@ from store.tables.ledger import (
 _BOOKS = select(BookRow.id, BookRow.key).where(among(BookRow.key, "keys"))
 _now: BindParameter[int] = bindparam("now", type_=BigInteger)
 _OPEN = and_(
-    AllocationRow.state == AllocationState.ACTIVE.value, AllocationRow.starts_ms <= _now, AllocationRow.ends_ms > _now
+    AllocationRow.state.in_([state.value for state in OPEN]),
+    AllocationRow.starts_ms <= _now,
+    AllocationRow.ends_ms > _now,
 )
 _AVAILABLE = (
     select(AllocationRow.project_id, func.sum(BookRow.balance).label("left"))
@@ -45,6 +48,13 @@ _REMAINING = (
     )
     .group_by(AllocationRow.project_id)
 )
+# Of the dated shares of a purse's allocation, when those began that are in force; none if it has none.
+_SHARED_FROM = (
+    select(func.max(ShareRow.from_ms))
+    .where(ShareRow.allocation_id == BookRow.allocation_id, ShareRow.from_ms <= _now)
+    .correlate(BookRow)
+    .scalar_subquery()
+)
 _PURSES = (
     select(
         AllocationRow.project_id,
@@ -53,11 +63,21 @@ _PURSES = (
         BookRow.grant_id,
         BookRow.balance,
         SourceOfFundsRow.micro_su,
+        _SHARED_FROM.label("shared_from"),
+        ShareRow.share,
     )
     .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
     .join(
         SourceOfFundsRow,
         (SourceOfFundsRow.allocation_id == BookRow.allocation_id) & (SourceOfFundsRow.grant_id == BookRow.grant_id),
+    )
+    .outerjoin(
+        ShareRow,
+        and_(
+            ShareRow.allocation_id == BookRow.allocation_id,
+            ShareRow.grant_id == BookRow.grant_id,
+            ShareRow.from_ms == _SHARED_FROM,
+        ),
     )
     .where(BookRow.kind == BookKind.ALLOCATION.value, among(AllocationRow.project_id, "projects"), _OPEN)
     .order_by(BookRow.id)
@@ -121,7 +141,8 @@ class Ledger:
         found: dict[int, list[Purse]] = {}
         rows = self.connection.execute(_PURSES, {"now": now_ms, "projects": project_ids}) if project_ids else ()
         for row in sorted(rows, key=lambda row: (row.ends_ms, row.allocation_id, row.grant_id)):
-            purse = Purse(row.allocation_id, row.grant_id, row.balance, row.micro_su)
+            weight = row.micro_su if row.shared_from is None else row.share or 0
+            purse = Purse(row.allocation_id, row.grant_id, row.balance, weight)
             found.setdefault(row.project_id, []).append(purse)
         return found
 
@@ -149,8 +170,23 @@ class Ledger:
         statement = select(BookRow.grant_id, BookRow.balance).where(
             BookRow.kind == BookKind.GRANT.value, BookRow.grant_id.in_(grant_ids)
         )
+        statement = statement.order_by(BookRow.id)  # in which all take their locks
         rows = self.connection.execute(statement.with_for_update() if lock else statement)
         return {row.grant_id: row.balance for row in rows}
+
+    def unspent(self, allocation_ids: Collection[int]) -> dict[tuple[int, BookKind], dict[int, int]]:
+        """What allocations have to spend, and what is committed to them: (allocation, kind) → grant → micro-SU.
+
+        Nobody else takes of it until the transaction ends. Grants' balances are locked before, never after.
+        """
+        kinds = [BookKind.ALLOCATION.value, BookKind.COMMITTED.value]
+        statement = select(BookRow.__table__).where(
+            BookRow.allocation_id.in_(set(allocation_ids)), BookRow.kind.in_(kinds)
+        )
+        found: dict[tuple[int, BookKind], dict[int, int]] = {}
+        for row in self.connection.execute(statement.order_by(BookRow.id).with_for_update()):
+            found.setdefault((row.allocation_id, BookKind(row.kind)), {})[row.grant_id] = row.balance
+        return found
 
     def unbalanced(self) -> list[str]:
         """What does not add up, in words; an empty list is a ledger that balances."""

@@ -4,7 +4,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from domain.money import OUTSIDE
-from store.tables.base import Base, big, pk
+from store.tables.base import Base, big, optional_big, pk
 
 _OUTSIDE = ", ".join(f"'{kind}'" for kind in sorted(OUTSIDE))
 
@@ -35,16 +35,22 @@ class AllocationRow(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
     starts_ms: Mapped[big]
     ends_ms: Mapped[big]
-    state: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
     version: Mapped[big]
+    asked: Mapped[optional_big]
+    purpose: Mapped[str | None]
+    requested_by: Mapped[optional_big]  # a user; a reference would have SQLite build the table anew, under others' feet
 
 
 class SourceOfFundsRow(Base):
+    """What a grant pays; less what of it was returned, that is what the books of the two together hold."""
+
     __tablename__ = "allocation_source"
 
     allocation_id: Mapped[int] = mapped_column(ForeignKey("allocation.id"), primary_key=True)
     grant_id: Mapped[int] = mapped_column(ForeignKey("funder_grant.id"), primary_key=True)
     micro_su: Mapped[big]
+    returned: Mapped[big]
 
 
 class BookRow(Base):
