@@ -69,6 +69,7 @@ ADMIN: Final[Sections] = {
     "Money": {
         "funder": ("cli.commands.admin.budgets:funder", "Who pays."),
         "grant": ("cli.commands.admin.budgets:grant", "What a funder pays, between two dates."),
+        "price": ("cli.commands.admin.budgets:price", "What an SU costs in money, from when."),
         "allocation": ("cli.commands.admin.allocations:allocation", "What a project may spend, between two dates."),
     },
 }

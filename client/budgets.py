@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from client.errors import NotFoundError
-from client.models import Allocation, AllocationSource, Funder, Grant, Limits, Quota
+from client.models import Allocation, AllocationSource, Conditions, Funder, Grant, Limits, Price, Quota
 from client.transport import Transport, segment
 
 QUOTA_FIELDS = ("guaranteed", "borrow_limit", "lend_limit")
@@ -65,10 +65,37 @@ class Budgets:
         found: Grant = self._transport.get(f"/grants/{segment(grant)}")
         return found
 
-    def add_grant(self, *, name: str, funder: str, su: str, starts_ms: int, ends_ms: int) -> Grant:
-        body = {"name": name, "funder": funder, "su": su, "starts_ms": starts_ms, "ends_ms": ends_ms}
-        added: Grant = self._transport.post("/grants", body)
+    def add_grant(
+        self, *, name: str, funder: str, starts_ms: int, ends_ms: int, su: str | None = None,
+        amount: str | None = None, currency: str | None = None, conditions: Conditions | None = None,
+    ) -> Grant:  # fmt: skip
+        """Either ``su``, or ``amount`` and ``currency``."""
+        body = {
+            "name": name, "funder": funder, "su": su, "amount": amount, "currency": currency,
+            "starts_ms": starts_ms, "ends_ms": ends_ms, "conditions": conditions,
+        }  # fmt: skip
+        added: Grant = self._transport.post("/grants", {k: v for k, v in body.items() if v is not None})
         return added
+
+    def set_grant_state(self, grant: int | str, state: str, reason: str) -> Grant:
+        """``active``, ``suspended`` or ``closed``; refused if somebody else changes it meanwhile."""
+        path = f"/grants/{segment(grant)}"
+        _, tag = self._transport.get_tagged(path)
+        changed: Grant = self._transport.patch(path, {"state": state, "reason": reason}, if_match=tag)
+        return changed
+
+    def prices(self) -> Iterator[Price]:
+        return self._transport.pages("/prices")
+
+    def set_price(
+        self, currency: str, amount: str, reason: str, *, tenant_kind: str | None = None, from_ms: int | None = None
+    ) -> Price:
+        """What an SU costs from a time on (None: now), for a kind of tenant or for all without a price of their own."""
+        body = {
+            "currency": currency, "amount": amount, "reason": reason, "tenant_kind": tenant_kind, "from_ms": from_ms,
+        }  # fmt: skip
+        price: Price = self._transport.post("/prices", {k: v for k, v in body.items() if v is not None})
+        return price
 
     def allocations(self, project: str | None = None) -> Iterator[Allocation]:
         return self._transport.pages("/allocations", {"project": project})

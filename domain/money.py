@@ -1,12 +1,10 @@
-"""Funders, grants and rates, and the words of the double-entry ledger.
+"""Funders, and the words of the double-entry ledger.
 
 Money is integer micro-SU; GPU time is integer GPU-milliseconds. A ledger account is a **book**.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-from domain.quantities import HOUR_MS, MILLI
 
 MICRO_SU = "uSU"
 
@@ -16,11 +14,6 @@ def time_unit(flavor: str) -> str:
     return f"ms:{flavor}"
 
 
-def booking(milli: int, walltime_ms: int, micro_su_per_hour: int) -> int:
-    """The hold of an attempt: its thousandths of a GPU for the whole walltime at the rate, in micro-SU, rounded up."""
-    return -(-milli * walltime_ms * micro_su_per_hour // (MILLI * HOUR_MS))
-
-
 @dataclass(frozen=True, slots=True)
 class Funder:
     id: int
@@ -28,24 +21,13 @@ class Funder:
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Money of one funder between two dates."""
-
-    id: int
-    name: str
-    funder_id: int
-    micro_su: int
-    starts_ms: int
-    ends_ms: int
-
-
 class BookKind(StrEnum):
     """A book's place in the flow ``grant → allocation → held → consumed``, by way of ``committed`` where an
     allocation is paid in instalments: promised, so the grant cannot promise it again, and not to be spent yet.
 
-    ``funder`` and ``capacity`` are the outside: money enters from the one and GPU time from the other, so they alone
-    may go below zero. ``delivered`` counts the GPU time that went to whoever ``consumed`` paid for it.
+    ``funder``, ``capacity`` and ``exchange`` are the outside: money enters from the first and GPU time from the second,
+    and in the third money becomes SU and back; so they alone may go below zero. ``delivered`` counts the GPU time that
+    went to whoever ``consumed`` paid for it.
     """
 
     FUNDER = "funder"
@@ -56,9 +38,13 @@ class BookKind(StrEnum):
     CONSUMED = "consumed"
     CAPACITY = "capacity"
     DELIVERED = "delivered"
+    EXCHANGE = "exchange"
 
 
-OUTSIDE = frozenset({BookKind.FUNDER, BookKind.CAPACITY})
+# Transactions that say what was used, and what of it was given back or corrected.
+USAGE_KINDS = ("charge", "refund", "adjust")
+
+OUTSIDE = frozenset({BookKind.FUNDER, BookKind.CAPACITY, BookKind.EXCHANGE})
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,13 +2,14 @@
 
 ``grant → allocation``, or ``grant → committed → allocation`` where it is paid in instalments, and back to the grants
 what is not used. ``nth`` is the version of the allocation that the step was taken on: a repeat makes the same name, and
-collides.
+collides. Amounts here are all in SU: ``quotas.exchange`` puts in the money where a grant is in money.
 """
 
 from collections.abc import Mapping, Sequence
 
 from domain.allocations import Allocation
-from domain.money import MICRO_SU, Book, BookKind, Entry, Grant, Transaction
+from domain.grants import Grant
+from domain.money import MICRO_SU, Book, BookKind, Entry, Transaction
 from domain.purses import largest_remainder
 from quotas.ledger import book
 
@@ -16,11 +17,11 @@ Parts = Mapping[int, int]  # grant → micro-SU
 
 
 def fund(grant: Grant, at_ms: int) -> Transaction:
-    """A funder's money becomes a grant."""
+    """A funder's money becomes a grant, in the unit that it is given in."""
     return _move(
         f"grant/{grant.id}", "grant", at_ms,
-        Book(BookKind.FUNDER, MICRO_SU, funder_id=grant.funder_id), Book(BookKind.GRANT, MICRO_SU, grant_id=grant.id),
-        grant.micro_su,
+        Book(BookKind.FUNDER, grant.unit, funder_id=grant.funder_id), Book(BookKind.GRANT, grant.unit, grant_id=grant.id),
+        grant.amount,
     )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """Funders, grants, allocations, and the append-only double-entry ledger."""
 
+from typing import Any
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from domain.money import OUTSIDE
+from domain.money import MICRO_SU, OUTSIDE
 from store.tables.base import Base, big, optional_big, pk
 
 _OUTSIDE = ", ".join(f"'{kind}'" for kind in sorted(OUTSIDE))
@@ -23,9 +25,13 @@ class GrantRow(Base):
     id: Mapped[pk]
     name: Mapped[str] = mapped_column(unique=True)
     funder_id: Mapped[int] = mapped_column(ForeignKey("funder.id"), index=True)
-    micro_su: Mapped[big]
+    amount: Mapped[big]
+    unit: Mapped[str] = mapped_column(server_default=MICRO_SU)
     starts_ms: Mapped[big]
     ends_ms: Mapped[big]
+    conditions: Mapped[dict[str, Any] | None]  # null: it pays for anything
+    state: Mapped[str] = mapped_column(server_default="active")
+    version: Mapped[big] = mapped_column(server_default="1")
 
 
 class AllocationRow(Base):
@@ -60,6 +66,7 @@ class BookRow(Base):
     __table_args__ = (
         CheckConstraint(f"balance >= 0 OR kind IN ({_OUTSIDE})", name="no_overdraft"),
         Index("ix_book_allocation", "allocation_id", "kind"),
+        Index("ix_book_grant", "grant_id", "kind"),
     )
 
     id: Mapped[pk]

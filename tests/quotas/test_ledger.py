@@ -5,12 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.allocations import Allocation, Source
+from domain.grants import Grant
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Placement
-from domain.money import Book, BookKind, Grant, Transaction, booking, time_unit
+from domain.money import Book, BookKind, Transaction, time_unit
 from domain.purses import Purse, largest_remainder, split_hold
 from domain.quantities import HOUR_MS, MILLI
 from domain.records import Attempt, Part
+from domain.tariffs import booking
 from quotas import funding, ledger
 from quotas.charging import decayed, settled_until
 from quotas.ledger import Settled
@@ -178,7 +180,7 @@ def test_grants_become_allocations_without_remainder(sources: list[int]) -> None
     sums = balances([*(funding.fund(grant, 0) for grant in grants), funding.allocate(allocation, 0)])
     assert of_kind(sums, BookKind.ALLOCATION) == sum(sources) == allocation.micro_su
     assert of_kind(sums, BookKind.GRANT) == 5 * len(sources)
-    assert of_kind(sums, BookKind.FUNDER) == -sum(grant.micro_su for grant in grants)
+    assert of_kind(sums, BookKind.FUNDER) == -sum(grant.amount for grant in grants)
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**9), st.integers(1, 10**10))

@@ -1,17 +1,22 @@
-"""Funders and grants."""
+"""Funders and grants, and the prices of SU in money."""
 
 from typing import Any
 
 from api.http import paging
 from api.http.guard import Call, Routes
 from api.http.paging import Cursor, Limit, Number
-from api.http.schemas.base import Listing, su
-from api.http.schemas.centre import FunderIn, GrantIn, GrantOut
+from api.http.schemas.base import Faults, Listing, su
+from api.http.schemas.budgets import FunderIn, GrantIn, GrantOut, GrantPatch, PriceIn, PriceOut
 from domain.access import Permission
 from domain.errors import NotFound
-from domain.money import Funder, Grant
+from domain.grants import Grant, GrantFigures
+from domain.money import Funder
+from domain.prices import Price, parse_money
+from domain.purses import Conditions
 from domain.quantities import format_su
-from lifecycle import grants
+from lifecycle import grants, prices
+from quotas.exchange import affordable
+from quotas.prices import price_at
 
 routes = Routes("grants")
 
@@ -32,11 +37,22 @@ def list_funders(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[
 
 @routes.post("/grants", Permission.MONEY_WRITE, GrantOut)
 def add_grant(call: Call, body: GrantIn) -> dict[str, Any]:
-    """Take in a funder's money: so many SU between two dates."""
+    """Take in a funder's money: so many SU, or so much of a currency, between two dates."""
     call.need_centre()
+    faults = Faults()
+    amount = 0
+    if body.su is not None and (body.amount, body.currency) == (None, None):
+        amount = faults.catch(su, body.su, "su")
+    elif body.su is None and body.amount is not None and body.currency is not None:
+        amount = faults.catch(parse_money, body.amount, "amount")
+    else:
+        faults.add("su", "a grant is either in SU or in money", "give su, or amount and currency")
+    faults.done()
     grant = grants.add_grant(
-        call.uow, body.name, body.funder, su(body.su, "su"), body.starts_ms, body.ends_ms, call.now_ms
-    )
+        call.uow, body.name, body.funder, amount, body.starts_ms, body.ends_ms, call.now_ms,
+        currency=body.currency, conditions=_conditions(body),
+    )  # fmt: skip
+    call.version(grant.version)
     return _show_grants(call, [grant])[0]
 
 
@@ -51,23 +67,122 @@ def list_grants(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[s
 @routes.get("/grants/{grant_id}", Permission.MONEY_READ, GrantOut)
 def get_grant(call: Call, grant_id: Number) -> dict[str, Any]:
     call.need_centre()
+    grant = _grant(call, grant_id)
+    call.version(grant.version)
+    return _show_grants(call, [grant])[0]
+
+
+@routes.patch("/grants/{grant_id}", Permission.MONEY_WRITE, GrantOut)
+def change_grant(call: Call, grant_id: Number, body: GrantPatch) -> dict[str, Any]:
+    """Suspend a grant, resume it, or close it for good: whether more may be allocated of it. `If-Match` takes its ETag."""
+    call.need_centre()
+    changed = grants.change_state(call.uow, _grant(call, grant_id), body.state, call.if_match)
+    call.version(changed.version)
+    return _show_grants(call, [changed])[0]
+
+
+@routes.post("/prices", Permission.MONEY_WRITE, PriceOut)
+def set_price(call: Call, body: PriceIn) -> dict[str, Any]:
+    """Set what an SU costs from a time on, for a kind of tenant or for all that have no price of their own."""
+    call.need_centre()
+    price = prices.set_price(
+        call.uow, call.caller, body.currency, body.tenant_kind, parse_money(body.amount, "amount"), body.reason,
+        call.now_ms, body.from_ms,
+    )  # fmt: skip
+    return _show_prices(call, [price])[0]
+
+
+@routes.get("/prices", Permission.FLEET_READ, Listing[PriceOut])
+def list_prices(call: Call) -> dict[str, Any]:
+    """What an SU costs, cost and will cost, by date. Open to everybody, as the rates are."""
+    return {"items": _show_prices(call, list(call.directory.prices)), "next": None}
+
+
+def _grant(call: Call, grant_id: int) -> Grant:
     grant = call.uow.grants.grant(grant_id)
     if grant is None:
         raise NotFound(f"there is no grant {grant_id}", "grant")
-    return _show_grants(call, [grant])[0]
+    return grant
+
+
+def _conditions(body: GrantIn) -> Conditions:
+    asked = body.conditions
+    flavors, sectors = dict.fromkeys(asked.flavors), dict.fromkeys(asked.sectors)
+    return Conditions(tuple(flavors), tuple(sectors), asked.classification)
 
 
 def _show_funder(funder: Funder) -> dict[str, Any]:
     return {"name": funder.name, "title": funder.title}
 
 
-def _show_grants(call: Call, grants: list[Grant]) -> list[dict[str, Any]]:
-    left = call.uow.ledger.grant_balances([grant.id for grant in grants])
-    names = call.uow.grants.funder_names([grant.funder_id for grant in grants])
+def _show_grants(call: Call, found: list[Grant]) -> list[dict[str, Any]]:
+    figures = call.uow.grants.figures([grant.id for grant in found])
+    names = call.uow.grants.funder_names([grant.funder_id for grant in found])
+    return [_show_grant(call, grant, figures[grant.id], names[grant.funder_id]) for grant in found]
+
+
+def _show_grant(call: Call, grant: Grant, figures: GrantFigures, funder: str) -> dict[str, Any]:
+    conditions, currency = grant.conditions, grant.currency
+    price = None if currency is None else price_at(call.directory.prices, currency, None, call.now_ms)
+
+    def both(micro_su: int | None, money: int | None) -> dict[str, str | None]:
+        if currency is None:
+            money = None
+        return {
+            "su": None if micro_su is None else format_su(micro_su),
+            "money": None if money is None else format_su(money),
+        }
+
+    def whole(amount: int) -> dict[str, str | None]:
+        if currency is None:
+            return both(amount, None)
+        return both(None if price is None else affordable(amount, price), amount)
+
+    left = whole(figures.left)
+    return {
+        "id": grant.id,
+        "name": grant.name,
+        "funder": funder,
+        "su": format_su(grant.amount) if currency is None else None,
+        "currency": currency,
+        "amount": format_su(grant.amount),
+        "available_su": left["su"],
+        "starts_ms": grant.starts_ms,
+        "ends_ms": grant.ends_ms,
+        "state": grant.state.value,
+        "conditions": {
+            "flavors": list(conditions.flavors),
+            "sectors": list(conditions.sectors),
+            "classification": conditions.classification,
+        },
+        "granted": whole(grant.amount),
+        "committed": both(figures.committed, figures.committed_money or 0),
+        "allocated": both(figures.allocated, figures.allocated_money or 0),
+        "consumed": both(figures.consumed, figures.consumed_money or 0),
+        "left": left,
+        "version": grant.version,
+    }
+
+
+def _show_prices(call: Call, found: list[Price]) -> list[dict[str, Any]]:
+    authors = call.uow.people.user_names([price.user_id for price in found])
+
+    def state(price: Price) -> str:
+        if price.from_ms > call.now_ms:
+            return "to come"
+        same = [one.from_ms for one in found if (one.currency, one.tenant_kind) == (price.currency, price.tenant_kind)]
+        return "in force" if price.from_ms == max(begun for begun in same if begun <= call.now_ms) else "past"
+
     return [
         {
-            "id": grant.id, "name": grant.name, "funder": names[grant.funder_id], "su": format_su(grant.micro_su),
-            "available_su": format_su(left.get(grant.id, 0)), "starts_ms": grant.starts_ms, "ends_ms": grant.ends_ms,
+            "currency": price.currency,
+            "amount": format_su(price.amount),
+            "tenant_kind": price.tenant_kind,
+            "from_ms": price.from_ms,
+            "state": state(price),
+            "author": authors.get(price.user_id),
+            "reason": price.reason,
+            "created_ms": price.created_ms,
         }
-        for grant in grants
-    ]  # fmt: skip
+        for price in found
+    ]

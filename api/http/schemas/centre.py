@@ -192,29 +192,6 @@ class LimitsIn(Body):
     user_queued_jobs: Count | None = None
 
 
-class FunderIn(Body):
-    name: Name
-    title: Title
-
-
-class GrantIn(Body):
-    name: Name
-    funder: Name
-    su: Su
-    starts_ms: Ms
-    ends_ms: Ms
-
-
-class GrantOut(Shape):
-    id: int
-    name: str
-    funder: str
-    su: str
-    available_su: str
-    starts_ms: int
-    ends_ms: int
-
-
 class SourceIn(Body):
     grant: Name
     su: Su
