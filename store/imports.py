@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, func, insert, select
 
-from lifecycle.imports.records import Batch, Kept, RunKey, RunRecord, Thing
+from lifecycle.brought import Batch, Kept, RunKey, RunRecord, Thing
 from lifecycle.paging import Page
 from store.bulk import insert_all
 from store.tables.imports import ImportedRunRow, ImportedThingRow, ImportRow
@@ -13,7 +13,7 @@ from store.tables.imports import ImportedRunRow, ImportedThingRow, ImportRow
 
 @dataclass(slots=True)
 class Imports:
-    """See ``lifecycle.imports.records.Imports``."""
+    """See ``lifecycle.brought.Imports``."""
 
     connection: Connection
 

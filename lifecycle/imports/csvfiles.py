@@ -87,11 +87,11 @@ COLUMNS: Mapping[str, Mapping[str, Col]] = {
     "tenants.csv": {
         "name": Col(_name), "title": Col(_TITLE), "kind": Col(_one_of(*TENANT_KINDS)),
         "sector": Col(_at_most(_SECTOR_LENGTH), None), "province": Col(_at_most(_SECTOR_LENGTH), None),
-        "weight": Col(_weight, 1),
+        "weight": Col(_weight, None),
     },
     "projects.csv": {
         "name": Col(_name), "tenant": Col(_name), "title": Col(_TITLE), "lead": Col(_name, None),
-        "weight": Col(_weight, 1), "state": Col(_one_of(*AccountState), AccountState.ACTIVE.value),
+        "weight": Col(_weight, None), "state": Col(_one_of(*AccountState), None),
     },
     "members.csv": {
         "project": Col(_name), "user": Col(_name), "role": Col(_one_of(Role.LEAD, Role.MEMBER), Role.MEMBER.value),
@@ -213,8 +213,9 @@ def _budgets(bundle: Bundle, rows: Sequence[Row], options: Options, faults: Faul
             faults.add(row.place, "grant", "nobody pays it", "name a grant or a funder, here or with --funder")
             continue
         if grant is None:
+            assert funder is not None, "one of them is named"
             grant = slug(f"{funder}-{row['project']}"[:54]) + f"-{row['first_day']:%Y%m%d}"
-            bundle.grants.append(GrantOf(grant, funder, row["su"], starts_ms, ends_ms, row.place))
+            bundle.grants.append(GrantOf(grant, funder, row["su"], starts_ms, ends_ms, row.place, own=True))
             if funder not in funders:
                 funders.add(funder)
                 bundle.funders.append(Funder(funder, funder, row.place))

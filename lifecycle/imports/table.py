@@ -28,6 +28,10 @@ class Col:
     def needed(self) -> bool:
         return self.default is ...
 
+    def checked(self, text: str) -> Any:
+        """What a cell says. Raises Invalid."""
+        return self.read(_cell(text))
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -117,7 +121,7 @@ def _row(
     for name, column in columns.items():
         text = given.get(name, "")
         if text:
-            found[name] = faults.catch(place, name, lambda text, column=column: column.read(_cell(text)), text)
+            found[name] = faults.catch(place, name, column.checked, text)
         elif column.needed:
             faults.add(place, name, "is empty", "give it")
         else:

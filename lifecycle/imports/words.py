@@ -73,6 +73,9 @@ class Finding:
     place: str = ""
 
 
+# None where a file leaves out what has a default: then it is not compared with what is there.
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     name: str
@@ -80,7 +83,7 @@ class Tenant:
     kind: str
     sector: str | None
     province: str | None
-    weight: int
+    weight: int | None
     place: Place
 
 
@@ -89,8 +92,8 @@ class Project:
     name: str
     tenant: str
     title: str
-    weight: int
-    state: str
+    weight: int | None
+    state: str | None
     place: Place
 
 
@@ -119,7 +122,7 @@ class Funder:
 
 @dataclass(frozen=True, slots=True)
 class GrantOf:
-    """A grant of a funder, to be made if there is none of that name."""
+    """A grant of a funder, to be made if there is none of that name; ``own`` is made with one allocation, for it alone."""
 
     name: str
     funder: str
@@ -127,6 +130,7 @@ class GrantOf:
     starts_ms: int
     ends_ms: int
     place: Place
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

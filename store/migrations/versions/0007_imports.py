@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def _number() -> sa.types.TypeEngine:
+def _number() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
