@@ -27,8 +27,13 @@ def add_flavor(uow: UnitOfWork, flavor: Flavor, micro_su_per_hour: int, now_ms: 
     add_rate(uow, flavor.name, 0, micro_su_per_hour, now_ms)
 
 
-def add_rate(uow: UnitOfWork, flavor: str, from_ms: int, micro_su_per_hour: int, now_ms: int) -> None:
-    """A rate from a date on. The first may begin at any time; later ones only in the future, so that no past changes."""
+def add_rate(
+    uow: UnitOfWork, flavor: str, from_ms: int, micro_su_per_hour: int, now_ms: int, user_id: int | None = None
+) -> None:
+    """A rate from a date on. The first may begin at any time; later ones only in the future, so that no past changes.
+
+    What started before knows nothing of it: see ``domain.tariffs``.
+    """
     directory = uow.directory()
     rates = directory.rates.get(flavor, ())
     if flavor not in directory.flavors and rates:
@@ -36,10 +41,16 @@ def add_rate(uow: UnitOfWork, flavor: str, from_ms: int, micro_su_per_hour: int,
     if not 0 <= micro_su_per_hour <= _RATE_MOST:
         raise Invalid("a rate is 0 to 1,000,000 SU an hour", "su_per_hour")
     if rates and from_ms <= now_ms:
-        raise Invalid("a rate cannot begin in the past", "from_ms", fix="choose a time to come")
+        raise Invalid(
+            f"a rate of {flavor} cannot begin in the past: what was used then is charged",
+            "from_ms", fix="choose a time to come; what was charged wrongly is adjusted: baray admin adjust",
+        )  # fmt: skip
     if any(begins == from_ms for begins, _ in rates):
-        raise Conflict("a rate begins at that time already", "from_ms", code="already-exists")
-    uow.fleet.add_rate(flavor, from_ms, micro_su_per_hour)
+        raise Conflict(
+            f"overlapping dated rates: one of {flavor} begins at that time already, and none is ever changed",
+            "from_ms", fix="choose another time", code="already-exists",
+        )  # fmt: skip
+    uow.fleet.add_rate(flavor, from_ms, micro_su_per_hour, user_id, now_ms)
 
 
 def sync_cluster(uow: UnitOfWork, name: str, kind: str, driver: Driver, now_ms: int) -> None:

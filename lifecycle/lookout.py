@@ -123,4 +123,5 @@ class Lookout:
 
 def _rest(state: State) -> tuple[object, ...]:
     """What may change without a note, but for usage, which only fades."""
-    return state.tree, state.flavors, state.nodes, state.held, state.available, state.windows, state.policy
+    rest = state.tree, state.flavors, state.nodes, state.held, state.available, state.windows, state.policy
+    return *rest, state.factors

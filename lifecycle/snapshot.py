@@ -1,10 +1,11 @@
 """The whole centre as the planner's frozen state, read in one transaction: the mirror, and the small rest beside it."""
 
+from domain.fleet import Flavor
 from domain.quantities import HOUR_MS
+from domain.tariffs import Rates, tariff_at
 from lifecycle.mirror import Mirror
 from lifecycle.ports import UnitOfWork
 from lifecycle.windows import windows
-from quotas.tariffs import rate_at
 from scheduler.snapshot import FlavorState, State
 
 
@@ -17,8 +18,7 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
     return State(
         tree=directory.tree,
         flavors={
-            name: FlavorState(flavor.milli, rate_at(directory.rates.get(name, ()), now_ms))
-            for name, flavor in directory.flavors.items()
+            name: _flavor(flavor, directory.rates.get(name, ()), now_ms) for name, flavor in directory.flavors.items()
         },
         nodes=mirror.nodes(directory),
         queue=mirror.queue,
@@ -34,4 +34,14 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
         windows=windows(directory, now_ms),
         calibration=mirror.foresight.calibration,
         policy=policy,
+        factors=directory.charging_at(now_ms).factors,
+    )
+
+
+def _flavor(flavor: Flavor, rates: Rates, now_ms: int) -> FlavorState:
+    tariff = tariff_at(rates, now_ms)
+    return (
+        FlavorState(flavor.milli, None)
+        if tariff is None
+        else FlavorState(flavor.milli, tariff.micro_su_per_hour, tariff.later)
     )

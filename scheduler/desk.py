@@ -52,13 +52,13 @@ class Desk:
     _terms: dict[Front, tuple[Terms | Reason, ...]] = field(default_factory=dict)
     _tight: dict[tuple[Ask, frozenset[int]], int] = field(default_factory=dict)
     _possible: dict[Ask, bool] = field(default_factory=dict)
-    _costs: dict[tuple[int, int], int] = field(default_factory=dict)  # by user and demand
+    _costs: dict[tuple[int, str, int], int] = field(default_factory=dict)  # by user, QoS and demand
 
     @classmethod
     def of(cls, state: State, now_ms: int) -> "Desk":
         room = Room.of(state.nodes, state.policy.together, Typical(state))
         usage: Share = {**_widened(state.usage), **_widened(state.user_usage)}
-        return cls(state, now_ms, room, Bookings.of(state, room, now_ms), Gates.of(state), usage)
+        return cls(state, now_ms, room, Bookings.of(state, room, now_ms), Gates.of(state, now_ms), usage)
 
     def fronts_of(self, line: Line) -> list[Front]:
         """The fronts of a line, the same ones in every pass of the plan."""
@@ -70,7 +70,7 @@ class Desk:
 
     def cost(self, line: Line, lane: Lane) -> int:
         """What one task of the lane is expected to be charged, in micro-SU: by its predicted run time."""
-        key = (line.user_id, lane.demand)
+        key = (line.user_id, line.qos, lane.demand)
         found = self._costs.get(key)
         if found is None:
             found = self._costs[key] = self.gates.cost(line, self.state.queue.demands[lane.demand])

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from domain.money import booking
 from domain.quantities import HOUR_MS
 from scheduler.desk import Desk, Needy
 from scheduler.gates import Terms
@@ -257,8 +256,9 @@ class _Way:
 
     def _refund(self, victim: Running) -> int:
         """What its project gets back in micro-SU if it stops now."""
-        rate = self.desk.state.flavors[victim.flavor].micro_su_per_hour or 0
-        return booking(victim.milli, max(0, victim.ends_ms - self.desk.now_ms), rate)
+        state, now_ms = self.desk.state, self.desk.now_ms
+        tariff = state.flavors[victim.flavor].tariff(state.factor(victim.qos))
+        return tariff.booking(victim.milli, now_ms, max(0, victim.ends_ms - now_ms))
 
     def _price(self, victims: Sequence[Running]) -> tuple[int, int, int]:
         """What stopping them costs: jobs that are not preemptible, work lost in thousandth-ms, and how many."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from domain.quantities import MILLI
 from scheduler import explain
 from scheduler.desk import Desk
 from scheduler.forecast import Work
@@ -21,7 +22,10 @@ _NONE = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """What all jobs of a demand have in common, by its number; ``reasons`` grows as they are told."""
+    """What all jobs of a demand have in common, by its number; ``reasons`` grows as they are told.
+
+    ``hold`` is before the factors of QoS.
+    """
 
     flavors: dict[str, int]
     flavor: Column
@@ -60,7 +64,7 @@ def _common(desk: Desk, number: int) -> tuple[Reason, Terms | None]:
     """Why jobs of a demand wait if nothing of their own keeps them, and their terms in the first flavor that has any."""
     demand = desk.state.queue.demands[number]
     line = next(iter(desk.state.queue.asking[number].values()))
-    every = [desk.gates.terms(line, demand, flavor) for flavor in demand.resources.flavors]
+    every = [desk.gates.terms(line, demand, flavor, MILLI) for flavor in demand.resources.flavors]
     known = [terms for terms in every if isinstance(terms, Terms)]
     if not known:
         return next(terms for terms in every if isinstance(terms, Reason)), None
@@ -109,13 +113,20 @@ class Rows:
         every = slice(None) if left is None else left
         walltime_ms = tables.walltime_ms[demand]
         expected_ms = np.minimum(walltime_ms, expected[line])
-        cost = (tables.hold[demand] * (expected_ms / np.maximum(walltime_ms, 1))).astype(np.int64)
+        hold = _holds(desk, lines, line, tables.hold[demand])
+        cost = (hold * (expected_ms / np.maximum(walltime_ms, 1))).astype(np.int64)
         work = milli.astype(np.float64) * expected_ms * tasks  # an array of long, wide tasks is beyond 64 bits
         return cls(
             ids[every], line[every], order[every], tasks[every], _tiers(desk, lines, line, submitted)[every],
-            tables.flavor[demand][every], milli[every], (tables.hold[demand] * tasks)[every], cost[every], work[every],
+            tables.flavor[demand][every], milli[every], (hold * tasks)[every], cost[every], work[every],
             reason[every], waits[every],
         )  # fmt: skip
+
+
+def _holds(desk: Desk, lines: Sequence[Line], line: Column, plain: Column) -> Column:
+    """The rows' holds by the factors of their QoS; to the micro-SU only where that is 1, which will do to foretell."""
+    factors = np.array([desk.state.factor(one.qos) for one in lines], np.int64)
+    return plain if np.all(factors == MILLI) else (plain * (factors[line] / MILLI)).astype(np.int64)
 
 
 def _columns(line: Line) -> Column:
@@ -188,12 +199,20 @@ def _reasons(
     return reason, waits
 
 
+def _own(desk: Desk, line: Line, number: int, plain: Terms | None) -> Terms | None:
+    """The terms of a demand for jobs of this line."""
+    if plain is None or desk.state.factor(line.qos) == MILLI:
+        return plain
+    terms = desk.gates.terms(line, desk.state.queue.demands[number], plain.ask.flavor)
+    return terms if isinstance(terms, Terms) else None
+
+
 def _closed(desk: Desk, line: Line, tables: Tables) -> list[tuple[int, Reason]]:
     """The lanes of a line that wait for their account, with why."""
     found = dict(desk.closed.get(line, {}))
     if desk.gates.may_refuse(line):
         for number in line.lanes:
-            terms = tables.terms[number]
+            terms = _own(desk, line, number, tables.terms[number])
             if number not in found and terms is not None:
                 refused = desk.gates.refused(line, terms, int(tables.walltime_ms[number]))
                 if refused is not None:

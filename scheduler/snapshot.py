@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from domain.accounts import Tree
 from domain.jobs import Placement
+from domain.purses import Purse, payable
+from domain.quantities import MILLI
+from domain.tariffs import Rates, Tariff, effective
 from scheduler.live import Live
 from scheduler.policy import Policy
 from scheduler.predict import Calibration
@@ -34,10 +37,16 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True)
 class FlavorState:
-    """A flavor: thousandths of a GPU a device, and the rate in force (None: it has none yet)."""
+    """A flavor: thousandths of a GPU a device, the rate in force (None: it has none yet), and the dated ones to come."""
 
     milli: int
     micro_su_per_hour: int | None
+    later: Rates = ()
+
+    def tariff(self, factor: int = MILLI) -> Tariff:
+        """What a job pays whose QoS has this factor, in thousandths; nothing where no rate is in force."""
+        later = tuple((begins_ms, effective(rate, factor)) for begins_ms, rate in self.later)
+        return Tariff(effective(self.micro_su_per_hour or 0, factor), later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +73,10 @@ class State:
 
     ``held`` is what each account holds of each flavor now, itself and below. ``usage`` is its decayed spending, with
     the booked walltime of what runs, and ``user_usage`` the same by (project, user). ``available`` is what each project
-    may still spend; ``running`` counts the live tasks of each account; ``recent`` has each user's last run times in ms,
+    may still spend, ``purses`` where of: only of projects that may not spend all of it on everything; ``running`` counts the live tasks of each account; ``recent`` has each user's last run times in ms,
     newest last; ``user_running`` counts the live tasks by (account, user) for every account on the way up;
-    ``stopped_ms`` when attempts were last stopped to restore fair shares.
+    ``stopped_ms`` when attempts were last stopped to restore fair shares; ``factors`` what each QoS multiplies rates by,
+    in thousandths, where it does.
     """
 
     tree: Tree
@@ -85,6 +95,19 @@ class State:
     stopped_ms: tuple[int, ...] = ()
     user_running: Mapping[tuple[int, int], int] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    factors: Mapping[str, int] = field(default_factory=dict)
+    purses: Mapping[int, tuple[Purse, ...]] = field(default_factory=dict)
+
+    def left(self, project_id: int, flavor: str, classification: str | None) -> int:
+        """The micro-SU that a project may still spend on a job of this flavor and class of data."""
+        purses = self.purses.get(project_id)
+        if purses is None:
+            return self.available.get(project_id, 0)
+        return payable(purses, flavor, classification)
+
+    def factor(self, qos: str) -> int:
+        """What the rates are multiplied by for a QoS, in thousandths."""
+        return self.factors.get(qos, MILLI)
 
 
 @dataclass(frozen=True, slots=True)

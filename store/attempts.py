@@ -1,10 +1,10 @@
 """Attempts, their usage facts and outputs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, case, func, select
 
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Output
@@ -12,7 +12,7 @@ from domain.money import UsageFact
 from domain.records import Attempt, Brief
 from lifecycle.paging import Page
 from store.bulk import among, insert_all, insert_numbered, update_all
-from store.codec import decode_parts, decode_placements, encode_parts, encode_placements
+from store.codec import decode_parts, decode_placements, decode_rates, encode_parts, encode_placements, encode_rates
 from store.tables.jobs import IS_LIVE, AttemptRow, OutputRow, UsageRow
 
 _LIVE = sorted(state.value for state in LIVE_ATTEMPTS)
@@ -50,6 +50,14 @@ def _attempt(row: Any) -> Attempt:
         told_ms=row.told_ms,
         cause=row.cause,
         made_way_for=row.made_way_for,
+        factor=row.factor,
+        later_rates=decode_rates(row.later_rates),
+        refunded=row.refunded,
+        adjusted=row.adjusted,
+        walltime_ms=row.walltime_ms,
+        enforced_ms=row.enforced_ms,
+        extensions=row.extensions,
+        carried=(row.carried_su, row.carried_ms),
     )
 
 
@@ -71,6 +79,7 @@ def _changing(attempt: Attempt) -> dict[str, Any]:
         "told_ms": attempt.told_ms,
         "cause": attempt.cause,
         "made_way_for": attempt.made_way_for,
+        "refunded": attempt.refunded,
     }
 
 
@@ -90,6 +99,8 @@ def _new(attempt: Attempt) -> dict[str, Any]:
         "cpus": attempt.cpus,
         "memory_bytes": attempt.memory_bytes,
         "micro_su_per_hour": attempt.micro_su_per_hour,
+        "factor": attempt.factor,
+        "later_rates": encode_rates(attempt.later_rates),
         "parts": encode_parts(attempt.parts),
         "hold": attempt.hold,
         "created_ms": attempt.created_ms,
@@ -97,6 +108,8 @@ def _new(attempt: Attempt) -> dict[str, Any]:
         **_changing(attempt),
     }
 
+
+_LAST_MOMENT = UsageRow.until_ms - case((UsageRow.until_ms > UsageRow.from_ms, 1), else_=0)  # as its charge is dated
 
 # Statements of the busy steps are built once.
 _BRIEFS = (
@@ -113,6 +126,15 @@ _IN_OLD_STATE = (
     .where(among(AttemptRow.id, "rows"), AttemptRow.state == bindparam("old"))
     .order_by(AttemptRow.id)
     .with_for_update()
+)
+_TO_EXTEND = (
+    select(AttemptRow.__table__)
+    .where(
+        IS_LIVE,
+        AttemptRow.walltime_ms.is_not(None),
+        (AttemptRow.enforced_ms.is_(None)) | (AttemptRow.enforced_ms != AttemptRow.walltime_ms),
+    )
+    .order_by(AttemptRow.id)
 )
 _IN_STATES = select(AttemptRow.__table__).where(IS_LIVE, among(AttemptRow.state, "states")).order_by(AttemptRow.id)
 
@@ -188,6 +210,45 @@ class Attempts:
         found = self.connection.execute(_IN_OLD_STATE, {"rows": rows, "old": old.value}).scalars().all()
         update_all(self.connection, AttemptRow, [{"id": row, "state": new.value} for row in found])
 
+    def extend(self, attempt: Attempt) -> None:
+        """Write down a longer walltime, with its further hold and who pays from now on."""
+        values = {
+            "id": attempt.row, "walltime_ms": attempt.walltime_ms, "extensions": attempt.extensions,
+            "hold": attempt.hold, "parts": encode_parts(attempt.parts), "carried_su": attempt.carried[0],
+            "carried_ms": attempt.carried[1],
+        }  # fmt: skip
+        update_all(self.connection, AttemptRow, [values])
+
+    def to_extend(self) -> list[Attempt]:
+        """The live ones whose cluster has not taken their longer walltime yet."""
+        rows = self.connection.execute(_TO_EXTEND).all()
+        return [_attempt(row) for row in rows]
+
+    def enforced(self, taken: Mapping[int, int]) -> None:
+        """Clusters have taken these walltimes: attempt row → ms."""
+        rows = [{"id": row, "enforced_ms": walltime_ms} for row, walltime_ms in sorted(taken.items())]
+        update_all(self.connection, AttemptRow, rows)
+
+    def correct(self, attempts: Sequence[Attempt]) -> None:
+        """Write down what was given back and corrected."""
+        rows = [{"id": a.row, "refunded": a.refunded, "adjusted": a.adjusted} for a in attempts]
+        update_all(self.connection, AttemptRow, rows)
+
+    def ended_within(self, flavor: str, from_ms: int, until_ms: int, after: int, limit: int) -> list[Attempt]:
+        """Those of a flavor that have ended and were metered within a span, by row from above ``after``."""
+        used = select(UsageRow.attempt_id).where(
+            UsageRow.flavor == flavor, UsageRow.until_ms > from_ms, UsageRow.from_ms < until_ms
+        )
+        where = (AttemptRow.id.in_(used), AttemptRow.id > after, AttemptRow.ended_ms.is_not(None))
+        statement = select(AttemptRow.__table__).where(*where).order_by(AttemptRow.id).limit(limit)
+        return self._all(statement.with_for_update())
+
+    def unmetered(self, until_ms: int) -> list[Attempt]:
+        """The live ones that were committed before a time and are not metered up to it."""
+        where = (IS_LIVE, AttemptRow.created_ms < until_ms)
+        behind = (AttemptRow.metered_ms.is_(None)) | (AttemptRow.metered_ms < until_ms)
+        return self._all(select(AttemptRow.__table__).where(*where, behind).order_by(AttemptRow.id))
+
     def add_facts(self, facts: Sequence[tuple[Attempt, UsageFact]]) -> None:
         """Record use. A fact that is there already raises Conflict: it would count twice."""
         insert_all(
@@ -212,24 +273,24 @@ class Attempts:
         return [Output(row.path, row.size, row.sha256) for row in self.connection.execute(statement)]
 
     def metered(self, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None) -> dict[str, int]:
-        """GPU-milliseconds that the meters measured in the period, by flavor."""
+        """GPU-milliseconds that the meters measured in the period, by flavor. A fact counts where its last moment is."""
         statement = select(UsageRow.flavor, func.sum(UsageRow.gpu_ms).label("gpu_ms")).group_by(UsageRow.flavor)
         if from_ms is not None:
-            statement = statement.where(UsageRow.until_ms >= from_ms)
+            statement = statement.where(UsageRow.until_ms >= from_ms, from_ms <= _LAST_MOMENT)
         if until_ms is not None:
-            statement = statement.where(UsageRow.until_ms < until_ms)
+            statement = statement.where(UsageRow.until_ms <= until_ms, until_ms > _LAST_MOMENT)
         if projects is not None:
             statement = statement.where(UsageRow.project_id.in_(projects))
         return {row.flavor: int(row.gpu_ms) for row in self.connection.execute(statement)}
 
     def costs(self, job_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """Job → (micro-SU held now, micro-SU charged so far)."""
+        """Job → (micro-SU held now, micro-SU that it cost so far, refunds and corrections taken off)."""
         held = func.sum(AttemptRow.hold - AttemptRow.charged).filter(AttemptRow.state.in_(_LIVE))
         rows = self.connection.execute(
             select(
                 AttemptRow.job_id,
                 func.coalesce(held, 0).label("held"),
-                func.sum(AttemptRow.charged).label("charged"),
+                func.sum(AttemptRow.charged - AttemptRow.refunded + AttemptRow.adjusted).label("charged"),
             )
             .where(AttemptRow.job_id.in_(job_ids))
             .group_by(AttemptRow.job_id)

@@ -8,6 +8,7 @@ from typing import Any
 
 from domain.jobs import ANYWHERE, Array, Constraint, Dependency, DependencyKind, JobSpec, Placement, Resources
 from domain.records import Part
+from domain.tariffs import Rates
 
 # What the planner must know of a spec, beside the job's own columns.
 _DEMAND = ("qos", "resources", "array", "restartable", "grace_ms", "constraint")
@@ -127,6 +128,15 @@ def encode_placements(placements: tuple[Placement, ...]) -> list[Any]:
 
 def decode_placements(data: list[Any]) -> tuple[Placement, ...]:
     return tuple(Placement(node, tuple(devices)) for node, devices in data)
+
+
+def encode_rates(rates: Rates) -> str | None:
+    """Dated rates as JSON; None for none."""
+    return _compact([list(step) for step in rates]) if rates else None
+
+
+def decode_rates(text: str | None) -> Rates:
+    return tuple((begins_ms, rate) for begins_ms, rate in json.loads(text)) if text else ()
 
 
 def encode_parts(parts: tuple[Part, ...]) -> list[Any]:

@@ -9,6 +9,7 @@ from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node, labels_on
 from domain.jobs import Placement
 from domain.records import Attempt
+from lifecycle.books import DatedRate
 from scheduler.snapshot import NodeState
 from store.bulk import add_all, among, update_all
 from store.stamps import directory_changed
@@ -47,11 +48,21 @@ class Fleet:
         self.connection.execute(insert(FlavorRow).values(name=flavor.name, title=flavor.title, milli=flavor.milli))
         directory_changed(self.connection)
 
-    def add_rate(self, flavor: str, from_ms: int, micro_su_per_hour: int) -> None:
-        self.connection.execute(
-            insert(RateRow).values(flavor=flavor, from_ms=from_ms, micro_su_per_hour=micro_su_per_hour)
-        )
+    def add_rate(
+        self, flavor: str, from_ms: int, micro_su_per_hour: int, user_id: int | None = None, now_ms: int = 0
+    ) -> None:
+        values = {
+            "flavor": flavor, "from_ms": from_ms, "micro_su_per_hour": micro_su_per_hour, "user_id": user_id,
+            "created_ms": now_ms,
+        }  # fmt: skip
+        self.connection.execute(insert(RateRow).values(values))
         directory_changed(self.connection)
+
+    def rates(self, flavor: str) -> tuple[DatedRate, ...]:
+        rows = self.connection.execute(
+            select(RateRow.__table__).where(RateRow.flavor == flavor).order_by(RateRow.from_ms)
+        )
+        return tuple(DatedRate(row.from_ms, row.micro_su_per_hour, row.user_id, row.created_ms) for row in rows)
 
     def put_cluster(self, name: str, driver: str, inventory: Inventory) -> None:
         """Take in a cluster's inventory. Nodes and devices that are gone stay known, as not present."""

@@ -18,13 +18,15 @@ class FlavorRow(Base):
 
 
 class RateRow(Base):
-    """The SU rate of a flavor from a date on. Rows are added, never changed."""
+    """The SU rate of a flavor from a date on. Rows are added, never changed. Without a user, Baray made it itself."""
 
     __tablename__ = "rate"
 
     flavor: Mapped[str] = mapped_column(ForeignKey("flavor.name"), primary_key=True)
     from_ms: Mapped[big] = mapped_column(primary_key=True)
     micro_su_per_hour: Mapped[big]
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    created_ms: Mapped[big] = mapped_column(server_default="0")
 
 
 class ClusterRow(Base):
