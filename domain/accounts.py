@@ -52,6 +52,8 @@ class Limits:
     walltime_ms: int | None = None
     user_running_jobs: int | None = None
     user_queued_jobs: int | None = None
+    submissions_per_minute: int | None = None
+    user_submissions_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

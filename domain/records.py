@@ -12,6 +12,7 @@ class Job:
     """An accepted job. Tasks from ``next_index`` on were never touched and have no record of their own.
 
     ``gate`` is what it still waits for, such as ``ok:1842``; in a failed job, the dependency that can never be met.
+    ``held`` is a person's word, ``closed_gates`` are the gates (``domain.gates``) that hold it; both must go.
     """
 
     id: int
@@ -29,6 +30,12 @@ class Job:
     version: int = 1
     priority: int = 0
     gate: tuple[str, ...] = ()
+    closed_gates: tuple[str, ...] = ()
+
+    @property
+    def is_held(self) -> bool:
+        """True if a person or a gate keeps its waiting tasks from starting."""
+        return self.held or bool(self.closed_gates)
 
     @property
     def is_array(self) -> bool:
@@ -161,7 +168,12 @@ def state_untouched(job: Job) -> JobState:
         return JobState.CANCELLED
     if job.state is JobState.FAILED:
         return JobState.FAILED
-    return JobState.HELD if job.held else JobState.PENDING
+    return state_waiting(job)
+
+
+def state_waiting(job: Job) -> JobState:
+    """The state of the job's tasks that wait."""
+    return JobState.HELD if job.is_held else JobState.PENDING
 
 
 def tally(job: Job, touched: Mapping[JobState, int]) -> Tally:
@@ -204,4 +216,4 @@ def refreshed(job: Job, counts: Tally, now_ms: int, said: str | None = None) -> 
 
 def startable(job: Job, counts: Tally) -> int:
     """How many tasks wait to start."""
-    return 0 if job.held or job.cancelled else counts.of(JobState.PENDING)
+    return 0 if job.is_held or job.cancelled else counts.of(JobState.PENDING)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from domain.errors import Conflict, NotFound
 from domain.ids import TaskId
 from domain.jobs import AttemptState, JobState, move, move_attempt
-from domain.records import Attempt, Job, Task, state_untouched
+from domain.records import Attempt, Job, Task, state_untouched, state_waiting
 from lifecycle.accounts import check_version
+from lifecycle.gates import Gatekeeper, set_gates
 from lifecycle.ports import UnitOfWork
 from lifecycle.refresh import refresh
 
@@ -45,15 +46,24 @@ def hold(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
     job = _whole(uow, task_id, "held")
     if job.held:
         raise Conflict(f"job {job.id} is held already", "job", code="already-held")
-    return _set_held(uow, job, JobState.PENDING, JobState.HELD, now_ms)
+    return _set_held(uow, replace(job, held=True), now_ms)
 
 
 def release(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
-    """Let a held job's tasks start again."""
+    """Take a person's hold from a job: its tasks may start again, unless a gate holds them. No person opens a gate."""
     job = _whole(uow, task_id, "released")
-    if not job.held:
+    gates = Gatekeeper(uow, now_ms)
+    names = gates.names(job.project_id, job.user_id)
+    if not job.held and not names and not job.closed_gates:
         raise Conflict(f"job {job.id} is not held", "job", code="not-held")
-    return _set_held(uow, job, JobState.HELD, JobState.PENDING, now_ms)
+    if not job.held and names:
+        reason = gates.reasons_of(job.project_id, job.user_id, names)[0]
+        raise Conflict(f"job {job.id} is {reason.message}", "job", fix=reason.fixes[0], code="held-by-gate")
+    if names != job.closed_gates:
+        (job,) = set_gates(uow, [job], names, now_ms)
+    if not job.held:  # its gate opened, and the controller has not yet seen it
+        return job
+    return _set_held(uow, replace(job, held=False), now_ms)
 
 
 def requeue(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
@@ -102,10 +112,12 @@ def _touched(uow: UnitOfWork, job: Job, index: int) -> tuple[Job, Task]:
     return replace(job, next_index=index + step), Task(job.id, index, state)
 
 
-def _set_held(uow: UnitOfWork, job: Job, old: JobState, new: JobState, now_ms: int) -> Job:
-    tasks = [task for task in uow.jobs.live_tasks([job.id]) if task.state is old]
+def _set_held(uow: UnitOfWork, job: Job, now_ms: int) -> Job:
+    """Save a job whose hold was set or taken; its waiting tasks follow."""
+    new = state_waiting(job)
+    tasks = [task for task in uow.jobs.live_tasks([job.id]) if task.state in _WAITING and task.state is not new]
     uow.jobs.put_tasks([replace(task, state=move(task.state, new)) for task in tasks])
-    return refresh(uow, [replace(job, held=new is JobState.HELD)], now_ms)[0]
+    return refresh(uow, [job], now_ms)[0]
 
 
 def _tell(uow: UnitOfWork, job: Job, index: int | None, intent: str, now_ms: int) -> list[Attempt]:

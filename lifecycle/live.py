@@ -11,10 +11,11 @@ from scheduler.queue import PendingJob
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job with tasks that wait to start, as the planner sees it, and its name."""
+    """A job with tasks that wait to start, as the planner sees it, its name, and the gates that hold it."""
 
     job: PendingJob
     name: str
+    closed_gates: tuple[str, ...] = ()
 
 
 class Live(Protocol):

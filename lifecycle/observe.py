@@ -172,7 +172,7 @@ class _Batch:
         if state is task.state:
             return
         moved = replace(task, state=move(task.state, state), started_ms=task.started_ms or attempt.started_ms)
-        if state is JobState.PENDING and self.jobs[key[0]].held:
+        if state is JobState.PENDING and self.jobs[key[0]].is_held:
             moved = replace(moved, state=move(moved.state, JobState.HELD))
         if state.final:
             moved = replace(moved, ended_ms=attempt.ended_ms, reason=ending(attempt))

@@ -6,12 +6,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from domain.accounts import Account, Limits, Quota, Tree
 from domain.calendar import Reservation
 from domain.dependencies import Bond
 from domain.fleet import Flavor, Inventory, LogChunk, Node
+from domain.gates import GateRule, Terms
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobSpec, JobState, Launch, Observation, Output
 from domain.money import UsageFact
@@ -20,7 +22,7 @@ from domain.records import Attempt, Brief, Job, Task
 from lifecycle.live import Live
 from lifecycle.paging import Page
 from lifecycle.past import History
-from lifecycle.rulebook import Calendar, Policies
+from lifecycle.rulebook import Calendar, Gates, Policies
 from lifecycle.treasury import Allocations, Grants, Ledger
 from scheduler.policy import Policy
 from scheduler.snapshot import NodeState
@@ -123,6 +125,8 @@ class Directory:
     policies: tuple[tuple[int, Policy], ...] = ()
     drained: Mapping[tuple[str, str], str] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
+    gate_rules: tuple[GateRule, ...] = ()
+    terms: tuple[Terms, ...] = ()
 
     def policy_at(self, now_ms: int) -> Policy:
         """The policy in force: the last that has begun; the defaults before the first."""
@@ -200,8 +204,19 @@ class Fleet(Protocol):
 class Jobs(Protocol):
     """Jobs and tasks."""
 
-    def add(self, spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> Job: ...
-    def add_many(self, specs: Sequence[tuple[JobSpec, int]], user_id: int, now_ms: int) -> list[int]: ...
+    def add(
+        self, spec: JobSpec, project_id: int, user_id: int, now_ms: int, closed_gates: tuple[str, ...] = ()
+    ) -> Job: ...
+    def add_many(
+        self,
+        specs: Sequence[tuple[JobSpec, int]],
+        user_id: int,
+        now_ms: int,
+        closed_gates: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
+    ) -> list[int]:
+        """``closed_gates`` by project: those that hold the user's jobs there."""
+        ...
+
     def get(self, job_id: int, *, lock: bool = False) -> Job | None: ...
     def many(self, job_ids: Sequence[int], *, lock: bool = False) -> dict[int, Job]: ...
     def page(self, where: JobFilter, page: Page) -> list[Job]: ...
@@ -285,6 +300,7 @@ class UnitOfWork(Protocol):
     policies: Policies
     history: History
     calendar: Calendar
+    gates: Gates
     live: Live
     once: Once
     leader: Leader

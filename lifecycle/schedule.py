@@ -12,6 +12,7 @@ from domain.jobs import AttemptState, JobState, move
 from domain.purses import Purse, split_hold
 from domain.records import Attempt, Job, Task
 from lifecycle.fleet import takes_jobs
+from lifecycle.gates import Gatekeeper, set_gates
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.preempt import preempt
@@ -42,7 +43,7 @@ def schedule(lookout: Lookout, epoch: int, now_ms: int) -> int:
 
 def commit(uow: UnitOfWork, answer: Plan, epoch: int, now_ms: int) -> int:
     """Turn starts into attempts, job by job, in the plan's order; and tell those to stop that make way."""
-    batch = _Batch(uow, epoch, now_ms, uow.directory(), uow.accounts.held())
+    batch = _Batch(uow, epoch, now_ms, uow.directory(), uow.accounts.held(), Gatekeeper(uow, now_ms))
     by_job: dict[int, list[Start]] = {}
     for start in answer.starts:
         by_job.setdefault(start.job_id, []).append(start)
@@ -66,6 +67,7 @@ class _Batch:
     now_ms: int
     directory: Directory
     held: dict[tuple[int, str], int]
+    gates: Gatekeeper
     tasks: dict[tuple[int, int], Task] = field(default_factory=dict)
     purses: dict[int, list[Purse]] = field(default_factory=dict)
     spent: dict[tuple[int, int], int] = field(default_factory=dict)  # (allocation, grant) -> held in this batch
@@ -76,7 +78,10 @@ class _Batch:
 
     def commit_job(self, job: Job, starts: list[Start]) -> None:
         """Commit as many of the job's starts as still hold. Fresh tasks are touched in order, without a gap."""
-        if job.held or job.cancelled or job.gate or job.state.final:
+        if job.is_held or job.cancelled or job.gate or job.state.final:
+            return
+        if names := self.gates.names(job.project_id, job.user_id):  # closed since it was planned
+            set_gates(self.uow, [job], names, self.now_ms)
             return
         next_index, moved = job.next_index, len(self.moved)
         for start in starts:

@@ -14,6 +14,7 @@ from domain.money import booking
 from domain.people import Caller
 from domain.records import Job
 from lifecycle.dependencies import Ties
+from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
 from quotas.admission import Application, FlavorTerms, Refusal, admit
@@ -29,7 +30,7 @@ from scheduler.snapshot import Estimate, Fix, NodeState, Reason, Start
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What would happen to a job: its hold, what the project has left now, whether and where it would start at once,
-    and otherwise why not, when, and what would start it sooner.
+    and otherwise why not, when, and what would start it sooner. ``gates`` are those that would hold it until they open.
     """
 
     flavor: str
@@ -40,6 +41,7 @@ class Forecast:
     reason: Reason | None = None
     estimate: Estimate | None = None
     fixes: tuple[Fix, ...] = ()
+    gates: tuple[Reason, ...] = ()
 
 
 def project_of(directory: Directory, name: str) -> Account:
@@ -53,10 +55,11 @@ def project_of(directory: Directory, name: str) -> Account:
 
 
 def submit(uow: UnitOfWork, caller: Caller, spec: JobSpec, now_ms: int) -> Job:
-    """Admit the job and put it in the queue. Raises Invalid or Refused with every reason at once."""
+    """Admit the job and put it in the queue, held while a gate is closed. Raises Invalid or Refused with every reason."""
     ties = _ties(uow, caller, [spec])
     project = _Desk.of(uow, caller, ties, now_ms).admit(spec, 0)
-    job = uow.jobs.add(spec, project.id, caller.user.id, now_ms)
+    closed = Gatekeeper(uow, now_ms).names(project.id, caller.user.id)
+    job = uow.jobs.add(spec, project.id, caller.user.id, now_ms, closed)
     gates = ties.tie([job.id], [project.id])
     return replace(job, gate=gates.get(job.id, ()))
 
@@ -78,7 +81,9 @@ def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], now_m
         refusal = Refused(f"{len(faults)} of the jobs' requests cannot be admitted", code=code)
         refusal.faults = tuple(faults)
         raise refusal
-    job_ids = uow.jobs.add_many(placed, caller.user.id, now_ms)
+    gates = Gatekeeper(uow, now_ms)
+    closed = {project_id: gates.names(project_id, caller.user.id) for _, project_id in placed}
+    job_ids = uow.jobs.add_many(placed, caller.user.id, now_ms, closed)
     ties.tie(job_ids, [project_id for _, project_id in placed])
     return job_ids
 
@@ -96,6 +101,8 @@ def dry_run(uow: UnitOfWork, lookout: Lookout, caller: Caller, spec: JobSpec, no
     state = replace(state, queue=state.queue.with_job(ghost))
     answer = plan(state, now_ms)
     line = answer.outlook.of(0)
+    keeper = Gatekeeper(uow, now_ms)
+    gates = keeper.reasons_of(project.id, caller.user.id, keeper.names(project.id, caller.user.id))
     start = next((start for start in answer.starts if start.job_id == 0), None)
     flavor = start.flavor if start else spec.resources.flavors[0]
     rate = rate_at(directory.rates.get(flavor, ()), now_ms) or 0
@@ -104,11 +111,12 @@ def dry_run(uow: UnitOfWork, lookout: Lookout, caller: Caller, spec: JobSpec, no
         flavor,
         booking(milli, spec.resources.walltime_ms, rate) * spec.tasks,
         state.available.get(project.id, 0),
-        start is not None and not spec.held,
+        start is not None and not spec.held and not gates,
         place=start,
         reason=None if line is None else line.reason,
         estimate=None if line is None else line.estimate,
         fixes=() if line is None else fixes(state, ghost, now_ms, answer),
+        gates=gates,
     )
 
 

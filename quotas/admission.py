@@ -70,7 +70,7 @@ def _accounts(application: Application) -> list[Refusal]:
             Fault(f"{account.kind} {account.name} is {account.state}", "project", "ask the centre to activate it"),
         )
         for account in application.path
-        if account.state is not AccountState.ACTIVE
+        if account.state is AccountState.CLOSED  # a suspended one is for the gate project-active
     ]
 
 

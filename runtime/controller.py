@@ -14,6 +14,7 @@ import structlog
 
 from domain.errors import StaleLeader
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.gatekeeping import Gatehouse
 from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
 from lifecycle.ports import Clock, Driver, Store, Vault
@@ -49,11 +50,15 @@ class Controller:
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _told: set[int] = field(default_factory=set)
+    _gatehouse: Gatehouse = field(init=False)
     _epoch: int | None = None
     _settled: int | None = None  # the epoch whose first plan is made
     _lease_until_ms: int = 0
     _flushed_ms: int = 0
     _swept_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self._gatehouse = Gatehouse(self.store)
 
     def wake(self) -> None:
         self._wake.set()
@@ -88,6 +93,7 @@ class Controller:
 
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("observe", lambda: count(self._observe())),
+            ("gates", lambda: count(self._gatehouse.step(self._leading(), self.clock.now_ms()))),
             ("schedule", lambda: count(self._schedule())),
             ("dispatch", lambda: count(self._dispatch())),
             ("stop", lambda: stop(self.store, self.drivers, self._told)),

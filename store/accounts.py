@@ -31,6 +31,8 @@ def to_account(row: Any) -> Account:
             row.walltime_ms,
             row.user_running_jobs,
             row.user_queued_jobs,
+            row.submissions_per_minute,
+            row.user_submissions_per_minute,
         ),
         tenant_kind=row.tenant_kind,
         sector=row.sector,
@@ -98,6 +100,8 @@ class Accounts:
                 walltime_ms=limits.walltime_ms,
                 user_running_jobs=limits.user_running_jobs,
                 user_queued_jobs=limits.user_queued_jobs,
+                submissions_per_minute=limits.submissions_per_minute,
+                user_submissions_per_minute=limits.user_submissions_per_minute,
                 version=AccountRow.version + 1,
             )
         )

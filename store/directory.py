@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from domain.accounts import Quota, Tree
 from domain.fleet import Flavor, Node
 from lifecycle.ports import ClusterRecord, Directory
-from store import calendar
+from store import calendar, gates
 from store.accounts import to_account
 from store.policies import to_policy
 from store.stamps import CHANGED, DIRECTORY, STAMP
@@ -76,6 +76,8 @@ def _load(connection: Connection) -> Directory:
         nodes=nodes,
         drained=drained,
         reservations=calendar.load(connection),
+        gate_rules=gates.load_rules(connection),
+        terms=gates.load_terms(connection),
         policies=tuple(
             (row.from_ms, to_policy(row).policy)
             for row in connection.execute(select(PolicyRow.__table__).order_by(PolicyRow.from_ms, PolicyRow.id))

@@ -1,7 +1,8 @@
 """Jobs and tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
@@ -24,6 +25,7 @@ def _job(row: Any) -> Job:
         row.id, row.project_id, row.user_id, decode_spec(row.spec), JobState(row.state), row.next_index, row.held,
         row.cancelled, row.submitted_ms, row.started_ms, row.ended_ms, row.reason, row.version,
         row.priority, tuple(row.gate.split(",")) if row.gate else (),
+        tuple(row.closed_gates.split(",")) if row.closed_gates else (),
     )  # fmt: skip
 
 
@@ -31,18 +33,19 @@ def _task(row: Any) -> Task:
     return Task(row.job_id, row.task_index, JobState(row.state), row.attempts, row.started_ms, row.ended_ms, row.reason)
 
 
-def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str, Any]:
+def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int, closed_gates: tuple[str, ...]) -> dict[str, Any]:
     text, demand = encode_spec(spec)
+    held = spec.held or bool(closed_gates)
     return {
         "project_id": project_id,
         "user_id": user_id,
         "name": spec.name,
-        "state": (JobState.HELD if spec.held else JobState.PENDING).value,
+        "state": (JobState.HELD if held else JobState.PENDING).value,
         "spec": text,
         "demand": demand,
         "tasks": spec.tasks,
         "next_index": 0 if spec.array is None else spec.array.first,
-        "startable": 0 if spec.held else spec.tasks,
+        "startable": 0 if held else spec.tasks,
         "active": 0,
         "held": spec.held,
         "cancelled": False,
@@ -50,6 +53,7 @@ def _new(spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> dict[str,
         "version": 1,
         "priority": spec.priority,
         "gate": None,
+        "closed_gates": ",".join(closed_gates) or None,
     }
 
 
@@ -70,8 +74,8 @@ class Jobs:
 
     connection: Connection
 
-    def add(self, spec: JobSpec, project_id: int, user_id: int, now_ms: int) -> Job:
-        values = _new(spec, project_id, user_id, now_ms)
+    def add(self, spec: JobSpec, project_id: int, user_id: int, now_ms: int, closed_gates: tuple[str, ...] = ()) -> Job:
+        values = _new(spec, project_id, user_id, now_ms, closed_gates)
         job_id = insert_numbered(self.connection, JobRow, [values])[0]
         job_changed(self.connection, [job_id])
         return Job(
@@ -85,11 +89,15 @@ class Jobs:
             False,
             now_ms,
             priority=spec.priority,
+            closed_gates=closed_gates,
         )
 
-    def add_many(self, specs: Sequence[tuple[JobSpec, int]], user_id: int, now_ms: int) -> list[int]:
+    def add_many(
+        self, specs: Sequence[tuple[JobSpec, int]], user_id: int, now_ms: int,
+        closed_gates: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
+    ) -> list[int]:  # fmt: skip
         """Insert all, and answer their ids in order."""
-        rows = [_new(spec, project_id, user_id, now_ms) for spec, project_id in specs]
+        rows = [_new(spec, project, user_id, now_ms, closed_gates.get(project, ())) for spec, project in specs]
         if not rows:
             return []
         job_ids = insert_numbered(self.connection, JobRow, rows)
@@ -133,6 +141,7 @@ class Jobs:
                 "active": active, "held": job.held, "cancelled": job.cancelled, "started_ms": job.started_ms,
                 "ended_ms": job.ended_ms, "reason": job.reason, "version": job.version,
                 "priority": job.priority, "gate": ",".join(job.gate) or None,
+                "closed_gates": ",".join(job.closed_gates) or None,
             }
             for job, startable, active in jobs
         ]  # fmt: skip

@@ -11,7 +11,13 @@ from store.tables.service import LeaderRow, StampRow
 _NAME = "controller"
 _STAMP = select(StampRow.value).where(StampRow.name == DIRECTORY).scalar_subquery()
 _EPOCH = select(LeaderRow.epoch, _STAMP.label("stamp")).where(LeaderRow.name == _NAME)
-_CHECK = _EPOCH.with_for_update(of=LeaderRow)
+# The stamp is locked too: the tree that a step goes by, when it changes what accounts hold, stays as it is until then.
+_CHECK = (
+    select(LeaderRow.epoch, StampRow.value.label("stamp"))
+    .join(StampRow, StampRow.name == DIRECTORY)
+    .where(LeaderRow.name == _NAME)
+    .with_for_update()
+)
 
 
 @dataclass(slots=True)
@@ -48,7 +54,7 @@ class Leader:
         return self._ask(_EPOCH)
 
     def check(self, epoch: int) -> None:
-        """Raise StaleLeader if a newer leader exists; keeps the row locked until the transaction ends."""
+        """Raise StaleLeader if a newer leader exists; keeps the row, and the directory, locked until the transaction ends."""
         newest = self._ask(_CHECK)
         if newest != epoch:
             raise StaleLeader(f"epoch {epoch} has been followed by {newest}")

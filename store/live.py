@@ -22,7 +22,7 @@ _CHANGES = select(JobChangeRow.id, JobChangeRow.job_id)
 _FORGET = delete(table_of(JobChangeRow)).where(among(JobChangeRow.id, "ids"))
 _JOBS = select(
     JobRow.id, JobRow.name, JobRow.project_id, JobRow.user_id, JobRow.demand, JobRow.next_index, JobRow.startable,
-    JobRow.active, JobRow.submitted_ms, JobRow.priority, JobRow.gate,
+    JobRow.active, JobRow.submitted_ms, JobRow.priority, JobRow.gate, JobRow.closed_gates,
 )  # fmt: skip
 _WAITING = _JOBS.where(JobRow.startable > 0).order_by(JobRow.id)
 _HELD = (
@@ -92,7 +92,10 @@ class Live:
 
     def held(self, limit: int) -> list[Waiting]:
         rows = self.connection.execute(_HELD, {"most": limit}).all()
-        return [Waiting(_pending(row, ()), row.name) for row in reversed(rows)]
+        return [
+            Waiting(_pending(row, ()), row.name, tuple(row.closed_gates.split(",")) if row.closed_gates else ())
+            for row in reversed(rows)
+        ]
 
     def running(self, job_ids: Sequence[int] | None = None) -> list[Running]:
         return [_running(row) for row in self._rows(_RUNNING, _RUNNING_OF, job_ids)]

@@ -18,6 +18,7 @@ from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
 from store.errors import translated
 from store.fleet import Fleet
+from store.gates import Gates
 from store.grants import Grants
 from store.history import History
 from store.jobs import Jobs
@@ -51,6 +52,7 @@ class UnitOfWork:
     policies: rulebook.Policies
     history: past.History
     calendar: rulebook.Calendar
+    gates: rulebook.Gates
     live: live.Live
     once: ports.Once
     leader: ports.Leader
@@ -66,8 +68,10 @@ class UnitOfWork:
         return known
 
     def take_turn(self) -> None:
-        """Locks the stamp that every such change moves on, so it must come before anything is read."""
+        """Locks the stamp that every such change moves on; the directory is read afresh after it."""
         self._connection.execute(_TURN)
+        self._connection.info.pop(DIRECTORY, None)
+        self._connection.info.pop(STAMP, None)
 
     def keep_source(self, sha256: str, size: int, now_ms: int) -> None:
         insert_ignoring(self._connection, SourceRow, {"sha256": sha256, "size": size, "created_ms": now_ms})
@@ -122,6 +126,7 @@ class Store:
             Policies(connection),
             History(connection),
             Calendar(connection),
+            Gates(connection),
             Live(connection),
             Once(connection),
             Leader(connection),

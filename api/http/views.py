@@ -9,6 +9,7 @@ from domain.jobs import JobState
 from domain.quantities import format_su
 from domain.records import Attempt, Job, Task, tally
 from lifecycle.accounts import CENTRE
+from lifecycle.gates import Gatekeeper
 from scheduler.snapshot import Estimate, Fix, Reason, Start
 
 
@@ -18,15 +19,21 @@ def show_jobs(call: Call, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     touched = call.uow.jobs.tallies(ids)
     costs = call.uow.attempts.costs(ids)
     users = call.uow.people.user_names([job.user_id for job in jobs])
-    return [_job(call, job, touched.get(job.id, {}), costs.get(job.id, (0, 0)), users[job.user_id]) for job in jobs]
+    gates = Gatekeeper(call.uow, call.now_ms)
+    return [
+        _job(call, job, touched.get(job.id, {}), costs.get(job.id, (0, 0)), users[job.user_id], gates) for job in jobs
+    ]
 
 
 def show_new_job(call: Call, job: Job) -> dict[str, Any]:
     """A job that was just submitted: nothing of it needs to be looked up."""
-    return _job(call, job, {}, (0, 0), call.caller.user.name)
+    return _job(call, job, {}, (0, 0), call.caller.user.name, Gatekeeper(call.uow, call.now_ms))
 
 
-def _job(call: Call, job: Job, touched: dict[JobState, int], cost: tuple[int, int], user: str) -> dict[str, Any]:
+def _job(
+    call: Call, job: Job, touched: dict[JobState, int], cost: tuple[int, int], user: str, gates: Gatekeeper
+) -> dict[str, Any]:
+    """Its reason is a sentence once it is over, and structured while a gate holds it."""
     counts = tally(job, touched)
     project, tenant = names(call, job.project_id)
     return {
@@ -40,11 +47,12 @@ def _job(call: Call, job: Job, touched: dict[JobState, int], cost: tuple[int, in
         "submitted_ms": job.submitted_ms,
         "started_ms": job.started_ms,
         "ended_ms": job.ended_ms,
-        "reason": job.reason,
+        "reason": next(map(show_reason, gates.reasons(job)), job.reason),
         "tasks": {"total": job.spec.tasks, **{state.value: counts.of(state) for state in JobState}},
         "cost": {"held_su": format_su(cost[0]), "charged_su": format_su(cost[1])},
         "priority": job.priority,
         "waits_for": [] if job.state.final else list(job.gate),
+        "gates": [] if job.state.final else list(job.closed_gates),
         "version": job.version,
     }
 

@@ -9,10 +9,12 @@ from api.http.guard import Call
 from api.http.views import names, show_reason
 from domain.jobs import JobState
 from domain.quantities import format_su
+from lifecycle.gates import Gatekeeper
 from lifecycle.live import Waiting
 from lifecycle.lookout import View
 from scheduler import explain
 from scheduler.queue import PendingJob
+from scheduler.snapshot import Reason
 
 Columns = dict[str, list[Any]]
 
@@ -31,6 +33,7 @@ def queue_columns(
     before, behind = [None] * len(starting), [None] * len(held)
     at_once = [outlook.now_ms] * len(starting)
     share = cache(format_su)
+    why, reasons = _held(call, held)
     listed = [jobs[job_id] for job_id in (*starting, *ids)]
     found: Columns = {
         **_told(call, listed + [one.job for one in held]),
@@ -38,7 +41,7 @@ def queue_columns(
         "state": [JobState.PENDING.value] * len(listed) + [JobState.HELD.value] * len(held),
         "rank": [*before, *range(1, len(ids) + 1), *behind],
         "share": [*before, *map(share, outlook.share.tolist()), *behind],
-        "reason": [*before, *outlook.reason.tolist(), *[len(outlook.reasons)] * len(held)],
+        "reason": [*before, *outlook.reason.tolist(), *(len(outlook.reasons) + number for number in why)],
         **{
             name: [*at_once, *(None if ms < 0 else ms for ms in column.tolist()), *behind]
             for name, column in zip(("starts_ms", "low_ms", "high_ms"), outlook.intervals(), strict=True)
@@ -47,7 +50,23 @@ def queue_columns(
     if projects is not None:
         shown = [job.project_id in projects for job in (*listed, *(one.job for one in held))]
         found = {name: list(compress(column, shown)) for name, column in found.items()}
-    return found, [show_reason(reason) for reason in (*outlook.reasons, explain.HELD)]
+    return found, [show_reason(reason) for reason in (*outlook.reasons, *reasons)]
+
+
+def _held(call: Call, held: Sequence[Waiting]) -> tuple[list[int], list[Reason]]:
+    """For each job that is held the number of its reason, and the reasons: a person, or the first gate that does it."""
+    gates, numbers, reasons = Gatekeeper(call.uow, call.now_ms), [], [explain.HELD]
+    known: dict[tuple[int, int, str], int] = {}
+    for one in held:
+        if not one.closed_gates:
+            numbers.append(0)
+            continue
+        key = (one.job.project_id, one.job.user_id, one.closed_gates[0])
+        if key not in known:
+            known[key] = len(reasons)
+            reasons += gates.reasons_of(*key[:2], one.closed_gates[:1])
+        numbers.append(known[key])
+    return numbers, reasons
 
 
 def queue_rows(columns: Columns, reasons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

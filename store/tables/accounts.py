@@ -22,6 +22,8 @@ class AccountRow(Base):
     walltime_ms: Mapped[optional_big]
     user_running_jobs: Mapped[optional_big]
     user_queued_jobs: Mapped[optional_big]
+    submissions_per_minute: Mapped[optional_big]
+    user_submissions_per_minute: Mapped[optional_big]
     tenant_kind: Mapped[str | None]
     sector: Mapped[str | None]
     province: Mapped[str | None]
@@ -29,10 +31,12 @@ class AccountRow(Base):
 
 
 class QuotaRow(Base):
+    """``flavor`` is that of a flavor, or ``total``: the cap on GPUs of all flavors together."""
+
     __tablename__ = "quota"
 
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
-    flavor: Mapped[str] = mapped_column(ForeignKey("flavor.name"), primary_key=True)
+    flavor: Mapped[str] = mapped_column(primary_key=True)
     guaranteed: Mapped[big]
     borrow_limit: Mapped[optional_big]
     lend_limit: Mapped[optional_big]

@@ -21,6 +21,7 @@ class JobRow(Base):
 
     ``startable`` is the number of tasks that wait to start, 0 while held: the planner reads the rows where it is not.
     ``gate`` lists what the job waits for before it may be planned, such as ``ok:1842,singleton``.
+    ``held`` is a person's word; ``closed_gates`` lists the gates that hold the job beside it, such as ``terms-accepted``.
     ``demand`` repeats what the planner must know of the spec: short, and the same text for all jobs that ask for the same.
     """
 
@@ -46,6 +47,7 @@ class JobRow(Base):
     priority: Mapped[big] = mapped_column(server_default="0")
     gate: Mapped[str | None] = mapped_column(Text)
     demand: Mapped[str | None] = mapped_column(Text)  # None: it was over before there was this column
+    closed_gates: Mapped[str | None]
 
     __table_args__ = (
         Index("ix_job_startable", "id", sqlite_where=text("startable > 0"), postgresql_where=text("startable > 0")),
@@ -53,6 +55,11 @@ class JobRow(Base):
             "ix_job_unfinished", "project_id", sqlite_where=text("ended_ms IS NULL"),
             postgresql_where=text("ended_ms IS NULL"),
         ),
+        Index(
+            "ix_job_gated", "project_id", sqlite_where=text("closed_gates IS NOT NULL AND ended_ms IS NULL"),
+            postgresql_where=text("closed_gates IS NOT NULL AND ended_ms IS NULL"),
+        ),
+        Index("ix_job_submitted", "project_id", "submitted_ms"),
         Index("ix_job_project", "project_id", "id"),
         Index("ix_job_user", "user_id", "id"),
     )  # fmt: skip

@@ -34,8 +34,9 @@ def left(centre: Centre, project: int) -> list[tuple[int, int]]:
 
 
 def reasons(centre: Centre, job: int) -> list[str]:
-    why = explain(centre.lookout, centre.job(job), centre.clock.now_ms())
-    return [] if why.reason is None else [why.reason.code]
+    with centre.store.read() as uow:
+        why = explain(uow, centre.lookout, centre.job(job), centre.clock.now_ms())
+    return [reason.code for reason in why.reasons]
 
 
 @pytest.mark.promise(4)

@@ -150,7 +150,8 @@ def _jobs(database: Database, attempts: list) -> list[str]:
     active = {JobState.STARTING, JobState.RUNNING, JobState.STOPPING}
     for job in database.rows("SELECT * FROM job"):
         touched = tasks.get(job.id, {})
-        rest = JobState.CANCELLED if job.cancelled else JobState.HELD if job.held else JobState.PENDING
+        is_held = job.held or job.closed_gates is not None
+        rest = JobState.CANCELLED if job.cancelled else JobState.HELD if is_held else JobState.PENDING
         if job.state == JobState.FAILED.value and job.gate and not job.cancelled:
             rest = JobState.FAILED  # what it waited for can never be
         counts = Counter(JobState(state) for state in touched.values())
@@ -159,7 +160,7 @@ def _jobs(database: Database, attempts: list) -> list[str]:
             wrong.append(f"job {job.id} is {job.state}, its tasks {dict(counts)}")
         if JobState(job.state).final != (job.ended_ms is not None):
             wrong.append(f"job {job.id} is {job.state} and ended at {job.ended_ms}")
-        startable = 0 if job.held or job.cancelled else counts[JobState.PENDING]
+        startable = 0 if is_held or job.cancelled else counts[JobState.PENDING]
         if (job.startable, job.active) != (startable, sum(counts[state] for state in active)):
             wrong.append(f"job {job.id} counts {job.startable} startable and {job.active} active of {dict(counts)}")
         for index, state in touched.items():

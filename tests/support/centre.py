@@ -1,6 +1,6 @@
 """A small centre whose steps a test takes one by one, on a real database and a simulated cluster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from domain.people import Caller
 from domain.records import Attempt, Job, Task
 from lifecycle import control, people
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.gatekeeping import Gatehouse
 from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
 from lifecycle.paging import Page
@@ -59,6 +60,7 @@ class Centre:
     life: Life = field(default_factory=Life)
     epoch: int = 0
     _told: set[int] = field(default_factory=set)
+    _gatehouse: Gatehouse = field(init=False)
     _lives: int = 0
 
     @classmethod
@@ -87,6 +89,7 @@ class Centre:
         self.life = Life()
         self.store = MortalStore(self.database.store(), self.life)
         self.lookout = Lookout(self.store)
+        self._gatehouse = Gatehouse(self.store)
         self._told = set()
         with self.store.write() as uow:
             epoch = uow.leader.take(f"controller-{self._lives}", self.clock.now_ms(), 0, alone=False)
@@ -103,6 +106,9 @@ class Centre:
     def observe(self) -> int:
         return observe(self.store, self.drivers, self.epoch, self.clock.now_ms())
 
+    def gates(self) -> int:
+        return self._gatehouse.step(self.epoch, self.clock.now_ms())
+
     def schedule(self) -> int:
         return schedule(self.lookout, self.epoch, self.clock.now_ms())
 
@@ -115,13 +121,12 @@ class Centre:
         return len(self._told) - before
 
     def step(self, name: str) -> int:
-        return {"observe": self.observe, "schedule": self.schedule, "dispatch": self.dispatch, "stop": self.stop}[
-            name
-        ]()
+        step: Callable[[], int] = getattr(self, name)
+        return step()
 
     def cycle(self) -> int:
         """All steps once. Answers how much moved."""
-        return sum(self.step(name) for name in STEPS)
+        return self.gates() + sum(self.step(name) for name in STEPS)
 
     def settle(self) -> None:
         """Cycles until nothing moves, while time stands still."""

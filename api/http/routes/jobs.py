@@ -61,7 +61,7 @@ def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, An
     if dry_run:
         return _forecast(call, body)
     job = submit(call.uow, call.caller, spec, call.now_ms)
-    call.wakes = not spec.held
+    call.wakes = not job.is_held
     call.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return show_new_job(call, job)
 
@@ -146,11 +146,11 @@ def list_attempts(call: Call, job: str, cursor: Cursor = None, limit: Limit = 10
 def why(call: Call, job: str) -> dict[str, Any]:
     """Why the job waits, with the numbers and what would make it start sooner."""
     found, task_id = find_job(call, job)
-    why = explain(call.services.lookout, found, call.now_ms)
+    why = explain(call.uow, call.services.lookout, found, call.now_ms)
     return {
         "job": str(task_id),
         "state": found.state.value,
-        "reasons": [] if why.reason is None else [show_reason(why.reason)],
+        "reasons": [show_reason(reason) for reason in why.reasons],
         "estimate": show_estimate(why.estimate),
         "fixes": [show_fix(fix) for fix in why.fixes],
     }
@@ -238,6 +238,7 @@ def _forecast(call: Call, body: JobFile) -> dict[str, Any]:
         "reason": None if forecast.reason is None else show_reason(forecast.reason),
         "estimate": show_estimate(forecast.estimate),
         "fixes": [show_fix(fix) for fix in forecast.fixes],
+        "gates": [show_reason(gate) for gate in forecast.gates],
     }
 
 

@@ -23,6 +23,13 @@ class Cost(Shape):
     charged_su: str
 
 
+class ReasonOut(Shape):
+    code: str
+    message: str
+    facts: dict[str, int | str]
+    fixes: list[str]
+
+
 class JobOut(Shape):
     id: int
     name: str
@@ -34,11 +41,12 @@ class JobOut(Shape):
     submitted_ms: int
     started_ms: int | None
     ended_ms: int | None
-    reason: str | None
+    reason: ReasonOut | str | None
     tasks: TaskCounts
     cost: Cost
     priority: int
     waits_for: list[str]
+    gates: list[str]
     version: int
 
 
@@ -72,13 +80,6 @@ class AttemptOut(Shape):
     out_of_memory: bool
     gpu_ms: int
     charged_su: str
-
-
-class ReasonOut(Shape):
-    code: str
-    message: str
-    facts: dict[str, int | str]
-    fixes: list[str]
 
 
 class EstimateOut(Shape):
@@ -120,6 +121,7 @@ class ForecastOut(Shape):
     reason: ReasonOut | None
     estimate: EstimateOut | None
     fixes: list[FixOut]
+    gates: list[ReasonOut]
 
 
 class IdsOut(Shape):
