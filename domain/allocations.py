@@ -16,7 +16,7 @@ from domain.quantities import MICRO, format_su
 
 WHOLE_SHARE = MICRO  # shares are counted in millionths
 
-_SHARE = re.compile(r"([01])(?:\.(\d{1,6}))?")
+_SHARE = re.compile(r"([01])(?:\.([0-9]{1,6}))?")
 
 
 class AllocationState(StrEnum):

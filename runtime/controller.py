@@ -19,6 +19,7 @@ from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
 from lifecycle.ports import Clock, Driver, Store, Vault
 from lifecycle.schedule import schedule
+from lifecycle.tenure import tenure
 from monitoring.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ _TOKEN_FLUSH_MS = 10_000
 _ONCE_KEPT_MS = 7 * 24 * 3_600_000
 _GUESSES_KEPT = 10_000  # more than the estimates are learnt from
 _SWEEP_EVERY_MS = 3_600_000
+_TENURE_EVERY_MS = 10_000  # money is spent by the dates; this lets the states follow
 _BACK_OFF_S = 1.0
 _REST_S = 0.005
 
@@ -56,6 +58,7 @@ class Controller:
     _lease_until_ms: int = 0
     _flushed_ms: int = 0
     _swept_ms: int = 0
+    _tenured_ms: int = 0
 
     def __post_init__(self) -> None:
         self._gatehouse = Gatehouse(self.store)
@@ -97,6 +100,7 @@ class Controller:
             ("schedule", lambda: count(self._schedule())),
             ("dispatch", lambda: count(self._dispatch())),
             ("stop", lambda: stop(self.store, self.drivers, self._told)),
+            ("tenure", lambda: count(self._tenure())),
             ("housekeeping", self._housekeep),
         )
         fine = True
@@ -150,6 +154,14 @@ class Controller:
 
     def _dispatch(self) -> int:
         return dispatch(self.store, self.drivers, self.vault, self._leading())
+
+    def _tenure(self) -> int:
+        now_ms = self.clock.now_ms()
+        if now_ms - self._tenured_ms < _TENURE_EVERY_MS:
+            return 0
+        moved = tenure(self.store, self._leading(), now_ms)
+        self._tenured_ms = now_ms
+        return moved
 
     def _leading(self) -> int:
         if self._epoch is None:

@@ -8,7 +8,18 @@ import pytest
 
 from domain.access import Permission, Role
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
-from domain.allocations import Allocation, Source
+from domain.allocations import (
+    Allocation,
+    AllocationState,
+    Change,
+    ChangeKind,
+    ChangeState,
+    DatedShares,
+    Decision,
+    Instalment,
+    Source,
+    Step,
+)
 from domain.calendar import Repeat, Reservation
 from domain.dependencies import Bond
 from domain.errors import Conflict
@@ -300,6 +311,58 @@ class TestAllocations:
         assert uow.allocations.page(EVERY, frozenset()) == []
         every = uow.allocations.page(EVERY, None)
         assert uow.allocations.page(Page(every[1].id, 2), None) == every[2:4]
+
+    def test_an_allocation_is_kept_whole_and_its_version_counts_on(self, uow: UnitOfWork, speech: int) -> None:
+        given = Allocation(
+            0, speech, (Source(1, 3), Source(2, 4, 1)), NOW, NOW + 9, AllocationState.SUSPENDED, 1, 8, "why", 1,
+            (DatedShares(NOW, {1: 10, 2: 20}), DatedShares(NOW + 1, {2: 30})),
+            (Instalment(1, 5, None, NOW), Instalment(2, 2, NOW + 5), Instalment(3, 1, None)),
+        )  # fmt: skip
+        added = uow.allocations.add(given)
+        assert uow.allocations.get(added.id, lock=True) == replace(given, id=added.id)
+        changed = replace(
+            added, sources=(Source(1, 9, 2), *added.sources[1:]), state=AllocationState.CLOSED, ends_ms=NOW + 99,
+            instalments=(*added.instalments[:2], Instalment(3, 1, None, NOW + 7)),
+        )  # fmt: skip
+        assert uow.allocations.save(changed) == replace(changed, version=2)
+        assert uow.allocations.many([added.id, 10**6], lock=True) == {added.id: replace(changed, version=2)}
+        assert uow.allocations.page(EVERY, None, [AllocationState.CLOSED]) == [replace(changed, version=2)]
+
+    def test_what_is_due(self, uow: UnitOfWork, speech: int) -> None:
+        plain = Allocation(0, speech, (Source(1, 3),), NOW, NOW + 9)
+        begins = uow.allocations.add(replace(plain, state=AllocationState.APPROVED)).id
+        plan = (Instalment(1, 1, None, NOW), Instalment(2, 1, NOW + 2), Instalment(3, 1, None))
+        paid = uow.allocations.add(replace(plain, instalments=plan)).id
+        closed = uow.allocations.add(replace(plain, instalments=plan, state=AllocationState.CLOSED)).id
+        assert [uow.allocations.due(NOW + after) for after in (-1, 0, 2)] == [[], [begins], [begins, paid]]
+        assert set(uow.allocations.due(NOW + 9)) == {begins, paid}
+        late = Book(BookKind.ALLOCATION, "uSU", grant_id=1, allocation_id=closed)
+        grant = Book(BookKind.GRANT, "uSU", grant_id=1)
+        uow.ledger.post([Transaction("late", "test", NOW, (Entry(grant, -1), Entry(late, 1)))], {})
+        assert uow.allocations.due(NOW - 1) == [closed]
+
+    def test_decisions_are_added_in_order(self, uow: UnitOfWork) -> None:
+        told = [
+            Decision(0, 1, Step.APPROVE, 1, "fine", NOW, {"su": "5", "sources": {"g": "5"}}),
+            Decision(0, 1, Step.EXPIRE, None, "its last day is over", NOW + 1),
+        ]
+        for one in told:
+            uow.allocations.decide(one)
+        found = uow.allocations.decisions(1, EVERY)[1:]
+        assert [replace(one, id=0) for one in found] == told
+        assert uow.allocations.decisions(1, Page(found[0].id, 1)) == [found[1]]
+
+    def test_changes_are_asked_for_and_settled(self, uow: UnitOfWork, speech: int) -> None:
+        asked = Change(0, 1, ChangeKind.TOP_UP, {"micro_su": 5}, "please", 1, NOW)
+        first, second = (uow.allocations.add_change(asked) for _ in range(2))
+        assert uow.allocations.change(first.id, lock=True) == replace(asked, id=first.id)
+        assert uow.allocations.change(10**6) is None
+        settled = replace(first, state=ChangeState.DECLINED, decided_by=1, decided_ms=NOW + 1, answer="no")
+        uow.allocations.save_change(settled)
+        assert uow.allocations.changes(EVERY, None) == [settled, second]
+        assert uow.allocations.changes(EVERY, frozenset({speech}), ChangeState.REQUESTED) == [second]
+        assert uow.allocations.changes(EVERY, frozenset()) == []
+        assert uow.allocations.changes(Page(first.id, 5), None) == [second]
 
 
 class TestLedger:

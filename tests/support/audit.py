@@ -129,14 +129,44 @@ def _money(database: Database, attempts: list) -> list[str]:
     charged = sum(attempt.charged for attempt in attempts)
     if consumed != charged:
         wrong.append(f"{consumed} is consumed, attempts were charged {charged}")
-    for source in database.rows("SELECT * FROM allocation_source"):
-        of_source = [
-            row.balance
-            for row in books
-            if (row.allocation_id, row.grant_id) == (source.allocation_id, source.grant_id) and row.unit == "uSU"
-        ]
-        if sum(of_source) != source.micro_su:
-            wrong.append(f"allocation {source.allocation_id} has {sum(of_source)} of grant {source.grant_id}")
+    sums: Counter[tuple[int, int]] = Counter()
+    for row in books:
+        if row.unit == "uSU" and row.kind in _OF_ALLOCATION:
+            sums[row.allocation_id, row.grant_id] += row.balance
+    sources = {
+        (row.allocation_id, row.grant_id): row.micro_su - row.returned
+        for row in database.rows("SELECT * FROM allocation_source")
+    }
+    for (allocation, grant), given in sources.items():
+        if sums[allocation, grant] != given:
+            wrong.append(f"allocation {allocation} has {sums[allocation, grant]} of grant {grant}, given {given}")
+    wrong += [
+        f"allocation {key} has of a grant that does not pay it" for key in sums.keys() - sources.keys() if sums[key]
+    ]
+    return wrong + _instalments(database, books)
+
+
+_OF_ALLOCATION = {BookKind.COMMITTED, BookKind.ALLOCATION, BookKind.HELD, BookKind.CONSUMED}
+
+
+def _instalments(database: Database, books: list) -> list[str]:
+    """What is committed to an allocation that stands are the instalments it has not been paid; to one that is over, nothing."""
+    wrong = []
+    committed: Counter[int] = Counter()
+    for row in books:
+        if row.kind == BookKind.COMMITTED.value:
+            committed[row.allocation_id] += row.balance
+    due: Counter[int] = Counter()
+    for row in database.rows("SELECT * FROM allocation_instalment WHERE released_ms IS NULL"):
+        due[row.allocation_id] += row.micro_su
+    for row in database.rows("SELECT * FROM allocation"):
+        standing = row.state in {"approved", "active", "suspended"}
+        if committed[row.id] != (due[row.id] if standing else 0):
+            wrong.append(
+                f"allocation {row.id} is {row.state} with {committed[row.id]} committed, {due[row.id]} not paid"
+            )
+        if row.state in {"requested", "declined", "withdrawn"} and any(book.allocation_id == row.id for book in books):
+            wrong.append(f"allocation {row.id} is {row.state} and has books")
     return wrong
 
 
