@@ -30,6 +30,7 @@ COMMANDS: Final[Sections] = {
         "requeue": ("cli.commands.steer:requeue", "Stop running jobs and queue them again."),
         "priority": ("cli.commands.steer:priority", "Set a waiting job's place among its user's jobs."),
         "outputs": ("cli.commands.outputs:outputs", "List and download what a job left."),
+        "terms": ("cli.commands.terms:terms", "Read and accept the terms of use."),
         "secret": ("cli.commands.secret:secret", "Set, list and remove a project's secrets."),
     },
     "Shares and budgets": {
@@ -65,6 +66,8 @@ ADMIN: Final[Sections] = {
         "quota": ("cli.commands.admin.shares:quota", "How much of a flavor an account may hold."),
         "limit": ("cli.commands.admin.shares:limit", "How many jobs an account may have, and how large."),
         "policy": ("cli.commands.admin.policies:policy", "The rules of the planner."),
+        "gate": ("cli.commands.admin.gates:gate", "What must be given before jobs run, and where."),
+        "terms": ("cli.commands.admin.gates:terms", "The terms of use, by version."),
     },
     "Money": {
         "funder": ("cli.commands.admin.budgets:funder", "Who pays."),

@@ -8,6 +8,7 @@ from client.budgets import Budgets, Quotas
 from client.calendar import Reservations
 from client.files import Files
 from client.fleet import Clusters, Flavors
+from client.gates import Gates
 from client.history import History
 from client.jobs import Jobs
 from client.logs import Logs
@@ -41,6 +42,7 @@ class Baray:
         self.quotas = Quotas(self._transport)
         self.budgets = Budgets(self._transport)
         self.policies = Policies(self._transport)
+        self.gates = Gates(self._transport)
         self.history = History(self._transport)
         self.reservations = Reservations(self._transport)
 

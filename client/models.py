@@ -72,6 +72,7 @@ class Job(TypedDict):
     cost: Cost
     priority: int
     waits_for: list[str]  # such as ok:1842
+    gates: NotRequired[list[str]]  # those that hold it
     version: int
 
 
@@ -127,6 +128,7 @@ class Admission(TypedDict):
     reason: Reason | None
     estimate: Estimate | None
     fixes: list[Fix]
+    gates: NotRequired[list[Reason]]
 
 
 class QueueEntry(TypedDict):

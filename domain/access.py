@@ -34,6 +34,8 @@ class Permission(StrEnum):
     ROLE_WRITE = "role.write"
     SECRET_WRITE = "secret.write"  # noqa: S105 - a permission's name
     QUOTA_WRITE = "quota.write"
+    GATE_WRITE = "gate.write"
+    TERMS_WRITE = "terms.write"
     MONEY_READ = "money.read"
     MONEY_WRITE = "money.write"
     JOB_SUBMIT = "job.submit"
@@ -66,6 +68,8 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.ROLE_WRITE: _ADMIN,
     _P.SECRET_WRITE: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),
     _P.QUOTA_WRITE: _ADMIN | {_R.ALLOCATOR},
+    _P.GATE_WRITE: _ADMIN | {_R.ETHICS_OFFICER},
+    _P.TERMS_WRITE: _ADMIN,
     _P.MONEY_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
     _P.MONEY_WRITE: _ADMIN | {_R.ALLOCATOR},
     _P.JOB_SUBMIT: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),

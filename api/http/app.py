@@ -10,7 +10,20 @@ from starlette.types import Receive, Scope, Send
 
 from api.http import problems
 from api.http.guard import Call, look
-from api.http.routes import accounts, allocations, calendar, fleet, grants, history, jobs, logs, people, policies, usage
+from api.http.routes import (
+    accounts,
+    allocations,
+    calendar,
+    fleet,
+    gates,
+    grants,
+    history,
+    jobs,
+    logs,
+    people,
+    policies,
+    usage,
+)
 from api.http.schemas.base import Problem
 from api.http.schemas.centre import StatusOut
 from api.http.services import Services
@@ -67,6 +80,7 @@ def create_app(services: Services) -> FastAPI:
         policies,
         history,
         calendar,
+        gates,
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
     _add_system_routes(app)

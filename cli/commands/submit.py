@@ -155,6 +155,7 @@ def _tell_admission(session: "Session", said: "Admission", source: "Packed | Non
             ("place", _place(said)),
             ("starts", "now" if said["starts_now"] else "later" if said["admitted"] else "never as it is"),
         ]
+        told += [("held", "\n".join(views.reason_lines(gate))) for gate in said.get("gates") or ()]
         if said["reason"]:
             told.append(("because", "\n".join(views.reason_lines(said["reason"]))))
         told += views.outlook_fields(said, session.now_ms)

@@ -14,7 +14,7 @@ from domain.access import Permission
 from domain.accounts import Quota
 from domain.errors import CannotStart
 from domain.quantities import DAY_MS
-from lifecycle import accounts, calendar, people
+from lifecycle import accounts, calendar, gates, people
 from tests.conftest import services_of
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
@@ -110,6 +110,12 @@ POST    /policy/check                                +   +   3   3   +   3   3  
 POST    /policies                                    +   3   3   3   3   3   3   3   3   3   3   3
 GET     /history                                     +   +   3   3   +   3   3   3   3   3   3   3
 GET     /scenario                                    +   +   3   3   +   3   3   3   3   3   3   3
+GET     /gates                                       +   +   +   +   +   +   +   +   +   +   +   +
+POST    /gates                                       +   3   3   +   3   3   3   3   3   3   4   4
+DELETE  /gates/{gate_id}                             +   3   3   +   3   3   3   3   3   3   4   4
+GET     /terms                                       +   +   +   +   +   +   +   +   +   +   +   +
+POST    /terms                                       +   3   3   3   3   3   3   3   3   3   3   3
+POST    /terms/acceptance                            +   +   +   +   +   +   +   +   +   +   +   +
 GET     /status                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3
 """
@@ -149,6 +155,9 @@ BODIES: dict[str, Any] = {
         "starts_ms": NEW_YEAR_MS + DAY_MS,
         "length": "1h",
     },
+    "POST /gates": {"gate": "ethics-decision", "account": "speech", "reason": "a test"},
+    "POST /terms": {"version": "v2", "title": "Terms", "text": "Be fair."},
+    "POST /terms/acceptance": {"version": "v1"},
     "POST /policies": {"document": {}, "reason": "a test"},
 }
 
@@ -186,7 +195,7 @@ def path_of(line: Line, centre: Centre) -> str:
         {
             "name": name, "user": "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
             "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
-            "path": "result.txt", "node": "n1",
+            "path": "result.txt", "node": "n1", "gate_id": 1,
         }
     )  # fmt: skip
 
@@ -201,6 +210,9 @@ def furnished(centre: Centre) -> Centre:
         speech = uow.directory().by_name["speech"]
         people.put_secret(uow, centre.vault, speech, "KEY", "value")
         accounts.put_quota(uow, speech, H100, Quota(8_000, 0), None)
+        admin = people.authenticate(uow, centre.population.tokens["admin"], NEW_YEAR_MS)
+        gates.require(uow, admin, "training-passed", "speech", "a test", NEW_YEAR_MS, from_ms=NEW_YEAR_MS + DAY_MS)
+        gates.set_terms(uow, admin, "v1", "Terms", "Be fair.", None, NEW_YEAR_MS + 60_000)
         asked = calendar.Asked("class", "cadt", False, NEW_YEAR_MS + DAY_MS, 3_600_000, flavor=H100, gpus=1)
         calendar.reserve(
             uow, people.authenticate(uow, centre.population.tokens["admin"], NEW_YEAR_MS), asked, NEW_YEAR_MS

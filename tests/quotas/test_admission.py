@@ -41,8 +41,8 @@ class Row:
     passes: Application | None = field(default=None)
 
 
-def suspended(account: Account) -> Account:
-    return replace(account, state=AccountState.SUSPENDED)
+def closed(account: Account) -> Account:
+    return replace(account, state=AccountState.CLOSED)
 
 
 def limited(account: Account) -> Account:
@@ -59,12 +59,12 @@ def needing(*arguments: object, **options: object) -> Application:
 
 ROWS = (
     Row(
-        "account-inactive", "project speech is suspended", "project", "ask the centre to activate it",
-        application(path=(suspended(PROJECT), TENANT, CENTRE)),
+        "account-inactive", "project speech is closed", "project", "ask the centre to activate it",
+        application(path=(closed(PROJECT), TENANT, CENTRE)),
     ),
     Row(
-        "account-inactive", "tenant cadt is suspended", "project", "ask the centre to activate it",
-        application(path=(PROJECT, suspended(TENANT), CENTRE)),
+        "account-inactive", "tenant cadt is closed", "project", "ask the centre to activate it",
+        application(path=(PROJECT, closed(TENANT), CENTRE)),
     ),
     Row(
         "walltime-limit", "a walltime of 1d1h is above the limit of project speech, 1d", "resources.walltime",
@@ -150,12 +150,14 @@ def test_the_table_knows_every_code() -> None:
 
 def test_what_only_has_to_wait_is_admitted() -> None:
     assert admit(application()) == ()
+    resting = replace(PROJECT, state=AccountState.SUSPENDED)
+    assert admit(application(path=(resting, TENANT, CENTRE))) == (), "a gate holds it"
     assert admit(needing(4, walltime="12h30m")) == (), "it takes all that is left"
 
 
 def test_all_refusals_are_told_at_once_the_most_fundamental_first() -> None:
     asked = replace(
-        needing(9, walltime="30h"), path=(limited(suspended(PROJECT)), TENANT, CENTRE), queued={3: 9}, remaining=0
+        needing(9, walltime="30h"), path=(limited(closed(PROJECT)), TENANT, CENTRE), queued={3: 9}, remaining=0
     )
     codes = [refusal.code for refusal in admit(asked)]
     assert codes == ["account-inactive", "walltime-limit", "size-limit", "queued-limit", "budget-exceeded"]

@@ -24,6 +24,7 @@ from domain.calendar import Repeat, Reservation
 from domain.dependencies import Bond
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node
+from domain.gates import Gate, GateRule, Terms
 from domain.ids import AttemptId
 from domain.jobs import (
     LIVE_ATTEMPTS,
@@ -43,6 +44,7 @@ from lifecycle import ports
 from lifecycle.foresight import Guess
 from lifecycle.paging import Page
 from lifecycle.ports import JobFilter, UnitOfWork
+from lifecycle.rulebook import GateRecord, GateRows, TermsRecord
 from scheduler.policy import Policy
 from scheduler.rules import DatedPolicy
 from store.unit_of_work import UnitOfWork as SqlUnitOfWork
@@ -111,8 +113,8 @@ class TestAccounts:
         changed = uow.accounts.update(replace(account, title="New", weight=5, state=AccountState.CLOSED))
         assert changed.version == account.version + 1
         assert uow.directory().tree.accounts[speech] == changed
-        uow.accounts.set_limits(speech, Limits(1, 2, 3, 4, 5, 6))
-        assert uow.directory().tree.accounts[speech].limits == Limits(1, 2, 3, 4, 5, 6)
+        uow.accounts.set_limits(speech, Limits(1, 2, 3, 4, 5, 6, 7, 8))
+        assert uow.directory().tree.accounts[speech].limits == Limits(1, 2, 3, 4, 5, 6, 7, 8)
         assert uow.directory().tree.accounts[speech].version == changed.version + 1
 
     def test_quotas_are_put_changed_and_removed(self, uow: UnitOfWork, speech: int) -> None:
@@ -600,6 +602,47 @@ class TestAttempts:
         assert uow.attempts.costs([job.id]) == {job.id: (70, 30)}
         uow.attempts.save([replace(attempt, charged=30, state=AttemptState.FAILED)])
         assert uow.attempts.costs([job.id]) == {job.id: (0, 30)}
+
+
+class TestGates:
+    def test_a_rule_is_kept_and_ends(self, uow: UnitOfWork, speech: int) -> None:
+        given = GateRecord(GateRule(0, Gate.TERMS_ACCEPTED, speech, 5, None, "dara"), "why", 1, NOW)
+        added = uow.gates.add_rule(given)
+        assert uow.gates.rules() == [added]
+        assert uow.directory().gate_rules == (added.rule,)
+        uow.gates.end_rule(added.rule.id, 9)
+        assert [one.rule.until_ms for one in uow.gates.rules()] == [9]
+        assert uow.directory().gate_rules[0].until_ms == 9
+
+    def test_terms_stand_in_the_order_in_which_they_take_over(self, uow: UnitOfWork) -> None:
+        for version, from_ms in (("b", 7), ("a", 5), ("c", 7)):
+            uow.gates.add_terms(TermsRecord(Terms(0, version, "Terms", from_ms), "text", "https://x", 1, NOW))
+        assert [one.terms.version for one in uow.gates.terms()] == ["a", "b", "c"]
+        assert [one.version for one in uow.directory().terms] == ["a", "b", "c"]
+        assert (uow.gates.terms()[0].text, uow.gates.terms()[0].url) == ("text", "https://x")
+
+    def test_the_first_acceptance_counts(self, uow: UnitOfWork) -> None:
+        terms = uow.gates.add_terms(TermsRecord(Terms(0, "a", "Terms", 5), "text", None, 1, NOW)).terms.id
+        uow.gates.accept(2, terms, NOW)
+        uow.gates.accept(2, terms, NOW + 5)
+        assert uow.gates.acceptances(2) == {terms: NOW}
+        assert uow.gates.accepted([1, 2]) == {2: frozenset({terms})}
+        assert uow.gates.accepted([]) == {}
+
+    def test_jobs_are_found_by_the_gates_that_hold_them(self, uow: UnitOfWork, speech: int) -> None:
+        free = uow.jobs.add(spec(), speech, 2, NOW).id
+        uow.jobs.add(spec(held=True), speech, 3, NOW)
+        one = uow.jobs.add(spec(), speech, 2, NOW, ("a",)).id
+        both = uow.jobs.add_many([(spec(), speech), (spec(held=True), speech)], 2, NOW, {speech: ("a", "b")})
+        assert sorted(uow.gates.held(), key=lambda rows: rows.closed) == [
+            GateRows(speech, 2, ("a",)), GateRows(speech, 2, ("a", "b")),
+        ]  # fmt: skip
+        assert uow.gates.waiting() == [GateRows(speech, 2)]
+        assert uow.gates.jobs(GateRows(speech, 2), 9) == [free]
+        assert uow.gates.jobs(GateRows(speech, 2, ("a",)), 9) == [one]
+        assert uow.gates.jobs(GateRows(speech, 2, ("a", "b")), 1) == both[:1]
+        held = uow.jobs.many(both)[both[0]]
+        assert (held.state, held.held, held.closed_gates) == (JobState.HELD, False, ("a", "b"))
 
 
 class TestLive:
