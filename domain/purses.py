@@ -4,7 +4,7 @@ The planner and the transaction that commits an attempt both ask this module, so
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.jobs import CLASSIFICATIONS
 from domain.records import Part
@@ -67,6 +67,20 @@ def paying(purses: Iterable[Purse], flavor: str, classification: str | None) -> 
         purse for purse in purses
         if purse.conditions is ANYTHING or purse.conditions.allow(flavor, classification)
     ]  # fmt: skip
+
+
+def payable(purses: Iterable[Purse], flavor: str, classification: str | None) -> int:
+    """The micro-SU that there are for such a job."""
+    return sum(purse.available for purse in paying(purses, flavor, classification))
+
+
+def less(purses: Iterable[Purse], parts: Iterable[Part]) -> list[Purse]:
+    """The purses once these parts are taken of them."""
+    taken = {(part.allocation_id, part.grant_id): part.micro_su for part in parts}
+    return [
+        replace(purse, available=purse.available - taken.get((purse.allocation_id, purse.grant_id), 0))
+        for purse in purses
+    ]
 
 
 def largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:

@@ -124,4 +124,4 @@ class Lookout:
 def _rest(state: State) -> tuple[object, ...]:
     """What may change without a note, but for usage, which only fades."""
     rest = state.tree, state.flavors, state.nodes, state.held, state.available, state.windows, state.policy
-    return *rest, state.factors
+    return *rest, state.factors, state.purses

@@ -18,12 +18,18 @@ from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobSpec, JobState, Launch, Observation, Output
 from domain.money import UsageFact
 from domain.people import Caller, Token, User
+from domain.prices import Price
+from domain.purses import Conditions
 from domain.records import Attempt, Brief, Job, Task
+from lifecycle.books import Charging, DatedRate, Period
+from lifecycle.brought import Imports
 from lifecycle.live import Live
 from lifecycle.paging import Page
 from lifecycle.past import History
 from lifecycle.rulebook import Calendar, Gates, Policies
-from lifecycle.treasury import Allocations, Grants, Ledger
+from lifecycle.treasury import Allocations, Budgets, Grants, Ledger
+from lifecycle.witness import Audit, Seals
+from quotas.rules import ChargingRules, DatedRules
 from scheduler.policy import Policy
 from scheduler.snapshot import NodeState
 
@@ -55,6 +61,13 @@ class Driver(Protocol):
 
     def stop(self, attempt: AttemptId, grace_ms: int) -> None:
         """Ask a running attempt to end: its stop signal now, SIGKILL after ``grace_ms``. Unknown attempts are ignored."""
+        ...
+
+    def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+        """Let an attempt run so long from its start, instead of what it was started with. Unknown ones are ignored.
+
+        Raises Unavailable when the cluster cannot take it now; the caller tries again.
+        """
         ...
 
     def observe(self) -> tuple[Observation, ...]:
@@ -105,6 +118,7 @@ class ClusterRecord:
 
 
 _DEFAULTS = Policy()
+_DEFAULT_RULES = ChargingRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +127,7 @@ class Directory:
 
     ``nodes`` maps a cluster that takes jobs to its nodes; ``rates`` a flavor to its dated rates. ``policies`` are dated
     too: (from when, policy), in the order in which they take over. ``drained`` has the nodes that take no more jobs,
-    (cluster, name) → why.
+    (cluster, name) → why. ``terms`` are the versions of the terms of use, in the order in which they take over.
     """
 
     tree: Tree
@@ -125,12 +139,26 @@ class Directory:
     policies: tuple[tuple[int, Policy], ...] = ()
     drained: Mapping[tuple[str, str], str] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
+    charging: tuple[DatedRules, ...] = ()
+    closed: tuple[Period, ...] = ()
     gate_rules: tuple[GateRule, ...] = ()
     terms: tuple[Terms, ...] = ()
+    prices: tuple[Price, ...] = ()
+    picky: Mapping[int, tuple[str, Conditions]] = field(default_factory=dict)  # grants that may not pay for every job
 
     def policy_at(self, now_ms: int) -> Policy:
         """The policy in force: the last that has begun; the defaults before the first."""
         return next((policy for from_ms, policy in reversed(self.policies) if from_ms <= now_ms), _DEFAULTS)
+
+    def charging_at(self, now_ms: int) -> ChargingRules:
+        """The charging rules in force: the last that have begun; the defaults before the first."""
+        return next((dated.rules for dated in reversed(self.charging) if dated.from_ms <= now_ms), _DEFAULT_RULES)
+
+    def closed_at(self, at_ms: int) -> Period | None:
+        """The closed period that a moment lies in."""
+        if not self.closed or at_ms >= self.closed[-1].until_ms:
+            return None
+        return next((one for one in self.closed if one.from_ms <= at_ms < one.until_ms), None)
 
     def path_of(self, account: Account) -> tuple[int, ...]:
         return self.tree.path(account.id)
@@ -191,7 +219,10 @@ class Fleet(Protocol):
     """Flavors, rates, clusters, nodes and their devices."""
 
     def add_flavor(self, flavor: Flavor) -> None: ...
-    def add_rate(self, flavor: str, from_ms: int, micro_su_per_hour: int) -> None: ...
+    def add_rate(
+        self, flavor: str, from_ms: int, micro_su_per_hour: int, user_id: int | None = None, now_ms: int = 0
+    ) -> None: ...
+    def rates(self, flavor: str) -> tuple[DatedRate, ...]: ...
     def put_cluster(self, name: str, driver: str, inventory: Inventory) -> None: ...
     def set_cluster_state(self, name: str, state: str) -> None: ...
     def set_cluster_labels(self, name: str, labels: Mapping[str, str]) -> None: ...
@@ -262,6 +293,12 @@ class Attempts(Protocol):
     def live_of_jobs(self, job_ids: Sequence[int]) -> list[Attempt]: ...
     def save(self, attempts: Sequence[Attempt]) -> None: ...
     def advance(self, rows: Collection[int], old: AttemptState, new: AttemptState) -> None: ...
+    def extend(self, attempt: Attempt) -> None: ...
+    def to_extend(self) -> list[Attempt]: ...
+    def enforced(self, taken: Mapping[int, int]) -> None: ...
+    def correct(self, attempts: Sequence[Attempt]) -> None: ...
+    def ended_within(self, flavor: str, from_ms: int, until_ms: int, after: int, limit: int) -> list[Attempt]: ...
+    def unmetered(self, until_ms: int) -> list[Attempt]: ...
     def add_facts(self, facts: Sequence[tuple[Attempt, UsageFact]]) -> None: ...
     def add_outputs(self, outputs: Sequence[tuple[Attempt, Output]]) -> None: ...
     def outputs(self, attempt_row: int) -> list[Output]: ...
@@ -292,13 +329,18 @@ class UnitOfWork(Protocol):
     people: People
     fleet: Fleet
     grants: Grants
+    budgets: Budgets
     allocations: Allocations
     ledger: Ledger
+    audit: Audit
+    seals: Seals
     jobs: Jobs
     dependencies: Dependencies
     attempts: Attempts
     policies: Policies
+    charging: Charging
     history: History
+    imports: Imports
     calendar: Calendar
     gates: Gates
     live: Live

@@ -27,6 +27,7 @@ def snapshot(uow: UnitOfWork, now_ms: int, mirror: Mirror | None = None) -> Stat
         usage=uow.accounts.usage(now_ms, policy.half_life_ms),
         user_usage=uow.accounts.user_usage(now_ms, policy.half_life_ms),
         available=uow.ledger.available(now_ms),
+        purses={project: tuple(purses) for project, purses in uow.ledger.picky_purses(now_ms).items()},
         running=running,
         user_running=user_running,
         recent=dict(mirror.recent),

@@ -10,15 +10,16 @@ from domain.accounts import Account, AccountKind
 from domain.errors import Fault, Invalid, Refused
 from domain.fleet import labels_on
 from domain.jobs import ANYWHERE, Constraint, JobSpec, Resources
-from domain.money import booking
 from domain.people import Caller
+from domain.purses import Purse
+from domain.quantities import MILLI
 from domain.records import Job
+from domain.tariffs import Tariff, tariff_at, within
 from lifecycle.dependencies import Ties
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
 from quotas.admission import Application, FlavorTerms, Refusal, admit
-from quotas.tariffs import rate_at
 from scheduler.cycle import plan
 from scheduler.fixes import fixes
 from scheduler.policy import Policy
@@ -31,6 +32,7 @@ from scheduler.snapshot import Estimate, Fix, NodeState, Reason, Start
 class Forecast:
     """What would happen to a job: its hold, what the project has left now, whether and where it would start at once,
     and otherwise why not, when, and what would start it sooner. ``gates`` are those that would hold it until they open.
+    ``tariff`` is what an hour would cost it, with the ``factor`` (thousandths) of its QoS, over its walltime from now.
     """
 
     flavor: str
@@ -42,6 +44,8 @@ class Forecast:
     estimate: Estimate | None = None
     fixes: tuple[Fix, ...] = ()
     gates: tuple[Reason, ...] = ()
+    factor: int = MILLI
+    tariff: Tariff = field(default_factory=lambda: Tariff(0))
 
 
 def project_of(directory: Directory, name: str) -> Account:
@@ -105,18 +109,20 @@ def dry_run(uow: UnitOfWork, lookout: Lookout, caller: Caller, spec: JobSpec, no
     gates = keeper.reasons_of(project.id, caller.user.id, keeper.names(project.id, caller.user.id))
     start = next((start for start in answer.starts if start.job_id == 0), None)
     flavor = start.flavor if start else spec.resources.flavors[0]
-    rate = rate_at(directory.rates.get(flavor, ()), now_ms) or 0
+    tariff = state.flavors[flavor].tariff(state.factor(spec.qos))
     milli = amount(spec.resources, flavor, directory.flavors[flavor].milli)
     return Forecast(
         flavor,
-        booking(milli, spec.resources.walltime_ms, rate) * spec.tasks,
-        state.available.get(project.id, 0),
+        tariff.booking(milli, now_ms, spec.resources.walltime_ms) * spec.tasks,
+        state.left(project.id, flavor, spec.constraint.classification),
         start is not None and not spec.held and not gates,
         place=start,
         reason=None if line is None else line.reason,
         estimate=None if line is None else line.estimate,
         fixes=() if line is None else fixes(state, ghost, now_ms, answer),
         gates=gates,
+        factor=state.factor(spec.qos),
+        tariff=within(tariff, now_ms + spec.resources.walltime_ms),
     )
 
 
@@ -135,7 +141,8 @@ class _Desk:
     ties: Ties
     now_ms: int
     remaining: dict[int, int] = field(default_factory=dict)  # of projects that have an allocation
-    terms: dict[tuple[Resources, Constraint, str], FlavorTerms] = field(default_factory=dict)
+    worth: dict[int, list[Purse]] = field(default_factory=dict)  # by grant, if any has conditions
+    terms: dict[tuple[Resources, Constraint, str, str], FlavorTerms] = field(default_factory=dict)
     queued: dict[int, int] = field(default_factory=dict)  # unfinished jobs of accounts that limit them
     own: dict[int, int] = field(default_factory=dict)  # the caller's, of accounts that limit each user's
 
@@ -144,7 +151,8 @@ class _Desk:
         """With what the projects of the batch have left."""
         by_name = uow.directory().by_name
         projects = {by_name[spec.project].id for spec in ties.batch if spec.project in by_name}
-        return cls(uow, caller, ties, now_ms, uow.ledger.remaining(projects, now_ms))
+        ledger = uow.ledger
+        return cls(uow, caller, ties, now_ms, ledger.remaining(projects, now_ms), ledger.worth(projects, now_ms))
 
     def admit(self, spec: JobSpec, position: int) -> Account:
         """The project, if the job may enter; raises with every refusal otherwise. ``position`` is that in its batch."""
@@ -160,6 +168,7 @@ class _Desk:
             quotas=directory.tree.quotas,
             flavors={name: self._terms_of(directory, spec, name) for name in spec.resources.flavors},
             remaining=self.remaining.get(project.id),
+            purses=self.worth.get(project.id),
             queued=self.queued,
             user_queued=self.own,
         )
@@ -190,7 +199,7 @@ class _Desk:
                 self.own[account] = self.uow.jobs.unfinished(below, self.caller.user.id)
 
     def _terms_of(self, directory: Directory, spec: JobSpec, name: str) -> FlavorTerms:
-        key = (spec.resources, spec.constraint, name)
+        key = (spec.resources, spec.constraint, spec.qos, name)
         known = self.terms.get(key)
         if known is None:
             known = self.terms[key] = _terms(directory, spec, name, self.now_ms)
@@ -222,13 +231,13 @@ def _check_words(
 
 
 def _terms(directory: Directory, spec: JobSpec, name: str, now_ms: int) -> FlavorTerms:
-    rate = rate_at(directory.rates.get(name, ()), now_ms)
+    tariff = tariff_at(directory.rates.get(name, ()), now_ms, directory.charging_at(now_ms).factor(spec.qos))
     ask = Ask.of(spec.resources, name, spec.constraint)
     fits, fits_anywhere = (
         any(ever_fits(_empty(cluster, directory), one) for cluster in directory.nodes)
         for one in (ask, replace(ask, constraint=ANYWHERE))
     )
-    return FlavorTerms(directory.flavors[name].milli, rate, fits, fits_anywhere)
+    return FlavorTerms(directory.flavors[name].milli, tariff, fits, fits_anywhere, now_ms)
 
 
 def _empty(cluster: str, directory: Directory) -> tuple[NodeState, ...]:

@@ -11,21 +11,23 @@ from domain.accounts import Account, AccountState, Quota
 from domain.errors import Fault
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import JobSpec
-from domain.money import booking
-from domain.quantities import format_duration, format_su
+from domain.purses import Purse, payable
+from domain.quantities import MINUTE_MS, format_duration, format_su
+from domain.tariffs import Tariff
 
 
 @dataclass(frozen=True, slots=True)
 class FlavorTerms:
-    """What admission has to know of a flavor the job names: None as rate means that none is in force.
+    """What admission has to know of a flavor the job names: None as tariff means that no rate is in force.
 
     ``ever_fits`` is on empty nodes that the job's constraint allows, ``fits_anywhere`` on any.
     """
 
     milli: int
-    micro_su_per_hour: int | None
+    tariff: Tariff | None
     ever_fits: bool
     fits_anywhere: bool = False
+    now_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Application:
     """A job and all that bears on whether it may enter.
 
     ``path`` is the project and all above it; ``quotas`` those of the path; ``remaining`` micro-SU the project could
-    still spend if nothing else ran (None: it has no allocation); ``queued`` the unfinished jobs of each account, ``user_queued`` the user's own of them.
+    still spend if nothing else ran (None: it has no allocation), ``purses`` where of, by grant (None: all of it on
+    anything); ``queued`` the unfinished jobs of each account, ``user_queued`` the user's own of them.
     """
 
     spec: JobSpec
@@ -42,6 +45,7 @@ class Application:
     flavors: Mapping[str, FlavorTerms]
     remaining: int | None
     queued: Mapping[int, int]
+    purses: Sequence[Purse] | None = None
     user_queued: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -103,7 +107,7 @@ def _limits(application: Application) -> list[Refusal]:
 def _flavor(application: Application, name: str) -> Refusal | None:
     """Why this flavor can never carry the job, or None."""
     terms, resources = application.flavors[name], application.spec.resources
-    if terms.micro_su_per_hour is None:
+    if terms.tariff is None:
         fault = Fault(f"{name} has no rate in force", "resources.flavor", "ask the centre's allocator to set one")
         return Refusal("no-rate", fault)
     if not terms.ever_fits and terms.fits_anywhere:
@@ -123,26 +127,46 @@ def _flavor(application: Application, name: str) -> Refusal | None:
             message = f"{_asked(application.spec, name)} is above the quota of {account.kind} {account.name}, {most}"
             fix = f"ask for {most} or fewer in all" if most else f"ask for another flavor than {name}"
             return Refusal("quota-ceiling", Fault(message, "resources.gpus", fix))
-    return _budget(application, name, milli, terms.micro_su_per_hour)
+    return _budget(application, name, milli, terms.tariff, terms.now_ms)
 
 
-def _budget(application: Application, name: str, milli: int, rate: int) -> Refusal | None:
+def _budget(application: Application, name: str, milli: int, tariff: Tariff, now_ms: int) -> Refusal | None:
     """A job that alone exceeds what is left is refused; one that only waits for others' holds is not."""
     project = application.path[0].name
     if application.remaining is None:
         fault = Fault(f"project {project} has no allocation in force", "project", "ask the centre for an allocation")
         return Refusal("no-allocation", fault)
     walltime_ms = application.spec.resources.walltime_ms
-    needed = booking(milli, walltime_ms, rate)
+    needed = tariff.booking(milli, now_ms, walltime_ms)
+    if refusal := _conditions(application, name, needed):
+        return refusal
     if needed <= application.remaining:
         return None
-    minutes = walltime_ms * application.remaining // needed // 60_000
+    minutes = tariff.affords_ms(application.remaining, milli, now_ms, walltime_ms) // MINUTE_MS
     message = (
         f"{_asked(application.spec, name)} for {format_duration(walltime_ms)} needs {format_su(needed)} SU; "
         f"project {project} has {format_su(application.remaining)} SU left"
     )
-    fix = f"a walltime of {format_duration(minutes * 60_000)} or less would pass" if minutes else "ask for a top-up"
+    fix = f"a walltime of {format_duration(minutes * MINUTE_MS)} or less would pass" if minutes else "ask for a top-up"
     return Refusal("budget-exceeded", Fault(message, "resources.walltime", fix))
+
+
+def _conditions(application: Application, name: str, needed: int) -> Refusal | None:
+    """What is left may be for other flavors or data than the job's."""
+    spec, purses = application.spec, application.purses or ()
+    class_ = spec.constraint.classification
+    refusing = {purse.grant: purse.conditions for purse in purses if not purse.conditions.allow(name, class_)}
+    left = payable(purses, name, class_)
+    if not refusing or needed <= left:
+        return None
+    told = "; ".join(f"grant {grant} pays only for {conditions}" for grant, conditions in sorted(refusing.items()))
+    message = (
+        f"{_asked(spec, name)} needs {format_su(needed)} SU; project {application.path[0].name} has {format_su(left)} SU "
+        f"left for such a job: {told}"
+    )
+    by_flavor = any(conditions.flavors and name not in conditions.flavors for conditions in refusing.values())
+    field_ = "resources.flavor" if by_flavor else "data.classification"
+    return Refusal("grant-conditions", Fault(message, field_, "ask for what the grant pays for, or for another grant"))
 
 
 def _asked(spec: JobSpec, flavor: str) -> str:

@@ -1,8 +1,11 @@
 """Reasons: why a job waits, with the numbers. Every code stands in docs/reasons.md; ways out are computed in ``fixes``."""
 
+from collections.abc import Iterable
+
 from domain.accounts import Account, Shortfall
 from domain.dependencies import parse_dependency, waiting_for
 from domain.fleet import CPU_FLAVOR
+from domain.purses import Purse
 from domain.quantities import format_duration, format_su
 from scheduler.live import Span
 from scheduler.queue import PendingJob
@@ -49,6 +52,21 @@ def budget(cost: int, available: int, walltime_ms: int) -> Reason:
         f"needs a hold of {format_su(cost)} SU, {format_su(available)} SU are left beside what running jobs hold",
         {"needed_micro_su": cost, "available_micro_su": available},
         ((f"a walltime of {minutes}m at the most fits now",) if minutes else ()) + ("wait for running jobs to end",),
+    )
+
+
+def conditions(cost: int, left: int, purses: Iterable[Purse], ask: Ask) -> Reason:
+    """There is enough to spend, but not for such a job: grants that have it pay for other flavors or data."""
+    class_ = ask.constraint.classification
+    refusing = {
+        purse.grant: str(purse.conditions) for purse in purses if not purse.conditions.allow(ask.flavor, class_)
+    }
+    told = "; ".join(f"grant {name} pays only for {terms}" for name, terms in sorted(refusing.items()))
+    return Reason(
+        "grant-conditions",
+        f"needs a hold of {format_su(cost)} SU, {format_su(left)} SU are left for such a job: {told}",
+        {"needed_micro_su": cost, "available_micro_su": left, "grants": " ".join(sorted(refusing))},
+        ("ask for what the grant pays for, or ask the centre for another grant",),
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import Constraint, Resources
-from domain.money import booking
 from domain.quantities import MINUTE_MS, format_duration
 from scheduler.cycle import plan
 from scheduler.outlook import Plan
@@ -116,6 +115,10 @@ class _Trials:
         when = f"starts in {about}{format_duration(minutes * MINUTE_MS)}" if minutes > 0 else "starts now"
         return Fix({field_: value}, lot.starts_ms, f"{what} {when}")
 
+    def budget(self, flavor: str) -> int:
+        """What the project may still spend on the job in this flavor, in micro-SU."""
+        return self.state.left(self.job.project_id, flavor, self.job.constraint.classification)
+
     def hold(self, flavor: str) -> int:
         """The hold of one task as it is, in micro-SU; 0 if the flavor has no rate."""
         known = self.state.flavors.get(flavor)
@@ -123,7 +126,8 @@ class _Trials:
             return 0
         asked = self.job.resources
         units = (asked.cpus if flavor == CPU_FLAVOR else asked.gpus) * asked.nodes
-        return booking(units * known.milli, asked.walltime_ms, known.micro_su_per_hour)
+        tariff = known.tariff(self.state.factor(self.job.qos))
+        return tariff.booking(units * known.milli, self.now_ms, asked.walltime_ms)
 
 
 def _with(state: State, job: PendingJob) -> State:
@@ -189,7 +193,7 @@ def _most(trials: _Trials, flavor: str, name: str) -> int:
             left = quota.ceiling - state.held.get((account, flavor), 0)
             bounds.append(left // (known.milli * asked.nodes))
     if hold := trials.hold(flavor):
-        bounds.append(getattr(asked, name) * state.available.get(trials.job.project_id, 0) // hold)
+        bounds.append(getattr(asked, name) * trials.budget(flavor) // hold)
     return max(0, min(bounds))
 
 
@@ -212,8 +216,11 @@ def _shorter(trials: _Trials) -> Iterator[Fix]:
     ends = [booked.starts_ms for booked in trials.answer.booked if booked.job_id != trials.job.job_id]
     ends += [window.starts_ms for window in trials.state.windows]
     lengths = {end - now_ms for end in ends}
-    available = trials.state.available.get(trials.job.project_id, 0)
-    lengths |= {asked.walltime_ms * available // hold for f in asked.flavors if (hold := trials.hold(f)) > available}
+    lengths |= {
+        asked.walltime_ms * left // hold
+        for flavor in asked.flavors
+        if (hold := trials.hold(flavor)) > (left := trials.budget(flavor))
+    }
     whole = {length // MINUTE_MS * MINUTE_MS for length in lengths}
     values = sorted(length for length in whole if MINUTE_MS <= length < asked.walltime_ms)
     found = _largest(trials, values, lambda length: replace(asked, walltime_ms=length))

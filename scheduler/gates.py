@@ -4,11 +4,12 @@ The same arithmetic as at commit (``domain.accounts``); what a plan starts is ad
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from domain.accounts import AccountState, Shortfall, Withheld
 from domain.fleet import CPU_FLAVOR
-from domain.money import booking
+from domain.purses import Purse, less, payable, split_hold
 from scheduler import explain
 from scheduler.predict import predicted_ms
 from scheduler.queue import Demand, Line
@@ -36,8 +37,10 @@ class Gates:
     """Mutable sums of one plan, by account."""
 
     state: State
+    now_ms: int
     held: dict[tuple[int, str], int]
     available: dict[int, int]
+    purses: dict[int, Sequence[Purse]]  # of projects that may not spend all that is available on everything
     running: dict[int, int]
     user_running: dict[tuple[int, int], int]
     pledged: dict[tuple[int, str], int]  # booked under guarantees
@@ -53,8 +56,11 @@ class Gates:
     _withheld: dict[str, Withheld] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: State) -> "Gates":
-        return cls(state, dict(state.held), dict(state.available), dict(state.running), dict(state.user_running), {})
+    def of(cls, state: State, now_ms: int) -> "Gates":
+        running, user_running = dict(state.running), dict(state.user_running)
+        available = dict(state.available)
+        purses: dict[int, Sequence[Purse]] = {**state.purses}
+        return cls(state, now_ms, dict(state.held), available, purses, running, user_running, {})
 
     @property
     def capacity(self) -> dict[str, int]:
@@ -68,15 +74,16 @@ class Gates:
             self._capacity = {name: count * flavors[name].milli for name, count in counts.items() if name in flavors}
         return self._capacity
 
-    def terms(self, line: Line, demand: Demand, flavor: str) -> Terms | Reason:
-        """What a task of the lane costs in the flavor; a reason if it has no rate."""
+    def terms(self, line: Line, demand: Demand, flavor: str, factor: int | None = None) -> Terms | Reason:
+        """What a task of the lane costs in the flavor, by the line's QoS or another factor; a reason if it has no rate."""
         known = self.state.flavors.get(flavor)
         if known is None or known.micro_su_per_hour is None:
             return explain.no_rate(flavor)
         needs = demand.resources
         milli = amount(needs, flavor, known.milli)
         expected_ms = predicted_ms(needs.walltime_ms, self.state.recent.get(line.user_id, ()))
-        hold = booking(milli, needs.walltime_ms, known.micro_su_per_hour)
+        tariff = known.tariff(self.state.factor(line.qos) if factor is None else factor)
+        hold = tariff.booking(milli, self.now_ms, needs.walltime_ms)
         return Terms(Ask.of(needs, flavor, demand.constraint), milli, hold, milli * expected_ms)
 
     def cost(self, line: Line, demand: Demand) -> int:
@@ -86,7 +93,8 @@ class Gates:
         for flavor in demand.resources.flavors:
             known = self.state.flavors.get(flavor)
             if known is not None and known.micro_su_per_hour is not None:
-                return booking(amount(demand.resources, flavor, known.milli), expected_ms, known.micro_su_per_hour)
+                tariff, milli = known.tariff(self.state.factor(line.qos)), amount(demand.resources, flavor, known.milli)
+                return tariff.booking(milli, self.now_ms, expected_ms)
         return 0
 
     def barred(self, line: Line) -> Reason | None:
@@ -111,8 +119,11 @@ class Gates:
     def refused(self, line: Line, terms: Terms, walltime_ms: int) -> Reason | None:
         """Why the account may not hold or spend this now: budget, quota, or what others' guarantees keep."""
         project, flavor = line.project_id, terms.ask.flavor
-        if terms.hold > self.available.get(project, 0):
-            return explain.budget(terms.hold, self.available.get(project, 0), walltime_ms)
+        left = self.left(project, terms.ask)
+        if terms.hold > left:
+            if terms.hold <= self.available.get(project, 0):
+                return explain.conditions(terms.hold, left, self.purses[project], terms.ask)
+            return explain.budget(terms.hold, left, walltime_ms)
         tree = self.state.tree
         if self._is_capped(line, flavor):
             short = tree.shortfall(self.held, project, flavor, terms.milli)
@@ -136,7 +147,7 @@ class Gates:
 
     def is_squeezed(self, line: Line, terms: Terms) -> bool:
         """True if nothing but a quota on the way up keeps the task."""
-        return terms.hold <= self.available.get(line.project_id, 0) and self._shortfall(line, terms) is not None
+        return terms.hold <= self.left(line.project_id, terms.ask) and self._shortfall(line, terms) is not None
 
     def keep_place(self, line: Line, terms: Terms, job_id: int) -> None:
         """The task is out of patience: what it asks of the quota that it lacks, or of what is lent, is for nobody behind it.
@@ -144,7 +155,7 @@ class Gates:
         So that narrow tasks cannot slip in for ever. Not for one that could never have it.
         """
         flavor, tree = terms.ask.flavor, self.state.tree
-        if terms.hold > self.available.get(line.project_id, 0):
+        if terms.hold > self.left(line.project_id, terms.ask):
             return
         short = self._shortfall(line, terms)
         if short is not None:
@@ -173,7 +184,8 @@ class Gates:
     def may_refuse(self, line: Line) -> bool:
         """False where it is clear at a glance that ``refused`` has nothing to say: no quota above, and budget in plenty."""
         quotas = self.state.tree.quotas
-        return bool(quotas) or self.available.get(line.project_id, 0) < _PLENTY
+        project = line.project_id
+        return bool(quotas) or project in self.purses or self.available.get(project, 0) < _PLENTY
 
     def entitled(self, line: Line, flavor: str, milli: int) -> bool:
         """True if an account on the way up has so much of its guarantee unused."""
@@ -203,7 +215,7 @@ class Gates:
         """One task starts."""
         flavor, held, running = terms.ask.flavor, self.held, self.running
         self._withheld.pop(flavor, None)
-        self.available[line.project_id] -= terms.hold
+        self._spend(line.project_id, terms)
         user_id = line.user_id
         for account in self.state.tree.paths[line.project_id]:
             held[account, flavor] = held.get((account, flavor), 0) + terms.milli
@@ -211,6 +223,21 @@ class Gates:
         if self._limited[line.project_id]:
             for account in self.state.tree.paths[line.project_id]:
                 self.user_running[account, user_id] = self.user_running.get((account, user_id), 0) + 1
+
+    def left(self, project_id: int, ask: Ask) -> int:
+        """The micro-SU that the project may still spend on such a job."""
+        purses = self.purses.get(project_id)
+        if purses is None:
+            return self.available.get(project_id, 0)
+        return payable(purses, ask.flavor, ask.constraint.classification)
+
+    def _spend(self, project_id: int, terms: Terms) -> None:
+        self.available[project_id] -= terms.hold
+        purses, ask = self.purses.get(project_id), terms.ask
+        if purses is not None:
+            parts = split_hold(terms.hold, purses, ask.flavor, ask.constraint.classification)
+            assert parts is not None, f"project {project_id} has no {terms.hold} for {ask.flavor}"
+            self.purses[project_id] = less(purses, parts)
 
     def _standing(self, line: Line) -> Reason | None:
         """What bars a whole project; notes which accounts above it limit what runs."""

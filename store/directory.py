@@ -8,11 +8,14 @@ from sqlalchemy import Connection, select
 from domain.accounts import Quota, Tree
 from domain.fleet import Flavor, Node
 from lifecycle.ports import ClusterRecord, Directory
-from store import calendar, gates
+from store import calendar, charging, gates
 from store.accounts import to_account
+from store.budgets import to_price
+from store.grants import load_picky
 from store.policies import to_policy
 from store.stamps import CHANGED, DIRECTORY, STAMP
 from store.tables.accounts import AccountRow, QuotaRow
+from store.tables.budgets import PriceRow
 from store.tables.fleet import ClusterRow, FlavorRow, NodeRow, RateRow
 from store.tables.policies import PolicyRow
 from store.tables.service import StampRow
@@ -76,6 +79,13 @@ def _load(connection: Connection) -> Directory:
         nodes=nodes,
         drained=drained,
         reservations=calendar.load(connection),
+        prices=tuple(
+            to_price(row)
+            for row in connection.execute(select(PriceRow.__table__).order_by(PriceRow.from_ms, PriceRow.id))
+        ),
+        picky=load_picky(connection),
+        charging=charging.load_rules(connection),
+        closed=charging.load_periods(connection),
         gate_rules=gates.load_rules(connection),
         terms=gates.load_terms(connection),
         policies=tuple(

@@ -32,6 +32,13 @@ def to_conditions(document: Mapping[str, Any] | None) -> Conditions:
     )
 
 
+def load_picky(connection: Connection) -> dict[int, tuple[str, Conditions]]:
+    """Of those grants that may not pay for every job of the projects that they pay, the name and the conditions."""
+    statement = select(GrantRow.id, GrantRow.name, GrantRow.conditions).where(GrantRow.conditions.is_not(None))
+    found = {row.id: (row.name, to_conditions(row.conditions)) for row in connection.execute(statement)}
+    return {grant: (name, conditions) for grant, (name, conditions) in found.items() if conditions.limit_jobs}
+
+
 def _written(conditions: Conditions) -> dict[str, Any] | None:
     if conditions == ANYTHING:
         return None

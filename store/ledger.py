@@ -1,18 +1,29 @@
 """The append-only ledger: posts transactions, keeps each book's balance beside its entries, and sums."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select
+from sqlalchemy.orm import aliased
 
 from domain.allocations import OPEN
-from domain.money import MICRO_SU, Book, BookKind, Transaction
-from domain.purses import Purse
+from domain.errors import Conflict
+from domain.money import MICRO_SU, USAGE_KINDS, Book, BookKind, Transaction
+from domain.purses import ANYTHING, Purse
+from domain.records import Part
+from lifecycle.ports import Directory
 from lifecycle.treasury import UsageRow
+from quotas.leaves import Kind
 from quotas.ledger import net
+from store.audit import wait_for_seal
 from store.bulk import add_all, among, insert_all, insert_numbered
+from store.directory import DirectoryCache
+from store.grants import to_conditions
+from store.stamps import DIRECTORY
 from store.tables.accounts import AccountRow, UserRow
 from store.tables.allocations import ShareRow
+from store.tables.imports import ImportedRunRow
 from store.tables.jobs import AttemptRow, JobRow
 from store.tables.ledger import (
     AllocationRow,
@@ -55,7 +66,7 @@ _SHARED_FROM = (
     .correlate(BookRow)
     .scalar_subquery()
 )
-_PURSES = (
+_ALL_PURSES = (
     select(
         AllocationRow.project_id,
         AllocationRow.ends_ms,
@@ -65,7 +76,10 @@ _PURSES = (
         SourceOfFundsRow.micro_su,
         _SHARED_FROM.label("shared_from"),
         ShareRow.share,
+        GrantRow.name,
+        GrantRow.conditions,
     )
+    .join(GrantRow, GrantRow.id == BookRow.grant_id)
     .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
     .join(
         SourceOfFundsRow,
@@ -79,9 +93,40 @@ _PURSES = (
             ShareRow.from_ms == _SHARED_FROM,
         ),
     )
-    .where(BookRow.kind == BookKind.ALLOCATION.value, among(AllocationRow.project_id, "projects"), _OPEN)
+    .where(BookRow.kind == BookKind.ALLOCATION.value, _OPEN)
     .order_by(BookRow.id)
-    .with_for_update(of=BookRow)
+)
+_PURSES = _ALL_PURSES.where(among(AllocationRow.project_id, "projects")).with_for_update(of=BookRow)
+_PAID_BY = aliased(AllocationRow)
+_PICKY_PURSES = _ALL_PURSES.where(
+    AllocationRow.project_id.in_(
+        select(_PAID_BY.project_id)
+        .join(SourceOfFundsRow, SourceOfFundsRow.allocation_id == _PAID_BY.id)
+        .where(among(SourceOfFundsRow.grant_id, "picky"))
+    )
+)
+_WORTH = (
+    select(AllocationRow.project_id, BookRow.grant_id, func.sum(BookRow.balance).label("left"))
+    .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
+    .where(
+        BookRow.kind.in_([BookKind.ALLOCATION.value, BookKind.HELD.value]),
+        among(AllocationRow.project_id, "projects"),
+        _OPEN,
+    )
+    .group_by(AllocationRow.project_id, BookRow.grant_id)
+    .order_by(AllocationRow.project_id, BookRow.grant_id)
+)
+
+_PAID = (
+    select(
+        TransactionRow.attempt_id, BookRow.allocation_id, BookRow.grant_id, func.sum(EntryRow.amount).label("micro_su")
+    )
+    .join(EntryRow, EntryRow.transaction_id == TransactionRow.id)
+    .join(BookRow, BookRow.id == EntryRow.book_id)
+    .where(among(TransactionRow.attempt_id, "attempts"), BookRow.kind == BookKind.CONSUMED.value)
+    .group_by(TransactionRow.attempt_id, BookRow.allocation_id, BookRow.grant_id)
+    .having(func.sum(EntryRow.amount) != 0)
+    .order_by(TransactionRow.attempt_id, BookRow.allocation_id, BookRow.grant_id)
 )
 
 
@@ -91,12 +136,19 @@ class Ledger:
 
     connection: Connection
     known: dict[Book, int]
+    cache: DirectoryCache
     _made: dict[Book, int] = field(default_factory=dict)  # in this transaction, which may yet be undone
 
     def post(self, transactions: Sequence[Transaction], attempt_rows: Mapping[str, int]) -> None:
-        """Append transactions and move balances. One that was posted before raises Conflict, as an overdraft does."""
+        """Append transactions and move balances. One that was posted before raises Conflict, as an overdraft does, and
+        one that is dated into a closed period.
+        """
         if not transactions:
             return
+        directory = self._directory()
+        for transaction in transactions:
+            if directory.closed and (period := directory.closed_at(transaction.at_ms)) is not None:
+                raise Conflict(f"{period.name} is closed: {transaction.id} cannot be posted into it", code="closed")
         books = self._find_books(transactions)
         rows = insert_numbered(
             self.connection,
@@ -114,6 +166,7 @@ class Ledger:
                 entries.append({"transaction_id": row, "book_id": book_id, "amount": amount})
                 moved[book_id] = moved.get(book_id, 0) + amount
         insert_all(self.connection, EntryRow, entries)
+        wait_for_seal(self.connection, Kind.LEDGER, rows)
         add_all(self.connection, BookRow, [{"id": book, "balance": amount} for book, amount in moved.items() if amount])
 
     def _find_books(self, transactions: Sequence[Transaction]) -> dict[Book, int]:
@@ -138,13 +191,32 @@ class Ledger:
 
         Locks their books, in the order in which they are moved.
         """
+        if not project_ids:
+            return {}
+        return _purses(self.connection.execute(_PURSES, {"now": now_ms, "projects": project_ids}))
+
+    def picky_purses(self, now_ms: int) -> dict[int, list[Purse]]:
+        """The same, without locks, of all projects that have any of a grant that may not pay for every job."""
+        picky = self._directory().picky
+        if not picky:
+            return {}
+        return _purses(self.connection.execute(_PICKY_PURSES, {"now": now_ms, "picky": sorted(picky)}))
+
+    def worth(self, project_ids: Collection[int], now_ms: int) -> dict[int, list[Purse]]:
+        """What projects could still spend of each grant if nothing ran; only if any grant may not pay for every job."""
         found: dict[int, list[Purse]] = {}
-        rows = self.connection.execute(_PURSES, {"now": now_ms, "projects": project_ids}) if project_ids else ()
-        for row in sorted(rows, key=lambda row: (row.ends_ms, row.allocation_id, row.grant_id)):
-            weight = row.micro_su if row.shared_from is None else row.share or 0
-            purse = Purse(row.allocation_id, row.grant_id, row.balance, weight)
+        picky = self._directory().picky
+        if not picky or not project_ids:
+            return found
+        for row in self.connection.execute(_WORTH, {"now": now_ms, "projects": project_ids}):
+            name, conditions = picky.get(row.grant_id, ("", ANYTHING))
+            purse = Purse(0, row.grant_id, int(row.left), 0, conditions, name)
             found.setdefault(row.project_id, []).append(purse)
         return found
+
+    def _directory(self) -> Directory:
+        known: Directory | None = self.connection.info.get(DIRECTORY)
+        return known or self.cache.get(self.connection)
 
     def available(self, now_ms: int) -> dict[int, int]:
         """What each project could set aside now, from its open allocations."""
@@ -188,6 +260,14 @@ class Ledger:
             found.setdefault((row.allocation_id, BookKind(row.kind)), {})[row.grant_id] = row.balance
         return found
 
+    def paid(self, attempt_rows: Collection[int]) -> dict[int, tuple[Part, ...]]:
+        """What each grant's part of each allocation paid for attempts, after all: attempt row → who paid how much."""
+        found: dict[int, tuple[Part, ...]] = {}
+        for row in self.connection.execute(_PAID, {"attempts": attempt_rows}) if attempt_rows else ():
+            part = Part(row.allocation_id, row.grant_id, int(row.micro_su))
+            found[row.attempt_id] = (*found.get(row.attempt_id, ()), part)
+        return found
+
     def unbalanced(self) -> list[str]:
         """What does not add up, in words; an empty list is a ledger that balances."""
         wrong = [
@@ -211,7 +291,10 @@ class Ledger:
     def usage(
         self, by: str, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None
     ) -> list[UsageRow]:
-        """GPU-milliseconds delivered and micro-SU consumed in the period, by project, funder or user, and by flavor."""
+        """GPU-milliseconds delivered and micro-SU consumed in the period, by project, funder or user, and by flavor.
+
+        What was given back and corrected in the period is taken off.
+        """
         delivered = BookRow.kind == BookKind.DELIVERED.value
         flavor = case((delivered, func.substr(BookRow.unit, 4)), else_="").label("flavor")
         key = {"project": AccountRow.name, "funder": FunderRow.name, "user": UserRow.name}[by]
@@ -228,16 +311,17 @@ class Ledger:
             .join(AllocationRow, AllocationRow.id == BookRow.allocation_id)
             .join(AccountRow, AccountRow.id == AllocationRow.project_id)
             .where(BookRow.kind.in_([BookKind.DELIVERED.value, BookKind.CONSUMED.value]))
-            .where(TransactionRow.kind == "charge")
+            .where(TransactionRow.kind.in_(USAGE_KINDS))
         )
         if by == "funder":
             statement = statement.join(GrantRow, GrantRow.id == BookRow.grant_id)
             statement = statement.join(FunderRow, FunderRow.id == GrantRow.funder_id)
         if by == "user":
-            statement = statement.join(AttemptRow, AttemptRow.id == TransactionRow.attempt_id)
-            statement = statement.join(JobRow, JobRow.id == AttemptRow.job_id).join(
-                UserRow, UserRow.id == JobRow.user_id
-            )
+            statement = statement.outerjoin(AttemptRow, AttemptRow.id == TransactionRow.attempt_id)
+            statement = statement.outerjoin(JobRow, JobRow.id == AttemptRow.job_id)
+            statement = statement.outerjoin(ImportedRunRow, ImportedRunRow.posting == TransactionRow.name)
+            whose = func.coalesce(JobRow.user_id, ImportedRunRow.user_id)
+            statement = statement.join(UserRow, UserRow.id == whose)
         if from_ms is not None:
             statement = statement.where(TransactionRow.at_ms >= from_ms)
         if until_ms is not None:
@@ -246,3 +330,14 @@ class Ledger:
             statement = statement.where(AllocationRow.project_id.in_(projects))
         rows = self.connection.execute(statement.group_by(key, flavor))
         return [UsageRow(row.key, row.flavor, int(row.gpu_ms), int(row.charged)) for row in rows]
+
+
+def _purses(rows: Iterable[Any]) -> dict[int, list[Purse]]:
+    """By project; of an allocation that ends first come first."""
+    found: dict[int, list[Purse]] = {}
+    for row in sorted(rows, key=lambda row: (row.ends_ms, row.allocation_id, row.grant_id)):
+        weight = row.micro_su if row.shared_from is None else row.share or 0
+        conditions = to_conditions(row.conditions)
+        purse = Purse(row.allocation_id, row.grant_id, row.balance, weight, conditions, row.name)
+        found.setdefault(row.project_id, []).append(purse)
+    return found

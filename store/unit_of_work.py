@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from domain.money import Book
-from lifecycle import live, past, ports, rulebook, treasury
+from lifecycle import books, brought, live, past, ports, rulebook, treasury, witness
 from store.accounts import Accounts
 from store.allocations import Allocations
 from store.attempts import Attempts
+from store.audit import Audit
+from store.budgets import Budgets
 from store.calendar import Calendar
+from store.charging import Charging
 from store.dependencies import Dependencies
 from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
@@ -21,6 +24,7 @@ from store.fleet import Fleet
 from store.gates import Gates
 from store.grants import Grants
 from store.history import History
+from store.imports import Imports
 from store.jobs import Jobs
 from store.leases import Leader
 from store.ledger import Ledger
@@ -28,6 +32,7 @@ from store.live import Live
 from store.once import Once
 from store.people import People
 from store.policies import Policies
+from store.seals import Seals
 from store.stamps import CHANGED, DIRECTORY, STAMP
 from store.tables.jobs import SourceRow
 from store.tables.service import StampRow
@@ -44,13 +49,18 @@ class UnitOfWork:
     people: ports.People
     fleet: ports.Fleet
     grants: treasury.Grants
+    budgets: treasury.Budgets
     allocations: treasury.Allocations
     ledger: treasury.Ledger
+    audit: witness.Audit
+    seals: witness.Seals
     jobs: ports.Jobs
     dependencies: ports.Dependencies
     attempts: ports.Attempts
     policies: rulebook.Policies
+    charging: books.Charging
     history: past.History
+    imports: brought.Imports
     calendar: rulebook.Calendar
     gates: rulebook.Gates
     live: live.Live
@@ -118,13 +128,18 @@ class Store:
             People(connection),
             Fleet(connection, self._nodes),
             Grants(connection),
+            Budgets(connection),
             Allocations(connection),
-            Ledger(connection, self._books),
+            Ledger(connection, self._books, self._cache),
+            Audit(connection),
+            Seals(connection),
             Jobs(connection),
             Dependencies(connection),
             Attempts(connection),
             Policies(connection),
+            Charging(connection),
             History(connection),
+            Imports(connection),
             Calendar(connection),
             Gates(connection),
             Live(connection),

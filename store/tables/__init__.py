@@ -3,17 +3,36 @@
 What the database can hold as a constraint, it does: one live attempt a task, no device given twice, no book below zero.
 """
 
-from store.tables import accounts, allocations, calendar, dependencies, fleet, gates, jobs, ledger, policies, service
+from store.tables import (
+    accounts,
+    allocations,
+    audit,
+    budgets,
+    calendar,
+    charging,
+    dependencies,
+    fleet,
+    gates,
+    imports,
+    jobs,
+    ledger,
+    policies,
+    service,
+)
 from store.tables.base import Base
 
 __all__ = [
     "Base",
     "accounts",
     "allocations",
+    "audit",
+    "budgets",
     "calendar",
+    "charging",
     "dependencies",
     "fleet",
     "gates",
+    "imports",
     "jobs",
     "ledger",
     "policies",

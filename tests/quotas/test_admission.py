@@ -8,7 +8,10 @@ import pytest
 
 import quotas.admission
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
+from domain.jobs import Constraint, JobSpec
+from domain.purses import Conditions, Purse
 from domain.quantities import HOUR_MS, MICRO
+from domain.tariffs import Tariff
 from quotas.admission import Application, FlavorTerms, Refusal, admit
 from tests.support.factories import A100, CPU, H100, resources, spec
 
@@ -16,9 +19,9 @@ CENTRE = Account(1, None, AccountKind.CENTRE, "centre", "")
 TENANT = Account(2, 1, AccountKind.TENANT, "cadt", "")
 PROJECT = Account(3, 2, AccountKind.PROJECT, "speech", "")
 TERMS = {
-    H100: FlavorTerms(1_000, 2 * MICRO, True),
-    A100: FlavorTerms(1_000, MICRO, True),
-    CPU: FlavorTerms(1_000, MICRO // 100, True),
+    H100: FlavorTerms(1_000, Tariff(2 * MICRO), True),
+    A100: FlavorTerms(1_000, Tariff(MICRO), True),
+    CPU: FlavorTerms(1_000, Tariff(MICRO // 100), True),
 }
 LIMITED = Limits(queued_jobs=5, gpus_per_job=8, walltime_ms=24 * HOUR_MS)
 
@@ -27,6 +30,13 @@ def application(**changes: object) -> Application:
     """One that is admitted: one GPU for an hour, 100 SU left."""
     plain = Application(spec(needs=resources(1)), (PROJECT, TENANT, CENTRE), {}, TERMS, 100 * MICRO, {3: 0, 2: 0, 1: 0})
     return replace(plain, **changes)
+
+
+PURSES = [Purse(0, 1, 98 * MICRO, 0, Conditions((H100,)), "for-h100"), Purse(0, 2, 2 * MICRO, 0)]
+
+
+def secret(walltime: str) -> JobSpec:
+    return replace(spec(needs=resources(1, walltime=walltime)), constraint=Constraint(classification="internal"))
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ ROWS = (
     Row(
         "never-fits", f"no cluster could hold 1 of {H100}, even empty", "resources",
         "see baray admin cluster list for what nodes have",
-        application(flavors={H100: FlavorTerms(1_000, MICRO, False)}),
+        application(flavors={H100: FlavorTerms(1_000, Tariff(MICRO), False)}),
     ),
     Row(
         "quota-ceiling", f"8 of {H100} on each of 2 nodes is above the quota of project speech, 12", "resources.gpus",
@@ -113,6 +123,21 @@ ROWS = (
     Row(
         "no-allocation", "project speech has no allocation in force", "project", "ask the centre for an allocation",
         application(remaining=None),
+    ),
+    Row(
+        "grant-conditions",
+        f"1 of {A100} needs 3 SU; project speech has 2 SU left for such a job: grant for-h100 pays only for {H100}",
+        "resources.flavor", "ask for what the grant pays for, or for another grant",
+        replace(needing(1, A100, walltime="3h"), purses=PURSES), replace(needing(1, H100, walltime="3h"), purses=PURSES),
+    ),
+    Row(
+        "grant-conditions",
+        f"1 of {H100} needs 120 SU; project speech has 98 SU left for such a job: grant open pays only for up to public data",
+        "data.classification", "ask for what the grant pays for, or for another grant",
+        replace(
+            application(remaining=200 * MICRO), spec=secret("60h"),
+            purses=[Purse(0, 1, 98 * MICRO, 0), Purse(0, 2, 102 * MICRO, 0, Conditions(classification="public"), "open")],
+        ),
     ),
     Row(
         "budget-exceeded", f"4 of {H100} for 20h needs 160 SU; project speech has 100 SU left", "resources.walltime",
@@ -166,7 +191,7 @@ def test_all_refusals_are_told_at_once_the_most_fundamental_first() -> None:
 def test_a_list_of_flavors_is_refused_only_if_every_one_of_them_is() -> None:
     asked = replace(needing(1, (H100, A100)), flavors={**TERMS, H100: FlavorTerms(1_000, None, True)})
     assert admit(asked) == ()
-    both = {H100: FlavorTerms(1_000, None, True), A100: FlavorTerms(1_000, MICRO, False)}
+    both = {H100: FlavorTerms(1_000, None, True), A100: FlavorTerms(1_000, Tariff(MICRO), False)}
     assert [refusal.code for refusal in admit(replace(asked, flavors=both))] == ["no-rate", "never-fits"]
 
 

@@ -5,12 +5,13 @@ nodes serve: it is to be compared where the choice between nodes does not matter
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domain.accounts import Tree
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import CLASSIFICATIONS, Constraint, Resources
-from domain.money import booking
+from domain.purses import Purse, split_hold
+from domain.tariffs import booking
 from scheduler.live import Running
 from scheduler.queue import PendingJob
 from scheduler.snapshot import NodeState, State
@@ -50,6 +51,7 @@ class Work:
     usage: dict[int, int]
     user_usage: dict[tuple[int, int], int]
     available: dict[int, int]
+    purses: dict[int, list[Purse]]
     running: dict[int, int]
     pledged: dict[tuple[int, str], int] = field(default_factory=dict)  # booked under guarantees
     awaited: dict[tuple[int, str], int] = field(default_factory=dict)  # quotas that those out of patience lack
@@ -66,7 +68,7 @@ class Work:
 def reference_plan(state: State, now_ms: int) -> Answer:
     work = Work(
         state, now_ms, dict(state.held), dict(state.usage), dict(state.user_usage), dict(state.available),
-        dict(state.running),
+        {project: list(purses) for project, purses in state.purses.items()}, dict(state.running),
     )  # fmt: skip
     for job in state.queue:
         if job.gate:
@@ -300,11 +302,25 @@ def _affordable(work: Work, job: PendingJob, flavor: str) -> bool:
     known = state.flavors.get(flavor)
     if known is None or known.micro_su_per_hour is None:
         return False
-    if _hold(state, job, flavor) > work.available.get(job.project_id, 0):
+    if _hold(state, job, flavor) > _left(work, job, flavor):
         return False
     milli = _milli(state, job, flavor)
     return state.tree.shortfall(_spoken_for(work), job.project_id, flavor, milli) is None and _lent(
         work, job, flavor, milli
+    )
+
+
+def _left(work: Work, job: PendingJob, flavor: str) -> int:
+    """What the project may spend on this job in this flavor: what each grant behind it allows."""
+    purses = work.purses.get(job.project_id)
+    if purses is None:
+        return work.available.get(job.project_id, 0)
+    level = CLASSIFICATIONS.index(job.constraint.classification or CLASSIFICATIONS[0])
+    return sum(
+        purse.available
+        for purse in purses
+        if flavor in (purse.conditions.flavors or (flavor,))
+        and level <= CLASSIFICATIONS.index(purse.conditions.classification or CLASSIFICATIONS[-1])
     )
 
 
@@ -320,7 +336,7 @@ def _keep_place(work: Work, job: PendingJob) -> None:
         known = state.flavors.get(flavor)
         if known is None or known.micro_su_per_hour is None:
             continue
-        if _hold(state, job, flavor) > work.available.get(job.project_id, 0):
+        if _hold(state, job, flavor) > _left(work, job, flavor):
             continue
         milli = _milli(state, job, flavor)
         short = tree.shortfall(_spoken_for(work), job.project_id, flavor, milli)
@@ -473,6 +489,13 @@ def _start(work: Work, job: PendingJob, nth: int, flavor: str, nodes: Sequence[N
     work.answer.starts.append((job.job_id, job.index(nth), flavor))
     milli, hold = _milli(work.state, job, flavor), _hold(work.state, job, flavor)
     work.available[job.project_id] -= hold
+    if job.project_id in work.purses:
+        purses = work.purses[job.project_id]
+        for part in split_hold(hold, purses, flavor, job.constraint.classification) or ():
+            at = next(
+                n for n, p in enumerate(purses) if (p.allocation_id, p.grant_id) == (part.allocation_id, part.grant_id)
+            )
+            purses[at] = replace(purses[at], available=purses[at].available - part.micro_su)
     for account in work.state.tree.path(job.project_id):
         work.held[account, flavor] = work.held.get((account, flavor), 0) + milli
         work.running[account] = work.running.get(account, 0) + 1

@@ -8,6 +8,7 @@ from hypothesis import given
 
 from domain.accounts import AccountState, Tree
 from domain.fleet import CPU_FLAVOR
+from domain.purses import less, split_hold
 from scheduler.cycle import plan
 from scheduler.outlook import Plan
 from scheduler.queue import PendingJob
@@ -75,6 +76,20 @@ def test_no_plan_spends_more_than_a_project_has(state: State) -> None:
         spent[start.project_id] += start.hold
     for project, micro_su in spent.items():
         assert micro_su <= state.available[project]
+
+
+@pytest.mark.promise(3)
+@given(states())
+def test_no_plan_spends_a_grant_on_what_it_does_not_pay_for(state: State) -> None:
+    """Start by start, the purses that may pay for it can."""
+    jobs = {job.job_id: job for job in state.queue}
+    purses = {project: list(found) for project, found in state.purses.items()}
+    for start in plan(state, NOW_MS).starts:
+        if start.project_id in purses:
+            class_ = jobs[start.job_id].constraint.classification
+            parts = split_hold(start.hold, purses[start.project_id], start.flavor, class_)
+            assert parts is not None, f"job {start.job_id} is started on money that is not for it"
+            purses[start.project_id] = less(purses[start.project_id], parts)
 
 
 @given(states())

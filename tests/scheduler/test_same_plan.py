@@ -38,6 +38,7 @@ def shuffled(current: State, by: random.Random) -> State:
         held=other(dict(current.held)),
         usage=other(dict(current.usage)),
         available=other(dict(current.available)),
+        purses=other(dict(current.purses)),
         running=other(dict(current.running)),
         user_usage=other(dict(current.user_usage)),
         user_running=other(dict(current.user_running)),

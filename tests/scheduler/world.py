@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from domain.money import booking
 from domain.quantities import MINUTE_MS
+from domain.tariffs import booking
 from scheduler.cycle import plan
 from scheduler.live import Running
 from scheduler.outlook import Plan

@@ -32,6 +32,7 @@ def audit(database: Database, store: Store) -> list[str]:
         *_nodes(database, attempts),
         *_attempts(attempts, {row.attempt_id: int(row.gpu_ms) for row in facts}),
         *_money(database, attempts),
+        *_exchange(database),
         *_jobs(database, attempts),
         *_dependencies(database, attempts),
         *_reports(reports, attempts),
@@ -104,6 +105,10 @@ def _attempts(attempts: list, facts: Mapping[int, int]) -> list[str]:
     for attempt in attempts:
         if not 0 <= attempt.charged <= attempt.hold:
             wrong.append(f"attempt {attempt.id} is charged {attempt.charged} of a hold of {attempt.hold}")
+        if attempt.refunded < 0 or _cost(attempt) < 0:
+            wrong.append(f"of attempt {attempt.id}, charged {attempt.charged}, {attempt.refunded} are given back")
+        if attempt.state in _LIVE and attempt.walltime_ms is None and attempt.carried_su + attempt.carried_ms:
+            wrong.append(f"attempt {attempt.id} carries what was settled before an extension, and has none")
         if facts.get(attempt.id, 0) != attempt.gpu_ms:
             wrong.append(f"attempt {attempt.id} has {attempt.gpu_ms} GPU-ms, its facts {facts.get(attempt.id, 0)}")
         if attempt.state not in _LIVE and attempt.ended_ms is None:
@@ -118,7 +123,7 @@ def _attempts(attempts: list, facts: Mapping[int, int]) -> list[str]:
 def _money(database: Database, attempts: list) -> list[str]:
     """No book is overdrawn; what is held is what live attempts have not used yet; nothing is spent beyond what is given."""
     wrong = []
-    outside = {BookKind.FUNDER.value, BookKind.CAPACITY.value}
+    outside = {BookKind.FUNDER.value, BookKind.CAPACITY.value, BookKind.EXCHANGE.value}
     books = database.rows("SELECT * FROM book")
     wrong += [f"book {row.key} is overdrawn" for row in books if row.balance < 0 and row.kind not in outside]
     held = sum(row.balance for row in books if row.kind == BookKind.HELD.value)
@@ -126,9 +131,10 @@ def _money(database: Database, attempts: list) -> list[str]:
     if held != unused:
         wrong.append(f"{held} is held, live attempts have {unused} of their holds left")
     consumed = sum(row.balance for row in books if row.kind == BookKind.CONSUMED.value)
-    charged = sum(attempt.charged for attempt in attempts)
-    if consumed != charged:
-        wrong.append(f"{consumed} is consumed, attempts were charged {charged}")
+    cost = sum(map(_cost, attempts))
+    if consumed != cost:
+        wrong.append(f"{consumed} is consumed, attempts cost {cost}")
+    wrong += _paid(database, attempts)
     sums: Counter[tuple[int, int]] = Counter()
     for row in books:
         if row.unit == "uSU" and row.kind in _OF_ALLOCATION:
@@ -168,6 +174,67 @@ def _instalments(database: Database, books: list) -> list[str]:
         if row.state in {"requested", "declined", "withdrawn"} and any(book.allocation_id == row.id for book in books):
             wrong.append(f"allocation {row.id} is {row.state} and has books")
     return wrong
+
+
+def _exchange(database: Database) -> list[str]:
+    """A grant's amount is with it or with allocations; of one in money, what they have is what was paid for, exactly."""
+    wrong = []
+    books = database.rows("SELECT * FROM book WHERE grant_id <> 0")
+    money: Counter[tuple[int, str]] = Counter()  # grant and unit → with the grant, and what it paid
+    inside: Counter[tuple[int, int]] = Counter()  # allocation and grant → micro-SU
+    exchanged: Counter[tuple[int, int, str]] = Counter()
+    for row in books:
+        if row.kind == BookKind.GRANT.value:
+            money[row.grant_id, row.unit] += row.balance
+        elif row.kind == BookKind.EXCHANGE.value:
+            exchanged[row.allocation_id, row.grant_id, row.unit] += row.balance
+        elif row.unit == "uSU":
+            inside[row.allocation_id, row.grant_id] += row.balance
+    grants = {grant.id: grant for grant in database.rows("SELECT * FROM funder_grant")}
+    for (allocation, grant), micro_su in inside.items():
+        if grants[grant].unit == "uSU":
+            money[grant, "uSU"] += micro_su
+        elif exchanged[allocation, grant, "uSU"] != -micro_su:
+            wrong.append(f"allocation {allocation} has {micro_su} of grant {grant}, exchanged are {exchanged}")
+    for bargain in database.rows("SELECT * FROM bargain"):
+        key = bargain.allocation_id, bargain.grant_id
+        kept = -(-bargain.money * bargain.out_su // bargain.micro_su) if bargain.micro_su else 0
+        if (bargain.out_su, kept) != (inside[key], exchanged[(*key, bargain.unit)]):
+            wrong.append(f"allocation {key[0]} keeps {exchanged} of grant {key[1]}, by its bargain {kept}")
+        money[bargain.grant_id, bargain.unit] += kept
+    for grant in grants.values():
+        if money[grant.id, grant.unit] != grant.amount or len({unit for at, unit in money if at == grant.id}) > 1:
+            wrong.append(f"grant {grant.name} is of {grant.amount} {grant.unit}, there are {money}")
+    return wrong
+
+
+def _cost(attempt) -> int:
+    """What an attempt cost after refunds and corrections."""
+    return attempt.charged - attempt.refunded + attempt.adjusted
+
+
+def _paid(database: Database, attempts: list) -> list[str]:
+    """What the ledger says that an attempt's payers paid is what it cost, and none of them is paid back more than that."""
+    wrong = []
+    sums: Counter[int] = Counter()
+    for row in database.rows(
+        "SELECT attempt_id, book_id, SUM(amount) AS paid FROM ledger_entry"
+        " JOIN ledger_transaction ON ledger_transaction.id = transaction_id JOIN book ON book.id = book_id"
+        " WHERE book.kind = 'consumed' AND attempt_id IS NOT NULL GROUP BY attempt_id, book_id"
+    ):
+        sums[row.attempt_id] += int(row.paid)
+        if row.paid < 0:
+            wrong.append(f"attempt {row.attempt_id} was given back more of book {row.book_id} than that paid")
+    for attempt in attempts:
+        if sums[attempt.id] != _cost(attempt):
+            wrong.append(f"attempt {attempt.id} cost {_cost(attempt)}, the ledger says {sums[attempt.id]}")
+    late = database.rows(
+        "SELECT ledger_transaction.name FROM ledger_transaction"
+        " JOIN closed_period ON at_ms >= from_ms AND at_ms < until_ms"
+        " WHERE ledger_transaction.id > (SELECT COALESCE(MIN(id), 9000000000000000) FROM ledger_transaction AS later"
+        " WHERE later.at_ms >= closed_period.created_ms)"
+    )
+    return wrong + [f"{row.name} was posted into a closed period" for row in late]
 
 
 def _jobs(database: Database, attempts: list) -> list[str]:
@@ -233,7 +300,7 @@ def _reports(reports: Mapping[str, object], attempts: list) -> list[str]:
     for attempt in attempts:
         real[attempt.flavor] += attempt.gpu_ms
     used = {flavor: gpu_ms for flavor, gpu_ms in real.items() if gpu_ms}
-    charged = sum(attempt.charged for attempt in attempts)
+    charged = sum(map(_cost, attempts))
     for by, statement in reports.items():
         if not statement.agrees:
             wrong.append(f"the report by {by} says {statement.total.gpu_ms}, the meters {statement.metered}")

@@ -17,7 +17,7 @@ from scheduler.queue import PendingJob, Queue
 from scheduler.snapshot import NodeState, State, Window
 from tests.support import factories
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
-from tests.support.strategies import ACCOUNTS, NOW_MS, PROJECTS, fill, occupied
+from tests.support.strategies import ACCOUNTS, NOW_MS, PROJECTS, fill, occupied, picky
 
 _TIERS = {"urgent": Tier(3, preempts=True), "interactive": Tier(2), "normal": Tier(1)}
 
@@ -59,7 +59,8 @@ def _state(
         available={project: rng.choice([rich, rich, rich, 5]) * MICRO for project in PROJECTS},
     )  # fmt: skip
     usage = {account: rng.randint(0, 100) * MICRO for account in ACCOUNTS}
-    return occupied(base, live, usage, windows=windows, policy=policy, queue=Queue.of(jobs, policy))
+    found = occupied(base, live, usage, windows=windows, policy=policy, queue=Queue.of(jobs, policy))
+    return picky(rng, found)
 
 
 def _quotas(rng: random.Random) -> dict[tuple[int, str], Quota]:

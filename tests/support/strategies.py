@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from domain.accounts import Limits, Quota
 from domain.jobs import ANYWHERE, Constraint, Placement, Resources
-from domain.money import booking
-from domain.purses import Purse
+from domain.purses import Conditions, Purse, largest_remainder
 from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
+from domain.tariffs import booking
 from scheduler.live import Live, Running
 from scheduler.policy import BackfillOrder, Policy
 from scheduler.queue import PendingJob, Queue
@@ -122,7 +122,7 @@ def busy_state(seed: int) -> State:
         fair_share=rng.random() < 0.8, size_ms=rng.choice([0, 0, MINUTE_MS]), reservations=rng.choice([0, 1, 4, 4]),
         patience_ms=rng.choice([2 * DAY_MS, 2 * DAY_MS, None]), backfill=rng.choice(list(BackfillOrder)),
     )  # fmt: skip
-    return occupied(
+    found = occupied(
         factories.state(
             jobs,
             tuple(where),
@@ -135,6 +135,26 @@ def busy_state(seed: int) -> State:
         policy=policy,
         queue=Queue.of(jobs, policy),
     )
+    return picky(rng, found)
+
+
+def picky(rng: random.Random, state: State) -> State:
+    """The state with what some projects have in purses, not all of which pay for everything."""
+    found: dict[int, tuple[Purse, ...]] = {}
+    for project, available in state.available.items():
+        if rng.random() < 0.3:
+            parts = largest_remainder(available, [rng.randint(1, 3) for _ in range(rng.randint(1, 3))])
+            allocations = sorted(rng.randint(1, 2) for _ in parts)
+            found[project] = tuple(
+                Purse(allocations[n], n + 1, part, rng.randint(1, 5), _conditions(rng), f"g{n + 1}")
+                for n, part in enumerate(parts)
+            )
+    return replace(state, purses=found)
+
+
+def _conditions(rng: random.Random) -> Conditions:
+    flavors = rng.choice([(), (H100,), (A100, CPU), (H100, A100)])
+    return Conditions(flavors, (), rng.choice([None, None, "public", "internal"]))
 
 
 def _busy_quotas(rng: random.Random) -> dict[tuple[int, str], Quota]:
