@@ -51,6 +51,9 @@ class SimulatedCluster:
             self._seen[attempt] = Observation(attempt, AttemptState.CANCELLED, seen.started_ms, now_ms(), signal=15)
         self.ended()
 
+    def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+        """No walltime is enforced here."""
+
     def observe(self) -> tuple[Observation, ...]:
         with self._changed:
             return tuple(self._seen.values())

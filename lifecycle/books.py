@@ -33,7 +33,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person gave back of an attempt's charge (``micro_su`` above 0) or took in addition (below 0).
+    """What a person gave back of an attempt's charge, or charged in addition: ``micro_su`` is added to what it cost.
 
     ``kind`` is refund or adjust, ``period`` the month that it corrects. A new rate between two times has these with it.
     """

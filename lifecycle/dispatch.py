@@ -5,6 +5,7 @@ hand-over and the commit is repaired by doing it again.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -60,6 +61,8 @@ def _launches(uow: UnitOfWork, attempts: list[Attempt], vault: Vault) -> list[tu
         spec = jobs[attempt.id.job].spec
         sealed = uow.people.secrets(attempt.project_id) if spec.secrets else {}
         secrets = {name: vault.open(sealed[name]) for name in spec.secrets if name in sealed}
+        if attempt.walltime_ms is not None:  # extended before it was started
+            spec = replace(spec, resources=replace(spec.resources, walltime_ms=attempt.walltime_ms))
         launches.append(
             (attempt, Launch(attempt.id, spec, attempt.flavor, attempt.placements, attempt.project_id, secrets))
         )

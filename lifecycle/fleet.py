@@ -38,8 +38,7 @@ def add_rate(
     rates = directory.rates.get(flavor, ())
     if flavor not in directory.flavors and rates:
         raise NotFound(f"there is no flavor {flavor[:80]!r}", "flavor")
-    if not 0 <= micro_su_per_hour <= _RATE_MOST:
-        raise Invalid("a rate is 0 to 1,000,000 SU an hour", "su_per_hour")
+    check_rate(micro_su_per_hour)
     if rates and from_ms <= now_ms:
         raise Invalid(
             f"a rate of {flavor} cannot begin in the past: what was used then is charged",
@@ -51,6 +50,12 @@ def add_rate(
             "from_ms", fix="choose another time", code="already-exists",
         )  # fmt: skip
     uow.fleet.add_rate(flavor, from_ms, micro_su_per_hour, user_id, now_ms)
+
+
+def check_rate(micro_su_per_hour: int) -> None:
+    """Raises Invalid for what can be no rate."""
+    if not 0 <= micro_su_per_hour <= _RATE_MOST:
+        raise Invalid("a rate is 0 to 1,000,000 SU an hour", "su_per_hour")
 
 
 def sync_cluster(uow: UnitOfWork, name: str, kind: str, driver: Driver, now_ms: int) -> None:

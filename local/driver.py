@@ -87,6 +87,9 @@ class LocalDriver:
     def stop(self, attempt: AttemptId, grace_ms: int) -> None:
         self._keeper().stop(attempt, grace_ms)
 
+    def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+        self._keeper().extend(attempt, walltime_ms)
+
     def observe(self) -> tuple[Observation, ...]:
         return self._keeper().observe()
 

@@ -22,9 +22,10 @@ import structlog
 from domain.errors import Unavailable
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Launch, Observation
+from domain.quantities import format_duration
 from lifecycle.ports import Clock
 from local.forked import claim
-from local.forked.bell import STOP_REQUEST
+from local.forked.bell import REQUEST
 from local.forked.files import write_whole
 from local.forked.order import Order, without_run
 from local.link import Link
@@ -103,6 +104,18 @@ class Keeper:
                 tracked.end_unclaimed(without_run("cancelled", detail, self._clock.now_ms()))
             tracked.stale = True
         self._wake()
+
+    def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+        """Leave it where the supervisor looks, then ring; one that is yet to come looks when it begins."""
+        with self._lock:
+            tracked = self._tracked.get(str(attempt))
+            if tracked is None or not tracked.live:
+                return
+            try:
+                write_whole(tracked.place.walltime, f"{walltime_ms} {format_duration(walltime_ms)}".encode())
+            except OSError as error:
+                raise Unavailable(f"The local cluster cannot extend {attempt} now: {error}.") from error
+            _ring(tracked.place.claim)
 
     def observe(self) -> tuple[Observation, ...]:
         with self._lock:
@@ -297,7 +310,7 @@ def _ring(path: Path) -> bool:
         process = os.pidfd_open(pid)
         try:
             if claim.holder(path) == pid:
-                signal.pidfd_send_signal(process, STOP_REQUEST)
+                signal.pidfd_send_signal(process, REQUEST)
         finally:
             os.close(process)
     return True

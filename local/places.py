@@ -2,7 +2,8 @@
 
     live/1842_7.2                   a marker: started and not yet forgotten (a second name of spec.json)
     attempts/1/1842_7.2/            by thousands of jobs, so that no directory grows without end
-        spec.json claim stop        what ``order`` and ``claim`` describe
+        spec.json claim stop walltime
+                                    what ``order`` and ``claim`` describe
         log.0 log.1 …               the output of each rank
         outputs/ result.json        what is left at the end
         script work/                the job's own: what it runs, and where; gone when the attempt is forgotten
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from domain.errors import Invalid
 from domain.ids import AttemptId, parse_attempt
-from local.forked.order import CLAIM, OUTPUTS, RESULT, SCRIPT, SPEC, STOP, WORK, log_name
+from local.forked.order import CLAIM, OUTPUTS, RESULT, SCRIPT, SPEC, STOP, WALLTIME, WORK, log_name
 
 _PASSABLE = 0o711
 _CLOSED = 0o700
@@ -49,6 +50,10 @@ class Place:
     @property
     def stop(self) -> Path:
         return self.path / STOP
+
+    @property
+    def walltime(self) -> Path:
+        return self.path / WALLTIME
 
     @property
     def spec(self) -> Path:

@@ -215,7 +215,7 @@ class Attempts:
         values = {
             "id": attempt.row, "walltime_ms": attempt.walltime_ms, "extensions": attempt.extensions,
             "hold": attempt.hold, "parts": encode_parts(attempt.parts), "carried_su": attempt.carried[0],
-            "carried_ms": attempt.carried[1],
+            "carried_ms": attempt.carried[1], "later_rates": encode_rates(attempt.later_rates),
         }  # fmt: skip
         update_all(self.connection, AttemptRow, [values])
 

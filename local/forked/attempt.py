@@ -21,7 +21,7 @@ from local.forked.crew import Crew
 from local.forked.files import write_all
 from local.forked.journal import Journal
 from local.forked.masking import Masker
-from local.forked.order import SCRIPT, STOP, Order, log_name
+from local.forked.order import SCRIPT, STOP, WALLTIME, Order, log_name
 from local.forked.pump import Pump
 from local.forked.ranks import become_rank
 from local.forked.unpack import unpack
@@ -54,12 +54,14 @@ class Attempt:
         self._handlers: dict[int, Callable[[], None]] = {}
         self._status: int | None = None  # where ranks tell that they could not start
         self._stop_signal: int = 0  # 0: nobody is there yet who could take it
+        self._walltime_from = math.inf  # since when it counts
         self._walltime_at = self._kill_at = math.inf
 
     def run(self) -> None:
         """Live it. Afterwards nothing of the job runs any more."""
         self._watch(self._bell.fd, self._answer_bell)
         self._heed_stop_file()
+        self._heed_walltime_file()
         if self._furnish() and self._unpack_source():
             self._start_ranks()
         while self.crew.alive:
@@ -154,7 +156,8 @@ class Attempt:
         self._watch(self._status, self._hear_ranks)
 
     def _set_walltime(self) -> None:
-        self._walltime_at = time.monotonic() + self.order["walltime_ms"] / 1_000
+        self._walltime_from = time.monotonic()
+        self._walltime_at = self._walltime_from + self.order["walltime_ms"] / 1_000
 
     def _turn(self) -> None:
         """Wait for the next thing, and deal with it."""
@@ -205,8 +208,9 @@ class Attempt:
             self._end("failed", self.order["grace_ms"])
         if bell.SHUTDOWN in heard:
             self._end("node_failed", self.order["grace_ms"])
-        if bell.STOP_REQUEST in heard:
+        if bell.REQUEST in heard:
             self._heed_stop_file()
+            self._heed_walltime_file()
 
     def _heed_stop_file(self) -> None:
         try:
@@ -214,6 +218,19 @@ class Attempt:
                 self._end("cancelled", int(request.read()))
         except FileNotFoundError:
             return
+
+    def _heed_walltime_file(self) -> None:
+        """A longer walltime counts from the same moment. It only ever grows; what has ended stays so."""
+        try:
+            with open(f"{self.order['place']}/{WALLTIME}") as extension:
+                text, _, words = extension.read().partition(" ")
+        except FileNotFoundError:
+            return
+        walltime_ms = int(text)
+        if walltime_ms > self.order["walltime_ms"]:
+            self.order["walltime_ms"], self.order["walltime"] = walltime_ms, words
+            if self._walltime_at != math.inf:
+                self._walltime_at = self._walltime_from + walltime_ms / 1_000
 
     def _end(self, state: str, grace_ms: int) -> None:
         """The stop signal now, SIGKILL after the grace. Asked again, only a shorter grace changes anything."""

@@ -4,7 +4,7 @@ import os
 import signal
 from contextlib import suppress
 
-STOP_REQUEST = signal.SIGUSR1  # the driver wrote a stop file
+REQUEST = signal.SIGUSR1  # the driver wrote a stop file, or a longer walltime
 SHUTDOWN = signal.SIGTERM  # the machine, or its service manager, goes down
 
 
@@ -16,7 +16,7 @@ class Bell:
 
     def __init__(self) -> None:
         self.fd, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        for signum in (signal.SIGCHLD, STOP_REQUEST, SHUTDOWN):
+        for signum in (signal.SIGCHLD, REQUEST, SHUTDOWN):
             signal.signal(signum, _nothing)
         signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
 

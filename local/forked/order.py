@@ -10,6 +10,7 @@ from typing import TypedDict
 # Names of the files in an attempt's directory.
 CLAIM = "claim"
 STOP = "stop"
+WALLTIME = "walltime"  # a longer one than the order's: in ms, and in words
 SPEC = "spec.json"
 SCRIPT = "script"
 WORK = "work"

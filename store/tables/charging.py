@@ -35,7 +35,7 @@ class PeriodRow(Base):
 
 
 class CorrectionRow(Base):
-    """What a person gave back of an attempt's charge (above 0) or took in addition (below 0), beside its transaction.
+    """What a person gave back of an attempt's charge (below 0) or charged in addition, beside its transaction.
 
     ``period`` is the month that it corrects; a new rate between two times has these with it.
     """

@@ -165,6 +165,27 @@ class DriverContract:
         assert end.state is AttemptState.TIMED_OUT
         assert "walltime" in end.detail
 
+    def test_an_extended_walltime_is_the_one_that_ends_a_job(self, rig: Rig) -> None:
+        rig.driver.start(launch(self.one, rig.node, command=SLEEP, walltime_ms=3_000))
+        running(rig.driver, self.one)
+        rig.driver.extend(self.one, 4_000)
+        rig.driver.extend(self.one, 4_000)
+        end = settled(rig.driver, self.one)
+        assert end.state is AttemptState.TIMED_OUT
+        assert "walltime" in end.detail
+        assert end.started_ms is not None
+        assert end.ended_ms is not None
+        assert end.ended_ms - end.started_ms >= 4_000
+        rig.driver.extend(self.one, 60_000)
+        assert settled(rig.driver, self.one) == end
+
+    def test_a_job_extended_at_once_and_across_a_restart_runs_on(self, rig: Rig) -> None:
+        rig.driver.start(launch(self.one, rig.node, run="sleep 2.5", walltime_ms=2_000))
+        rig.driver.extend(self.one, 30_000)
+        driver = rig.reopen()
+        driver.extend(self.one, 60_000)
+        assert settled(driver, self.one).state is AttemptState.SUCCEEDED
+
     def test_a_stopped_job_is_cancelled(self, rig: Rig) -> None:
         rig.driver.start(launch(self.one, rig.node, command=SLEEP))
         running(rig.driver, self.one)
@@ -191,6 +212,7 @@ class DriverContract:
 
     def test_unknown_attempts_are_ignored(self, rig: Rig) -> None:
         rig.driver.stop(self.one, 0)
+        rig.driver.extend(self.one, 60_000)
         rig.driver.forget(self.one)
         assert rig.driver.observe() == ()
         chunk = rig.driver.logs(self.one, 0, 5, 100)

@@ -64,6 +64,7 @@ class _Run:
     told_ms: int | None = None
     kill_ms: int = 0  # told to stop, it is over by then
     broken_ms: int | None = None  # its node failed
+    walltime_ms: int = 0  # if it was extended
 
     @property
     def started_ms(self) -> int:
@@ -71,7 +72,7 @@ class _Run:
 
     @property
     def walltime_end_ms(self) -> int:
-        return self.started_ms + self.launch.spec.resources.walltime_ms
+        return self.started_ms + max(self.walltime_ms, self.launch.spec.resources.walltime_ms)
 
     def end(self) -> tuple[int, AttemptState]:
         """When it will end and how, as things stand: of all that may end it, what comes first."""
@@ -149,6 +150,7 @@ class FakeDriver:
     blind: bool = False
     runs: Counter[AttemptId] = field(default_factory=Counter)
     stops: Counter[AttemptId] = field(default_factory=Counter)
+    extensions: Counter[AttemptId] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     _known: dict[AttemptId, _Run] = field(default_factory=dict)
     _forgotten: set[AttemptId] = field(default_factory=set)
@@ -181,6 +183,15 @@ class FakeDriver:
             run.kill_ms = kill_ms if run.told_ms is None else min(kill_ms, run.kill_ms)
             run.told_ms = now_ms if run.told_ms is None else run.told_ms
         self.wake()
+
+    def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+        if self.away:
+            raise Unavailable("the cluster does not answer")
+        with self._lock:
+            self.extensions[attempt] += 1
+            run = self._known.get(attempt)
+            if run is not None and not self._over(run) and self.clock.now_ms() < run.walltime_end_ms:
+                run.walltime_ms = max(run.walltime_ms, walltime_ms)
 
     def observe(self) -> tuple[Observation, ...]:
         if self.blind:

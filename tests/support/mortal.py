@@ -67,6 +67,11 @@ class MortalDriver:
         self.driver.stop(attempt, grace_ms)
         self.life.moment()
 
+    def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+        self.life.moment()
+        self.driver.extend(attempt, walltime_ms)
+        self.life.moment()
+
     def forget(self, attempt: AttemptId) -> None:
         self.life.moment()
         self.driver.forget(attempt)

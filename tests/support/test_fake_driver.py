@@ -33,6 +33,7 @@ SCRIPTS = {
     "echo kept; echo kept > file": Behaviour(runs_ms=20, prints=b"kept\n", leaves=(("file", b"kept\n"),)),
     "echo up; sleep 300": Behaviour(runs_ms=FOREVER, prints=b"up\n"),
     "sleep 0.5; exit 4": Behaviour(runs_ms=500, exit_code=4),
+    "sleep 2.5": Behaviour(runs_ms=2_500),
 }
 
 
