@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Integer,
+    LargeBinary,
     SQLColumnExpression,
     Text,
     TypeDecorator,
@@ -154,6 +155,8 @@ def _arrays(row: type[Base], rows: Sequence[Row]) -> tuple[str, ...]:
 def _column(kind: TypeEngine[Any], name: str, rows: Sequence[Row]) -> str:
     if isinstance(kind, JSON):
         return _literal([_compact(row[name]) for row in rows])
+    if isinstance(kind, LargeBinary):
+        return _literal([None if row[name] is None else f"\\x{row[name].hex()}" for row in rows])
     return _literal([row[name] for row in rows])
 
 
@@ -169,6 +172,8 @@ def _quoted(value: str) -> str:
 def _array_type(kind: TypeEngine[Any]) -> str:
     if isinstance(kind, Boolean):
         return "boolean[]"
+    if isinstance(kind, LargeBinary):
+        return "bytea[]"
     return "bigint[]" if isinstance(kind, Integer) else "text[]"
 
 

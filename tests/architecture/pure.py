@@ -7,6 +7,7 @@ from importlinter import Contract, ContractCheck, fields, output
 CALM = frozenset(
     {
         "array",
+        "base64",
         "bisect",
         "collections",
         "csv",

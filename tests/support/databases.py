@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from store.append_only import protect, unprotect
 from store.engine import WRITES, open_engine
 from store.schema import migrate
 from store.tables import Base
@@ -88,6 +89,7 @@ class Database:
 
 def _without_foreign_keys(connection: Connection) -> None:
     if connection.dialect.name == POSTGRESQL:
+        # Nor triggers, that is: those that keep the ledger from being emptied either.
         connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'; SET LOCAL session_replication_role = replica")
     else:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
@@ -111,8 +113,10 @@ def _empty_postgresql(connection: Connection) -> None:
 
 def _empty_sqlite(connection: Connection) -> None:
     _without_foreign_keys(connection)
+    unprotect(connection)
     for table in reversed(Base.metadata.sorted_tables):
         connection.exec_driver_sql(f'DELETE FROM "{table.name}"')
+    protect(connection)
 
 
 class SqliteTemplate:

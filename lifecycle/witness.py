@@ -1,0 +1,99 @@
+"""The audit trail: who did what, in the same transaction as what was done; and what its sealing needs of the store.
+
+Whatever may name a person stays out of what is sealed: only a salted commitment to it is, so that it can be erased.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from domain.canonical import canonical
+from lifecycle.paging import Page
+from quotas.leaves import SALT_BYTES, AuditEntry, PublicKey, Record, TreeHead, commitment
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries a list shows. ``subject`` is the beginning of what it was about."""
+
+    action: str | None = None
+    subject: str | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A committed row that has no leaf yet."""
+
+    id: int
+    kind: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    index: int
+    kind: str
+    row: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A row that is beside the tree, and how."""
+
+    kind: str
+    row: int
+    what: str
+
+
+class Audit(Protocol):
+    """The audit trail."""
+
+    def add(self, entry: AuditEntry) -> AuditEntry: ...
+    def get(self, entry_id: int) -> AuditEntry | None: ...
+    def page(self, page: Page, where: EntryFilter) -> list[AuditEntry]: ...
+    def erase(self, entry_id: int) -> None: ...
+
+
+class Seals(Protocol):
+    """What waits to be sealed, and the tree: leaves, tiles, signed heads and the keys that signed them."""
+
+    def waiting(self, limit: int) -> list[Waiting]: ...
+    def records(self, rows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Record]: ...
+    def size(self) -> int: ...
+    def seal(
+        self, leaves: Sequence[Leaf], tiles: Sequence[tuple[int, int, bytes]], sealed: Sequence[Waiting]
+    ) -> None: ...
+    def leaves(self, first: int, limit: int) -> list[Leaf]: ...
+    def leaf_of(self, kind: str, row: int) -> Leaf | None: ...
+    def hashes(self, level: int, first: int, count: int) -> list[bytes]: ...
+    def transaction_row(self, name: str) -> int | None: ...
+    def add_head(self, head: TreeHead) -> None: ...
+    def last_head(self) -> TreeHead | None: ...
+    def head_of(self, size: int) -> TreeHead | None: ...
+    def heads(self, after: int, limit: int) -> list[TreeHead]: ...
+    def heads_back(self, page: Page) -> list[TreeHead]: ...
+    def add_key(self, key: PublicKey) -> PublicKey: ...
+    def public_keys(self) -> list[PublicKey]: ...
+    def strays(self) -> list[Stray]: ...
+    def tile_count(self) -> int: ...
+    def misnamed_books(self) -> list[str]: ...
+
+
+def witness(
+    audit: Audit,
+    now_ms: int,
+    action: str,
+    subject: str,
+    facts: Mapping[str, Any],
+    personal: Mapping[str, Any] | None = None,
+) -> AuditEntry:
+    """Leave an entry. ``personal`` is all that may name a person, who and why; ``facts`` and ``subject`` never do."""
+    told = canonical(dict(facts)).decode()
+    if personal is None:
+        return audit.add(AuditEntry(0, now_ms, action, subject, told))
+    salt, hidden = secrets.token_bytes(SALT_BYTES), canonical(dict(personal)).decode()
+    return audit.add(AuditEntry(0, now_ms, action, subject, told, commitment(salt, hidden), hidden, salt))

@@ -1,0 +1,66 @@
+"""The audit trail. Entries are added, read, and their personal part erased; the database refuses all else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from lifecycle.paging import Page
+from lifecycle.witness import EntryFilter
+from quotas.leaves import AuditEntry, Kind
+from store.bulk import insert_all, insert_numbered
+from store.tables.audit import AuditRow, UnsealedRow
+from store.upsert import table_of
+
+_ROWS = table_of(AuditRow)
+
+
+def wait_for_seal(connection: Connection, kind: Kind, rows: Sequence[int]) -> None:
+    """Put committed rows into the outbox of the sealer, in their order."""
+    insert_all(connection, UnsealedRow, [{"kind": kind.value, "row_id": row} for row in rows])
+
+
+@dataclass(slots=True)
+class Audit:
+    """See ``lifecycle.witness.Audit``."""
+
+    connection: Connection
+
+    def add(self, entry: AuditEntry) -> AuditEntry:
+        values = {
+            "at_ms": entry.at_ms, "action": entry.action, "subject": entry.subject, "facts": entry.facts,
+            "commitment": entry.commitment, "personal": entry.personal, "salt": entry.salt,
+        }  # fmt: skip
+        (row,) = insert_numbered(self.connection, AuditRow, [values])
+        wait_for_seal(self.connection, Kind.AUDIT, [row])
+        return replace(entry, id=row)
+
+    def get(self, entry_id: int) -> AuditEntry | None:
+        row = self.connection.execute(select(_ROWS).where(_ROWS.c.id == entry_id)).first()
+        return None if row is None else as_entry(row)
+
+    def page(self, page: Page, where: EntryFilter) -> list[AuditEntry]:
+        """Newest first."""
+        statement = select(_ROWS).order_by(_ROWS.c.id.desc()).limit(page.limit)
+        if page.cursor is not None:
+            statement = statement.where(_ROWS.c.id < page.cursor)
+        if where.action is not None:
+            statement = statement.where(_ROWS.c.action == where.action)
+        if where.subject is not None:
+            statement = statement.where(_ROWS.c.subject.startswith(where.subject, autoescape=True))
+        if where.from_ms is not None:
+            statement = statement.where(_ROWS.c.at_ms >= where.from_ms)
+        if where.until_ms is not None:
+            statement = statement.where(_ROWS.c.at_ms < where.until_ms)
+        return [as_entry(row) for row in self.connection.execute(statement)]
+
+    def erase(self, entry_id: int) -> None:
+        """Forget who and why; the commitment stays, and commits to nothing that anybody could still name."""
+        self.connection.execute(update(_ROWS).where(_ROWS.c.id == entry_id).values(personal=None, salt=None))
+
+
+def as_entry(row: Any) -> AuditEntry:
+    return AuditEntry(
+        row.id, row.at_ms, row.action, row.subject, row.facts, row.commitment, row.personal, row.salt
+    )  # fmt: skip
