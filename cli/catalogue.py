@@ -69,6 +69,9 @@ ADMIN: Final[Sections] = {
         "gate": ("cli.commands.admin.gates:gate", "What must be given before jobs run, and where."),
         "terms": ("cli.commands.admin.gates:terms", "The terms of use, by version."),
     },
+    "Beginning": {
+        "import": ("cli.commands.admin.imports:import_", "Bring tenants, projects, budgets and past use along."),
+    },
     "Money": {
         "funder": ("cli.commands.admin.budgets:funder", "Who pays."),
         "grant": ("cli.commands.admin.budgets:grant", "What a funder pays, between two dates."),

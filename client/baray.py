@@ -10,6 +10,7 @@ from client.files import Files
 from client.fleet import Clusters, Flavors
 from client.gates import Gates
 from client.history import History
+from client.imports import Imports
 from client.jobs import Jobs
 from client.logs import Logs
 from client.models import Usage, WhoAmI
@@ -44,6 +45,7 @@ class Baray:
         self.policies = Policies(self._transport)
         self.gates = Gates(self._transport)
         self.history = History(self._transport)
+        self.imports = Imports(self._transport)
         self.reservations = Reservations(self._transport)
 
     def __enter__(self) -> Self:

@@ -47,6 +47,7 @@ class Permission(StrEnum):
     POLICY_REVIEW = "policy.review"
     POLICY_WRITE = "policy.write"
     HISTORY_READ = "history.read"
+    IMPORT = "import"
 
 
 _R, _P = Role, Permission
@@ -80,6 +81,7 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.POLICY_REVIEW: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
     _P.POLICY_WRITE: _ADMIN,
     _P.HISTORY_READ: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
+    _P.IMPORT: _ADMIN,
     _P.METRICS_READ: _ADMIN | {_R.REPORTER, _R.SUPPORT},
 }
 

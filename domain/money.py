@@ -42,7 +42,7 @@ class BookKind(StrEnum):
 
 
 # Transactions that say what was used, and what of it was given back or corrected.
-USAGE_KINDS = ("charge", "refund", "adjust")
+USAGE_KINDS = ("charge", "refund", "adjust", "import")
 
 OUTSIDE = frozenset({BookKind.FUNDER, BookKind.CAPACITY, BookKind.EXCHANGE})
 

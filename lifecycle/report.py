@@ -59,7 +59,17 @@ def usage(
         _line(key, [(row.flavor, row.gpu_ms) for row in rows[key]], sum(row.charged for row in rows[key]))
         for key in sorted(rows)
     )
-    return Statement(by, lines, dict(sorted(uow.attempts.metered(from_ms, until_ms, projects).items())))
+    return Statement(by, lines, _metered(uow, from_ms, until_ms, projects))
+
+
+def _metered(
+    uow: UnitOfWork, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None
+) -> dict[str, int]:
+    """What the meters measured, here and at centres whose past was brought along."""
+    found = dict(uow.attempts.metered(from_ms, until_ms, projects))
+    for flavor, gpu_ms in uow.imports.metered(from_ms, until_ms, projects).items():
+        found[flavor] = found.get(flavor, 0) + gpu_ms
+    return dict(sorted(found.items()))
 
 
 def _tenant(uow: UnitOfWork, project: str) -> str:

@@ -18,6 +18,7 @@ from api.http.routes import (
     gates,
     grants,
     history,
+    imports,
     jobs,
     logs,
     people,
@@ -81,6 +82,7 @@ def create_app(services: Services) -> FastAPI:
         history,
         calendar,
         gates,
+        imports,
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
     _add_system_routes(app)

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from api.http import problems
+from api.http import problems, trail
 from api.http.services import Services
 from domain.access import OPEN_TO_ALL, Permission
 from domain.accounts import Account
@@ -45,6 +45,13 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
     wakes: bool = False
     checked: bool = False
+    on_behalf: int | None = None  # the user whose own thing this is about, if that is not the caller
+    rehearsed: bool = False  # nothing was changed after all, so no audit entry is left
+    facts: dict[str, Any] = field(default_factory=dict)  # for the audit entry; never anything that names a person
+
+    def of_user(self, user_id: int) -> None:
+        """What is touched is this user's own. Whoever touches another's leaves an audit entry, always."""
+        self.on_behalf = user_id if user_id != self.caller.user.id else None
 
     @property
     def directory(self) -> Directory:
@@ -89,6 +96,15 @@ class Call:
 Handler = Callable[..., Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Whether a route leaves an audit entry: always, or only if what it acts on is ``another``'s."""
+
+    path: str
+    entry: bool
+    another: bool
+
+
 class Routes:
     """Declares routes. ``router`` is what FastAPI serves; ``declared`` lists each with its permission."""
 
@@ -126,18 +142,22 @@ class Routes:
         also: Mapping[int, Any] | None = None,
         media: str | None = None,
         max_body_size: int | None = None,
+        no_entry: str | None = None,
     ) -> Callable[[Handler], Handler]:
+        """``no_entry`` says why the route leaves no audit entry, unless it acts on what is another user's."""
         changes = method != "GET" if writes is None else writes
+        told = Told(path, entry=changes and no_entry is None, another=changes)
         more: dict[str, Any] = {} if media is None else {"media": media}
         return self._declare(
             method,
             path,
             permission,
-            lambda handler: _endpoint(handler, method, permission, status, changes),
+            lambda handler: _endpoint(handler, method, permission, status, changes, told),
             status_code=status,
             response_model=answer,
             max_body_size=max_body_size,
             responses={code: {"model": model} for code, model in (also or {}).items()},
+            extra={"x-audit": no_entry or "an entry"} if changes else {},
             **more,
         )
 
@@ -188,7 +208,9 @@ def look(request: Request, permission: Permission, handler: Callable[[Call], Ans
     return answer
 
 
-def _endpoint(handler: Handler, method: Method, permission: Permission, status: int, writes: bool) -> Handler:
+def _endpoint(
+    handler: Handler, method: Method, permission: Permission, status: int, writes: bool, told: Told
+) -> Handler:
     """The function that FastAPI calls: the handler's own signature, with the request in place of its ``call``."""
 
     def endpoint(request: Request, **arguments: Any) -> Response:
@@ -222,8 +244,10 @@ def _endpoint(handler: Handler, method: Method, permission: Permission, status: 
             call = Call(services, uow, caller, permission, now_ms, _if_match(request), status)
             result = handler(call, **arguments)
             assert call.checked or permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {permission}"
+            if not call.rehearsed and (told.entry or (told.another and call.on_behalf is not None)):
+                _leave_entry(call, request, handler.__name__, told.path, arguments)
             content = result if isinstance(result, bytes) else b"" if result is None else _json(result)
-            if key:
+            if key and writes:
                 uow.once.keep(caller.user.id, key, digest, call.status, content, now_ms)
         services.used_tokens[caller.token.id] = now_ms
         if call.wakes:
@@ -237,6 +261,14 @@ def _endpoint(handler: Handler, method: Method, permission: Permission, status: 
     endpoint.__signature__ = signature.replace(parameters=[request_parameter, *parameters])  # type: ignore[attr-defined]
     endpoint.__name__ = handler.__name__
     return endpoint
+
+
+def _leave_entry(call: Call, request: Request, action: str, path: str, arguments: Mapping[str, Any]) -> None:
+    facts = {"status": call.status, **call.facts}
+    trail.leave(
+        call.uow, call.now_ms, request, action, path, arguments,
+        by=call.caller.user, on_behalf=call.on_behalf, facts=facts,
+    )  # fmt: skip
 
 
 def bearer(request: Request) -> str:

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from domain.accounts import AccountState
 from domain.allocations import Allocation, AllocationState, Source
-from domain.money import Grant
+from domain.grants import Grant
 from lifecycle import accounts, allocations, grants, people
-from lifecycle.imports.plan import PastRun, Plan, facts_of
 from lifecycle.brought import Batch, RunRecord, Thing
+from lifecycle.imports.plan import PastRun, Plan, facts_of
 from lifecycle.imports.words import Options
 from lifecycle.ports import UnitOfWork
 from quotas import funding
@@ -60,7 +60,9 @@ def _add_money(uow: UnitOfWork, found: Plan, batch: Batch, now_ms: int) -> None:
     things = []
     for budget in found.budgets:
         paid = [(budget.grant, budget.micro_su)]
-        made = allocations.add_allocation(uow, budget.project, paid, budget.starts_ms, budget.ends_ms, now_ms)
+        made = allocations.add_allocation(
+            uow, budget.project, paid, budget.starts_ms, budget.ends_ms, now_ms, batch.user_id, batch.reason
+        )
         things.append(Thing(budget.key, made.id, facts_of(budget)))
     uow.imports.add_things(batch.id, batch.origin, "allocation", things)
 

@@ -45,6 +45,9 @@ def _why_not(run: Run, project: str, user: str, flavor: str, there: There) -> tu
         return "GPU", run.gres or "none", f"there is no flavor {flavor!r} (--map-gpu)"
     if run.ended_ms > there.now_ms:
         return "run", "of the future", "they end after now (--timezone)"
+    for name, from_ms, until_ms in there.closed:
+        if from_ms <= run.ended_ms < until_ms:
+            return "run", f"of {name}", "that month is closed: nothing is posted into it any more"
     return None
 
 

@@ -29,11 +29,14 @@ WHAT = ("tenant", "project", "user", "member", "funder", "grant", "allocation", 
 
 @dataclass(frozen=True, slots=True)
 class GrantThere:
+    """A grant in SU that is there, and what of it nobody has yet; ``open`` if more may be given of it."""
+
     funder: str
     micro_su: int
     left: int
     starts_ms: int
     ends_ms: int
+    open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class There:
     flavors: Mapping[str, Flavor]
     rates: Mapping[str, Sequence[tuple[int, int]]]
     runs: Mapping[RunKey, Kept]
+    closed: Sequence[tuple[str, int, int]] = ()  # months into which nothing is posted any more: name, from, until
+    importer: str = ""  # who asks: nobody gives to a project of their own
 
     def parent_of(self, account: Account) -> str:
         return next((one.name for one in self.accounts.values() if one.id == account.parent_id), "")
@@ -95,6 +100,7 @@ class Plan:
     differs: list[Finding] = field(default_factory=list)
     unmapped: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    strangers: set[str] = field(default_factory=set)  # names of projects here that are others than the files mean
 
     @property
     def adds(self) -> Mapping[str, Sequence[object]]:
@@ -176,8 +182,13 @@ def _projects(found: Plan, bundle: Bundle, there: There) -> None:
     for one in bundle.projects:
         account = there.accounts.get(one.name)
         if account is not None and account.kind is AccountKind.PROJECT:
+            if (parent := there.parent_of(account)) != one.tenant:  # another project: it must not get this one's money
+                why = f"there is a project of that name, of {parent}, not of {one.tenant}"
+                found.unmapped.append(Finding("project", one.name, why, str(one.place)))
+                found.strangers.add(one.name)
+                continue
             found.compare(
-                "project", one.name, one.place, ("tenant", one.tenant, there.parent_of(account)),
+                "project", one.name, one.place,
                 ("title", one.title, account.title), ("weight", one.weight, account.weight),
                 ("state", one.state, account.state.value),
             )  # fmt: skip
@@ -207,7 +218,7 @@ def _members(found: Plan, bundle: Bundle, there: There) -> None:
         name = f"{one.project}/{one.user}"
         held = there.roles.get((one.project, one.user), frozenset()) & {Role.LEAD.value, Role.MEMBER.value}
         if one.project not in projects:
-            found.unmapped.append(Finding("member", name, f"there is no project {one.project!r}", str(one.place)))
+            found.unmapped.append(Finding("member", name, _no_project(one.project, found.strangers), str(one.place)))
         elif one.user not in people:
             found.unmapped.append(Finding("member", name, f"there is no user {one.user!r}", str(one.place)))
         elif not held:
@@ -218,11 +229,26 @@ def _members(found: Plan, bundle: Bundle, there: There) -> None:
             found.compare("member", name, one.place, ("role", one.role, "/".join(sorted(held))))
 
 
+def _of_importer(bundle: Bundle, there: There) -> set[str]:
+    """The projects of whoever imports, as they are and as they would be."""
+    own = {Role.LEAD.value, Role.MEMBER.value}
+    known = {project for (project, user), roles in there.roles.items() if user == there.importer and roles & own}
+    return known | {one.project for one in bundle.members if one.user == there.importer}
+
+
+def _no_project(name: str, strangers: set[str]) -> str:
+    return f"the project {name!r} here is another" if name in strangers else f"there is no project {name!r}"
+
+
+def _label(budget: Budget) -> str:
+    """The allocation as people are told of it."""
+    return f"{budget.project}/{budget.key.rpartition('/')[2]}"
+
+
 def _projects_then(found: Plan, there: There) -> set[str]:
-    """The projects that there would be."""
-    return {one.name for one in found.projects} | {
-        name for name, one in there.accounts.items() if one.kind is AccountKind.PROJECT
-    }
+    """The projects that there would be, of those that the files mean."""
+    known = {name for name, one in there.accounts.items() if one.kind is AccountKind.PROJECT}
+    return {one.name for one in found.projects} | (known - found.strangers)
 
 
 def _money(found: Plan, bundle: Bundle, there: There) -> None:
@@ -242,13 +268,18 @@ def _money(found: Plan, bundle: Bundle, there: There) -> None:
         )  # fmt: skip
     left = {name: grant.left for name, grant in there.grants.items()}
     left |= {name: grant.micro_su for name, grant in made.items()}
-    projects = _projects_then(found, there)
+    projects, own_projects = _projects_then(found, there), _of_importer(bundle, there)
     for budget in bundle.budgets:
         if (before := there.things.get(budget.key)) is not None:
             _known(found, budget, before)
-        elif (why := _why_not(budget, there, projects, own, made, left)) is not None:
-            name = f"{budget.project}/{budget.key.rpartition('/')[2]}"
-            found.unmapped.append(Finding("allocation", name, why, str(budget.place)))
+        elif budget.project not in projects:
+            said = _no_project(budget.project, found.strangers)
+            found.unmapped.append(Finding("allocation", _label(budget), said, str(budget.place)))
+        elif budget.project in own_projects:
+            said = f"{there.importer} is lead or member of it: let another administrator import it"
+            found.unmapped.append(Finding("allocation", _label(budget), said, str(budget.place)))
+        elif (why := _why_not(budget, there, own, made, left)) is not None:
+            found.unmapped.append(Finding("allocation", _label(budget), why, str(budget.place)))
         else:
             found.budgets.append(budget)
             if budget.grant in own:
@@ -263,16 +294,14 @@ def _money(found: Plan, bundle: Bundle, there: There) -> None:
 def _known(found: Plan, budget: Budget, before: str) -> None:
     said, then = json.loads(facts_of(budget)), json.loads(before)
     pairs = [(name, said[name], then.get(name)) for name in said]
-    found.compare("allocation", f"{budget.project}/{budget.key.rpartition('/')[2]}", budget.place, *pairs)
+    found.compare("allocation", _label(budget), budget.place, *pairs)
 
 
 def _why_not(
-    budget: Budget, there: There, projects: set[str], own: Mapping[str, GrantOf], made: Mapping[str, GrantOf],
+    budget: Budget, there: There, own: Mapping[str, GrantOf], made: Mapping[str, GrantOf],
     left: Mapping[str, int],
 ) -> str | None:  # fmt: skip
     """Why the allocation is not brought along; None if it is."""
-    if budget.project not in projects:
-        return f"there is no project {budget.project!r}"
     if budget.ends_ms <= there.now_ms:
         return "it is over; what was used comes with the runs of the past"
     if budget.grant in own:
@@ -282,6 +311,8 @@ def _why_not(
     grant = there.grants.get(budget.grant) or made.get(budget.grant)
     if grant is None:
         return f"there is no grant {budget.grant!r}"
+    if isinstance(grant, GrantThere) and not grant.open:
+        return f"grant {budget.grant} is not open, or in money"
     if budget.starts_ms < grant.starts_ms or budget.ends_ms > grant.ends_ms:
         return f"grant {budget.grant} does not cover all of its days"
     if budget.micro_su > left[budget.grant]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from domain.errors import Conflict, Invalid
+from domain.grants import GrantState
 from domain.people import Caller
+from lifecycle.brought import Batch
 from lifecycle.imports import coldfront, csvfiles, sacct
 from lifecycle.imports.carry import carry_out
 from lifecycle.imports.past import plan_runs
 from lifecycle.imports.plan import GrantThere, Plan, There, plan
-from lifecycle.brought import Batch
 from lifecycle.imports.words import Bundle, Funder, Options, Place
 from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
@@ -40,9 +41,9 @@ def check_options(kind: str, options: Options) -> None:
         raise Invalid("nobody pays for the past", "options.funder", fix="name a funder with --funder")
 
 
-def rehearse(uow: UnitOfWork, bundle: Bundle, options: Options, now_ms: int) -> Plan:
+def rehearse(uow: UnitOfWork, caller: Caller, bundle: Bundle, options: Options, now_ms: int) -> Plan:
     """What an import of this would do. Nothing is changed."""
-    there = look(uow, bundle, options, now_ms)
+    there = look(uow, caller, bundle, options, now_ms)
     found = plan(bundle, there)
     if bundle.runs:
         plan_runs(found, bundle.runs, there, options)
@@ -56,7 +57,7 @@ def apply(
 ) -> tuple[Plan, Batch | None]:
     """Carry out what was rehearsed under ``digest``: all of it, or Conflict. Nothing to do is done, under any digest."""
     uow.take_turn()  # what is planned is compared with what nobody else is changing
-    found = rehearse(uow, bundle, options, now_ms)
+    found = rehearse(uow, caller, bundle, options, now_ms)
     if found.empty:
         return found, None
     name = found.digest(kind, options)
@@ -70,12 +71,13 @@ def apply(
     return found, carry_out(uow, found, batch, options, now_ms)
 
 
-def look(uow: UnitOfWork, bundle: Bundle, options: Options, now_ms: int) -> There:
+def look(uow: UnitOfWork, caller: Caller, bundle: Bundle, options: Options, now_ms: int) -> There:
     """What the centre has of what the files speak of."""
     directory = uow.directory()
     users = {user.name: user for user in uow.people.users(_ALL)}
     roles: dict[tuple[str, str], frozenset[str]] = {}
-    for project in sorted({member.project for member in bundle.members} & directory.by_name.keys()):
+    spoken = {member.project for member in bundle.members} | {budget.project for budget in bundle.budgets}
+    for project in sorted(spoken & directory.by_name.keys()):
         for user, role in uow.people.members(directory.by_name[project].id):
             roles[project, user] = roles.get((project, user), frozenset()) | {role}
     return There(
@@ -89,6 +91,8 @@ def look(uow: UnitOfWork, bundle: Bundle, options: Options, now_ms: int) -> Ther
         flavors=directory.flavors,
         rates=directory.rates,
         runs=uow.imports.runs(options.origin, *_span(bundle)) if bundle.runs else {},
+        closed=[(period.name, period.from_ms, period.until_ms) for period in directory.closed],
+        importer=caller.user.name,
     )
 
 
@@ -98,7 +102,12 @@ def _grants(uow: UnitOfWork) -> dict[str, GrantThere]:
     left = uow.ledger.grant_balances([grant.id for grant in grants])
     return {
         grant.name: GrantThere(
-            funders[grant.funder_id], grant.micro_su, left.get(grant.id, 0), grant.starts_ms, grant.ends_ms
+            funders[grant.funder_id],
+            grant.amount,
+            left.get(grant.id, 0),
+            grant.starts_ms,
+            grant.ends_ms,
+            grant.state is GrantState.ACTIVE and grant.currency is None,
         )
         for grant in grants
     }

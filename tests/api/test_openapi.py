@@ -156,6 +156,10 @@ def walk(call: Checked, centre: Centre) -> None:
     call("GET", "/terms")
     call("POST", "/jobs/{job}/cancel", job=gated["id"])
     call("DELETE", "/gates/{gate_id}", gate_id=held.json["id"])
+    brought = {"kind": "csv", "files": [{"name": "tenants.csv", "text": "name,title,kind\nnum,NUM,university\n"}]}
+    digest = call("POST", "/imports/check", brought).json["digest"]
+    call("POST", "/imports", {**brought, "digest": digest, "reason": "a test"})
+    call("GET", "/imports")
     call("GET", "/policy")
     call("POST", "/policy/check", {"document": {"half_life": "3d"}})
     call("POST", "/policies", {"document": {"half_life": "3d"}, "reason": "a test", "from_ms": NEW_YEAR_MS + DAY_MS})

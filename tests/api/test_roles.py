@@ -108,6 +108,9 @@ GET     /policy                                      +   +   +   +   +   +   +  
 GET     /policies                                    +   +   3   3   +   3   3   3   3   3   3   3
 POST    /policy/check                                +   +   3   3   +   3   3   3   3   3   3   3
 POST    /policies                                    +   3   3   3   3   3   3   3   3   3   3   3
+POST    /imports/check                               +   3   3   3   3   3   3   3   3   3   3   3
+POST    /imports                                     +   3   3   3   3   3   3   3   3   3   3   3
+GET     /imports                                     +   3   3   3   3   3   3   3   3   3   3   3
 GET     /history                                     +   +   3   3   +   3   3   3   3   3   3   3
 GET     /scenario                                    +   +   3   3   +   3   3   3   3   3   3   3
 GET     /gates                                       +   +   +   +   +   +   +   +   +   +   +   +
@@ -158,6 +161,13 @@ BODIES: dict[str, Any] = {
     "POST /gates": {"gate": "ethics-decision", "account": "speech", "reason": "a test"},
     "POST /terms": {"version": "v2", "title": "Terms", "text": "Be fair."},
     "POST /terms/acceptance": {"version": "v1"},
+    "POST /imports/check": {"kind": "csv", "files": [{"name": "tenants.csv", "text": "name,title,kind\n"}]},
+    "POST /imports": {
+        "kind": "csv",
+        "files": [{"name": "tenants.csv", "text": "name,title,kind\n"}],
+        "digest": "0",
+        "reason": "a test",
+    },
     "POST /policies": {"document": {}, "reason": "a test"},
 }
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,7 @@ from domain.dependencies import Bond
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node
 from domain.gates import Gate, GateRule, Terms
+from domain.grants import Grant
 from domain.ids import AttemptId
 from domain.jobs import (
     LIVE_ATTEMPTS,
@@ -37,10 +39,11 @@ from domain.jobs import (
     Output,
     Placement,
 )
-from domain.money import Book, BookKind, Entry, Grant, Transaction, UsageFact
+from domain.money import Book, BookKind, Entry, Transaction, UsageFact
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
 from lifecycle import ports
+from lifecycle.brought import Batch, Kept, RunRecord, Thing
 from lifecycle.foresight import Guess
 from lifecycle.paging import Page
 from lifecycle.ports import JobFilter, UnitOfWork
@@ -761,6 +764,58 @@ class TestHistory:
         assert uow.history.page(first.row, 10, None, None) == [second]
         assert uow.history.page(None, 1, NOW, NOW + 1) == [first]
         assert uow.history.page(None, 10, NOW + 1, None) == uow.history.page(None, 10, None, NOW) == []
+
+
+def a_run(job: str, **given: object) -> RunRecord:
+    plain = RunRecord(
+        job=job, started_ms=NOW, gres="a100", project_id=given.pop("project_id"), user_id=1, allocation_id=1, flavor=A100,
+        qos="normal", state="succeeded", milli=2_000, nodes=1, cpus=8, memory_bytes=GIB, submitted_ms=NOW - 5,
+        ended_ms=NOW + 60, elapsed_ms=60, walltime_ms=None, gpu_ms=120, cpu_ms=480, memory_mib_ms=61_440, micro_su=0,
+        posting=f"import/{job}",
+    )  # fmt: skip
+    return replace(plain, **given)
+
+
+class TestImports:
+    def test_a_batch_is_kept_with_all_that_is_said_of_it(self, uow: UnitOfWork) -> None:
+        batch = Batch(0, "csv", "old-centre", "d1", 1, "we move", NOW, {"tenant": 2})
+        number = uow.imports.add_batch(batch)
+        assert uow.imports.batches(EVERY) == [replace(batch, id=number)]
+
+    def test_a_thing_is_known_by_its_origin_and_brought_once(self, uow: UnitOfWork) -> None:
+        number = uow.imports.add_batch(Batch(0, "csv", "a", "d", 1, "x", NOW, {}))
+        things = [Thing("7", 1, "{}"), Thing("8", 2, "{}")]
+        uow.imports.add_things(number, "a", "allocation", things)
+        assert uow.imports.things("a", "allocation") == {one.key: one for one in things}
+        assert uow.imports.things("b", "allocation") == uow.imports.things("a", "grant") == {}
+
+    def test_a_run_is_known_by_its_origin_start_and_kind_of_gpu(self, uow: UnitOfWork, speech: int) -> None:
+        number = uow.imports.add_batch(Batch(0, "sacct", "slurm", "d", 1, "x", NOW, {}))
+        runs = [
+            a_run("1", project_id=speech),
+            a_run("1", project_id=speech, started_ms=NOW + 9, posting="2"),
+            a_run("1", project_id=speech, gres="h100", flavor=H100, posting="3"),
+        ]
+        uow.imports.add_runs(number, "slurm", runs)
+        assert uow.imports.runs("slurm", NOW, NOW + 9).keys() == {run.key for run in runs}
+        assert uow.imports.runs("slurm", NOW + 9, NOW + 9) == {
+            ("1", NOW + 9, "a100"): Kept(speech, 1, A100, 120, NOW + 60)
+        }
+        assert uow.imports.runs("other", NOW, NOW + 9) == {}
+
+    def test_past_use_is_summed_by_flavor_by_when_it_ended(self, uow: UnitOfWork, speech: int) -> None:
+        number = uow.imports.add_batch(Batch(0, "sacct", "slurm", "d", 1, "x", NOW, {}))
+        ends = {"1": NOW + 60, "2": NOW + 61}
+        uow.imports.add_runs(number, "slurm", [a_run(job, project_id=speech, ended_ms=at) for job, at in ends.items()])
+        assert uow.imports.metered(None, None, None) == {A100: 240}
+        assert uow.imports.metered(NOW + 60, NOW + 61, frozenset({speech})) == {A100: 120}
+        assert uow.imports.metered(NOW + 62, None, None) == uow.imports.metered(None, None, frozenset()) == {}
+
+    def test_the_same_run_twice_is_refused(self, centre: Centre, speech: int) -> None:
+        for posting in ("x", "y"):
+            with pytest.raises(Conflict) if posting == "y" else nullcontext(), centre.store.write() as unit:
+                number = unit.imports.add_batch(Batch(0, "sacct", "slurm", "d", 1, "x", NOW, {}))
+                unit.imports.add_runs(number, "slurm", [a_run("1", project_id=speech, posting=posting)])
 
 
 class TestCalendar:

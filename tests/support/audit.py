@@ -26,16 +26,18 @@ def audit(database: Database, store: Store) -> list[str]:
         reports = {by: usage(uow, by, None, None, None) for by in KINDS}
     facts = database.rows("SELECT attempt_id, flavor, SUM(gpu_ms) AS gpu_ms FROM usage GROUP BY attempt_id, flavor")
     attempts = database.rows("SELECT * FROM attempt")
+    past = database.rows("SELECT * FROM imported_run")
     return [
         *unbalanced,
         *_quotas(database, tree, attempts),
         *_nodes(database, attempts),
         *_attempts(attempts, {row.attempt_id: int(row.gpu_ms) for row in facts}),
-        *_money(database, attempts),
+        *_money(database, attempts, past),
+        *_past(database, past),
         *_exchange(database),
         *_jobs(database, attempts),
         *_dependencies(database, attempts),
-        *_reports(reports, attempts),
+        *_reports(reports, attempts, past),
     ]
 
 
@@ -120,7 +122,7 @@ def _attempts(attempts: list, facts: Mapping[int, int]) -> list[str]:
     return wrong
 
 
-def _money(database: Database, attempts: list) -> list[str]:
+def _money(database: Database, attempts: list, past: list) -> list[str]:
     """No book is overdrawn; what is held is what live attempts have not used yet; nothing is spent beyond what is given."""
     wrong = []
     outside = {BookKind.FUNDER.value, BookKind.CAPACITY.value, BookKind.EXCHANGE.value}
@@ -131,7 +133,7 @@ def _money(database: Database, attempts: list) -> list[str]:
     if held != unused:
         wrong.append(f"{held} is held, live attempts have {unused} of their holds left")
     consumed = sum(row.balance for row in books if row.kind == BookKind.CONSUMED.value)
-    cost = sum(map(_cost, attempts))
+    cost = sum(map(_cost, attempts)) + sum(run.micro_su for run in past)
     if consumed != cost:
         wrong.append(f"{consumed} is consumed, attempts cost {cost}")
     wrong += _paid(database, attempts)
@@ -237,6 +239,33 @@ def _paid(database: Database, attempts: list) -> list[str]:
     return wrong + [f"{row.name} was posted into a closed period" for row in late]
 
 
+def _past(database: Database, past: list) -> list[str]:
+    """A run of the past is in the ledger once, to the GPU-millisecond, at its end; its allocation is for nothing else."""
+    wrong = []
+    posted: dict[str, list[tuple[int, int, int]]] = {}
+    for row in database.rows(
+        "SELECT t.name, t.at_ms, b.allocation_id, e.amount FROM ledger_transaction t"
+        " JOIN ledger_entry e ON e.transaction_id = t.id JOIN book b ON b.id = e.book_id"
+        " WHERE t.kind = 'import' AND b.kind = 'delivered'"
+    ):
+        posted.setdefault(row.name, []).append((row.at_ms, row.allocation_id, int(row.amount)))
+    for run in past:
+        if posted.pop(run.posting, None) != [(run.ended_ms, run.allocation_id, run.gpu_ms)]:
+            wrong.append(f"run {run.job} of {run.origin} is not in the ledger as it was measured")
+        if (run.milli * run.elapsed_ms + 500) // 1_000 != run.gpu_ms:
+            wrong.append(f"run {run.job} of {run.origin} has {run.gpu_ms} GPU-ms, not what it ran")
+    wrong += [f"{name} is in the ledger and was never brought along" for name in posted]
+    for row in database.rows(
+        "SELECT b.key, b.balance FROM book b JOIN imported_run r ON r.allocation_id = b.allocation_id"
+        " WHERE b.kind IN ('allocation', 'held') AND b.balance <> 0"
+    ):
+        wrong.append(f"book {row.key} of what was brought along has {row.balance} left")
+    things = database.rows(
+        "SELECT t.key FROM imported_thing t LEFT JOIN allocation a ON a.id = t.target_id WHERE a.id IS NULL"
+    )
+    return wrong + [f"{row.key} was brought along and is not there" for row in things]
+
+
 def _jobs(database: Database, attempts: list) -> list[str]:
     """A job's state and counters are what its tasks make of it; a task is live exactly while an attempt of it is."""
     wrong = []
@@ -293,14 +322,16 @@ def _dependencies(database: Database, attempts: list) -> list[str]:
     return wrong
 
 
-def _reports(reports: Mapping[str, object], attempts: list) -> list[str]:
+def _reports(reports: Mapping[str, object], attempts: list, past: list) -> list[str]:
     """The sums by tenant, project, funder and user are all the same, and those of the meters and the attempts."""
     wrong = []
     real: Counter[str] = Counter()
     for attempt in attempts:
         real[attempt.flavor] += attempt.gpu_ms
+    for run in past:
+        real[run.flavor] += run.gpu_ms
     used = {flavor: gpu_ms for flavor, gpu_ms in real.items() if gpu_ms}
-    charged = sum(map(_cost, attempts))
+    charged = sum(map(_cost, attempts)) + sum(run.micro_su for run in past)
     for by, statement in reports.items():
         if not statement.agrees:
             wrong.append(f"the report by {by} says {statement.total.gpu_ms}, the meters {statement.metered}")
