@@ -101,5 +101,9 @@ def _set_up(process: subprocess.Popen[str]) -> Rig:
     rig.call("POST", "/projects", {"name": "bench", "title": "Bench", "tenant": "peer"})
     rig.call("POST", "/funders", {"name": "funder", "title": "Funder"})
     rig.call("POST", "/grants", {"name": "grant", "funder": "funder", "su": "100000000", **span})
-    rig.call("POST", "/allocations", {"project": "bench", "sources": [{"grant": "grant", "su": "90000000"}], **span})
+    rig.call(
+        "POST",
+        "/allocations",
+        {"project": "bench", "sources": [{"grant": "grant", "su": "90000000"}], "reason": "a figure", **span},
+    )
     return rig

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from client.accounts import Projects, Tenants, Users
+from client.allocations import Allocations
 from client.budgets import Budgets, Quotas
 from client.calendar import Reservations
 from client.files import Files
@@ -42,6 +43,7 @@ class Baray:
         self.flavors = Flavors(self._transport)
         self.quotas = Quotas(self._transport)
         self.budgets = Budgets(self._transport)
+        self.allocations = Allocations(self._transport)
         self.policies = Policies(self._transport)
         self.gates = Gates(self._transport)
         self.history = History(self._transport)

@@ -1,10 +1,10 @@
-"""Quotas and limits (what may be held at one time), and grants and allocations (what may be spent)."""
+"""Quotas and limits (what may be held at one time); and funders, grants and prices (where SU come from)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from client.errors import NotFoundError
-from client.models import Allocation, AllocationSource, Conditions, Funder, Grant, Limits, Price, Quota
+from client.models import Conditions, Funder, Grant, Limits, Price, Quota
 from client.transport import Transport, segment
 
 QUOTA_FIELDS = ("guaranteed", "borrow_limit", "lend_limit")
@@ -46,7 +46,7 @@ class Quotas:
 
 
 class Budgets:
-    """Funders give grants; allocations give SU of grants to projects."""
+    """Funders give grants."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -96,21 +96,6 @@ class Budgets:
         }  # fmt: skip
         price: Price = self._transport.post("/prices", {k: v for k, v in body.items() if v is not None})
         return price
-
-    def allocations(self, project: str | None = None) -> Iterator[Allocation]:
-        return self._transport.pages("/allocations", {"project": project})
-
-    def allocation(self, allocation: int | str) -> Allocation:
-        found: Allocation = self._transport.get(f"/allocations/{segment(allocation)}")
-        return found
-
-    def add_allocation(
-        self, *, project: str, starts_ms: int, ends_ms: int, sources: Sequence[AllocationSource]
-    ) -> Allocation:
-        """So many SU of each grant; the allocation is their sum."""
-        body = {"project": project, "starts_ms": starts_ms, "ends_ms": ends_ms, "sources": list(sources)}
-        added: Allocation = self._transport.post("/allocations", body)
-        return added
 
 
 def _quota_path(account: str, flavor: str) -> str:

@@ -58,8 +58,12 @@ class Transport:
     def get(self, path: str, query: Query | None = None, *, timeout_s: float | None = None) -> Any:
         return self._json(self.open("GET", path, query=query, timeout_s=timeout_s))
 
-    def post(self, path: str, body: Any = None, query: Query | None = None, *, timeout_s: float | None = None) -> Any:
-        return self._json(self.open("POST", path, query=query, body=body, timeout_s=timeout_s))
+    def post(
+        self, path: str, body: Any = None, query: Query | None = None, *, timeout_s: float | None = None,
+        if_match: str | None = None,
+    ) -> Any:  # fmt: skip
+        headers = _if_match(if_match)
+        return self._json(self.open("POST", path, query=query, body=body, headers=headers, timeout_s=timeout_s))
 
     def put(self, path: str, body: Any, *, if_match: str | None = None) -> Any:
         return self._json(self.open("PUT", path, body=body, headers=_if_match(if_match)))

@@ -38,6 +38,8 @@ class Permission(StrEnum):
     TERMS_WRITE = "terms.write"
     MONEY_READ = "money.read"
     MONEY_WRITE = "money.write"
+    ALLOCATION_REQUEST = "allocation.request"
+    ALLOCATION_DECIDE = "allocation.decide"
     JOB_SUBMIT = "job.submit"
     JOB_READ = "job.read"
     JOB_CONTROL = "job.control"
@@ -73,6 +75,8 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.TERMS_WRITE: _ADMIN,
     _P.MONEY_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
     _P.MONEY_WRITE: _ADMIN | {_R.ALLOCATOR},
+    _P.ALLOCATION_REQUEST: _ADMIN | {_R.ALLOCATOR, _R.FOCAL_POINT, _R.LEAD},
+    _P.ALLOCATION_DECIDE: _ADMIN | {_R.ALLOCATOR},
     _P.JOB_SUBMIT: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),
     _P.JOB_READ: _OF_PROJECT | _OVERSIGHT,
     _P.JOB_CONTROL: frozenset({_R.CENTRE_ADMIN, _R.SUPPORT, _R.LEAD, _R.MEMBER}),

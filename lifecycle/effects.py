@@ -94,6 +94,8 @@ def pay_instalment(desk: Desk, one: Allocation, due: Instalment) -> Allocation:
 def _top_up(desk: Desk, one: Allocation, wish: Wish) -> Outcome:
     if wish.micro_su is not None:
         check_amount(wish.micro_su, "su", one.starts_ms, one.ends_ms)
+    elif not wish.sources:
+        raise Invalid("it is not said how much more it is to have", "su", fix="give su, or sources")
     if not desk.decided:
         return Outcome(one)
     asked = wish.sources or _alike(desk.uow, one, wish.micro_su or 0)

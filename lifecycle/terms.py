@@ -152,11 +152,13 @@ def read_instalments(terms: Terms, whole: int, starts_ms: int, ends_ms: int, now
             raise Invalid("an instalment is more than 0 SU", f"{where}.su")
         dated = one.due_ms is not None
         if place == 0 and (dated or one.on_report):
-            raise Invalid("the first instalment is paid at once", f"{where}.due", fix="leave its due out")
+            raise Invalid(
+                "the first instalment is paid at once", f"{where}.due_ms", fix="leave due_ms and on_report out"
+            )
         if place and dated == one.on_report:
-            raise Invalid("it is not said when this is paid", f"{where}.due", fix='give a time, or "report"')
+            raise Invalid("it is not said when this is paid", f"{where}.due_ms", fix="give due_ms or on_report")
         if one.due_ms is not None and not starts_ms < one.due_ms < ends_ms:
-            raise Invalid("it is due outside the allocation's time", f"{where}.due", fix="choose a day of it")
+            raise Invalid("it is due outside the allocation's time", f"{where}.due_ms", fix="choose a day of it")
         found.append(Instalment(place + 1, one.micro_su, one.due_ms, None if place else now_ms))
     return tuple(found)
 

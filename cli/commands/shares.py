@@ -37,9 +37,12 @@ ALLOCATION = [
     Column("PROJECT", "project"),
     Column("STATE", "state"),
     Column("SU", "su", right=True),
+    Column("ASKED", "asked_su", right=True, sparse=True),
+    Column("COMMITTED", "committed_su", right=True),
     Column("AVAILABLE", "available_su", right=True),
     Column("HELD", "held_su", right=True),
     Column("CONSUMED", "consumed_su", right=True),
+    Column("RETURNED", "returned_su", right=True, wide=True),
     Column("FROM", "starts_ms", words.day),
     Column("TO", "ends_ms", words.day),
     Column(
@@ -95,8 +98,8 @@ def usage(session: "Session", by: str, from_: str | None, to: str | None, accoun
 @click.command()
 @reading
 def allocations(session: "Session") -> None:
-    """Show what projects may spend, between which dates, and what is left."""
-    found = session.centre.budgets.allocations(session.asked_project)
+    """Show what projects may spend, between which dates, and what is left; and what was asked for."""
+    found = session.centre.allocations.each(session.asked_project)
     session.out.items(found, ALLOCATION, "id", empty="no allocations")
 
 

@@ -134,9 +134,10 @@ def _add_money(admin: Baray, now_ms: int) -> None:
     for name, (funder, su) in GRANTS.items():
         admin.budgets.add_grant(name=name, funder=funder, su=su, starts_ms=begins, ends_ms=ends)
     for project in PROJECTS:
-        admin.budgets.add_allocation(
+        admin.allocations.add(
             project=project.name,
             starts_ms=begins,
             ends_ms=ends,
             sources=[{"grant": grant, "su": su} for grant, su in project.paid.items()],
+            reason="as the example has it",
         )

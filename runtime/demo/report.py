@@ -67,7 +67,7 @@ def _open_holds(visit: Visit) -> list[str]:
     """When nothing runs, nothing may be on hold, and what was consumed is what was charged."""
     return [
         f"allocation {allocation['id']} of {allocation['project']} still holds {allocation['held_su']} SU"
-        for allocation in visit.admin.budgets.allocations()
+        for allocation in visit.admin.allocations.each()
         if Decimal(allocation.get("held_su", "0"))
     ]
 

@@ -123,7 +123,7 @@ def _found(victim: Victim) -> None:
         ("/projects", {"name": "speech", "title": "Speech", "tenant": "rupp"}),
         ("/funders", {"name": "moef", "title": "A ministry"}),
         ("/grants", {"name": "g", "funder": "moef", "su": "1000", **span}),
-        ("/allocations", {"project": "speech", "sources": [{"grant": "g", "su": "900"}], **span}),
+        ("/allocations", {"project": "speech", "sources": [{"grant": "g", "su": "900"}], "reason": "a test", **span}),
     ):
         assert centre.post(path, body).status == 201
 

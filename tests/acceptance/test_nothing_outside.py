@@ -95,7 +95,7 @@ def _work(process: "subprocess.Popen[str]") -> None:
         ("/projects", {"name": "speech", "title": "Speech", "tenant": "rupp"}),
         ("/funders", {"name": "moef", "title": "A ministry"}),
         ("/grants", {"name": "g", "funder": "moef", "su": "10", **span}),
-        ("/allocations", {"project": "speech", "sources": [{"grant": "g", "su": "9"}], **span}),
+        ("/allocations", {"project": "speech", "sources": [{"grant": "g", "su": "9"}], "reason": "a test", **span}),
         ("/jobs", {"project": "speech", "run": "echo done", "resources": {"flavor": "h100-80gb", "walltime": "1m"}}),
     ):
         assert api.post(path, body).status == 201

@@ -133,8 +133,9 @@ def walk(call: Checked, centre: Centre) -> None:
         call("PATCH", "/clusters/{name}/nodes/{node}", change, name="sim", node="n1")
     call("POST", "/funders", {"name": "jica", "title": "JICA"})
     grant = call("POST", "/grants", {"name": "jica-1", "funder": "jica", "su": "10.5", **SPAN}).json
-    paid = {"project": "ocr", "sources": [{"grant": "jica-1", "su": "3"}], **SPAN}
+    paid = {"project": "ocr", "sources": [{"grant": "jica-1", "su": "3"}], "reason": "a test", **SPAN}
     allocation = call("POST", "/allocations", paid).json
+    decide(call, allocation["id"], centre)
     call("PUT", "/quotas/{account}/{flavor}", {"guaranteed": 4, "borrow_limit": None}, account="speech", flavor=H100)
     call("GET", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
     call("PUT", "/limits/{account}", {"running_jobs": 50, "walltime": "31d"}, account="speech")
@@ -197,6 +198,42 @@ def walk(call: Checked, centre: Centre) -> None:
     for path in ("/whoami", "/status", "//healthz", "//readyz", "//metrics"):
         call("GET", path)
     call("POST", "/logout")
+
+
+def decide(call: Checked, first: int, centre: Centre) -> None:
+    """Requests and changes of allocations, approved, declined and withdrawn; with shares and instalments."""
+    why, half_ms = {"reason": "a test"}, NEW_YEAR_MS + DAY_MS // 2
+    asked = {"project": "speech", "su": "5", "purpose": "a test", **SPAN}
+    lead = Checked(call.api.as_(centre.population.tokens["dara"]), call.document)
+    granted, declined, withdrawn = (lead("POST", "/allocation-requests", asked).json["id"] for _ in range(3))
+    terms = {
+        "su": "4",
+        "sources": [{"grant": "moeys-2026", "share": "0.5"}, {"grant": "wb-77", "share": "0.5"}],
+        "shares": [{"from_ms": half_ms, "shares": {"wb-77": "1"}}],
+        "instalments": [{"su": "2"}, {"su": "1", "on_report": True}, {"su": "1", "due_ms": half_ms}],
+    }
+    of = "/allocations/{allocation_id}/"
+    call("POST", of + "approve", {**terms, **why}, allocation_id=granted)
+    call("POST", of + "decline", why, allocation_id=declined)
+    lead("POST", of + "withdraw", why, allocation_id=withdrawn)
+    changes = [
+        lead("POST", of + "top-up", {"su": "1", **why}, allocation_id=granted).json["change"]["id"] for _ in "abc"
+    ]
+    call("POST", "/allocation-changes/{change_id}/approve", why, change_id=changes[0])
+    call("POST", "/allocation-changes/{change_id}/decline", why, change_id=changes[1])
+    lead("POST", "/allocation-changes/{change_id}/withdraw", why, change_id=changes[2])
+    for verb, body in (
+        ("top-up", {"sources": [{"grant": "wb-77", "su": "1"}]}), ("release", {"instalment": 2}),
+        ("extend", {"ends_ms": SPAN["ends_ms"] + 1}), ("transfer", {"su": "0.5", "to": 2}), ("split", {"su": "0.5"}),
+        ("reclaim", {"su": "0.5"}), ("suspend", {}), ("resume", {}),
+    ):  # fmt: skip
+        call("POST", of + verb, {**body, **why}, allocation_id=granted)
+    call("POST", of + "close", why, allocation_id=granted)
+    call.answered |= lead.answered
+    call("GET", of + "decisions", allocation_id=granted)
+    call("GET", "/allocation-changes", query={"state": "approved"})
+    call("GET", "/allocations", query={"state": "closed"})
+    call("GET", "/allocations/{allocation_id}", allocation_id=first)
 
 
 def work(call: Checked, centre: Centre) -> None:

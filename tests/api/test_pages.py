@@ -21,7 +21,7 @@ def fill(api: Api, centre: Centre) -> None:
         assert api.post("/funders", {"name": f"f{number}", "title": "F"}).status == 201
         grant = {"name": f"g{number}", "funder": f"f{number}", "su": "5", **SPAN}
         assert api.post("/grants", grant).status == 201
-        paid = {"project": f"p{number}", "sources": [{"grant": f"g{number}", "su": "5"}], **SPAN}
+        paid = {"project": f"p{number}", "sources": [{"grant": f"g{number}", "su": "5"}], "reason": "a test", **SPAN}
         assert api.post("/allocations", paid).status == 201
     batch = [
         {"project": "speech", "command": ["x"], "name": f"j{n}", "resources": {"flavor": H100}} for n in range(COUNT)

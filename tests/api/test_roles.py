@@ -12,9 +12,11 @@ from fastapi.routing import iter_route_contexts
 from api.http.app import PREFIX, PUBLIC, check_declared, create_app
 from domain.access import Permission
 from domain.accounts import Quota
+from domain.allocations import ChangeKind
 from domain.errors import CannotStart
 from domain.quantities import DAY_MS
-from lifecycle import accounts, calendar, gates, people
+from lifecycle import accounts, calendar, changes, gates, people
+from lifecycle.effects import Wish
 from tests.conftest import services_of
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
@@ -79,6 +81,24 @@ GET     /grants/{grant_id}                           +   +   +   +   +   +   3  
 POST    /allocations                                 +   +   3   3   3   3   3   3   3   3   3   3
 GET     /allocations                                 +   +   +   +   +   +   +   +   +   +   +   +
 GET     /allocations/{allocation_id}                 +   +   +   +   +   +   3   +   +   +   4   4
+GET     /allocations/{allocation_id}/decisions       +   +   +   +   +   +   3   +   +   +   4   4
+POST    /allocation-requests                         +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/approve         +   +   3   3   3   3   3   3   3   3   3   3
+POST    /allocations/{allocation_id}/decline         +   +   3   3   3   3   3   3   3   3   3   3
+POST    /allocations/{allocation_id}/withdraw        +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/top-up          +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/extend          +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/transfer        +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/split           +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/reclaim         +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/release         +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/suspend         +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/resume          +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/close           +   +   3   3   3   3   3   +   +   3   4   4
+GET     /allocation-changes                          +   +   +   +   +   +   +   +   +   +   +   +
+POST    /allocation-changes/{change_id}/approve      +   +   3   3   3   3   3   3   3   3   3   3
+POST    /allocation-changes/{change_id}/decline      +   +   3   3   3   3   3   3   3   3   3   3
+POST    /allocation-changes/{change_id}/withdraw     3   3   3   3   3   3   3   3   +   3   4   4
 POST    /jobs                                        +   3   3   3   3   3   3   3   +   +   4   4
 POST    /jobs/batch                                  +   3   3   3   3   3   3   3   +   +   4   4
 GET     /jobs                                        +   +   +   +   +   +   +   +   +   +   +   +
@@ -145,7 +165,22 @@ BODIES: dict[str, Any] = {
     "POST /flavors/{name}/rates": {"from_ms": NEW_YEAR_MS + DAY_MS, "su_per_hour": "3"},
     "POST /funders": {"name": "new", "title": "New"},
     "POST /grants": {"name": "new", "funder": "moeys", "su": "1", **SPAN},
-    "POST /allocations": {"project": "flood", "sources": [{"grant": "wb-77", "su": "1"}], **SPAN},
+    "POST /allocations": {"project": "flood", "sources": [{"grant": "wb-77", "su": "1"}], "reason": "a test", **SPAN},
+    "POST /allocation-requests": {"project": "speech", "su": "1", "purpose": "a test", **SPAN},
+    "POST /allocations/{allocation_id}/approve": {"sources": [{"grant": "wb-77", "su": "1"}], "reason": "a test"},
+    "POST /allocations/{allocation_id}/top-up": {"su": "1", "reason": "a test"},
+    "POST /allocations/{allocation_id}/extend": {"ends_ms": NEW_YEAR_MS + 365 * DAY_MS, "reason": "a test"},
+    "POST /allocations/{allocation_id}/transfer": {"su": "1", "to": 2, "reason": "a test"},
+    "POST /allocations/{allocation_id}/split": {"su": "1", "reason": "a test"},
+    "POST /allocations/{allocation_id}/reclaim": {"su": "1", "reason": "a test"},
+    "POST /allocations/{allocation_id}/release": {"instalment": 2, "reason": "a test"},
+    "POST /allocation-changes/{change_id}/approve": {"reason": "a test"},
+    "POST /allocation-changes/{change_id}/decline": {"reason": "a test"},
+    "POST /allocation-changes/{change_id}/withdraw": {"reason": "a test"},
+    **{
+        f"POST /allocations/{{allocation_id}}/{verb}": {"reason": "a test"}
+        for verb in ("decline", "withdraw", "suspend", "resume", "close")
+    },
     "POST /jobs": JOB,
     "POST /jobs/batch": {"jobs": [JOB]},
     "PATCH /jobs/{job}": {"priority": 5},
@@ -205,7 +240,7 @@ def path_of(line: Line, centre: Centre) -> str:
         {
             "name": name, "user": "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
             "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
-            "path": "result.txt", "node": "n1", "gate_id": 1,
+            "path": "result.txt", "node": "n1", "gate_id": 1, "change_id": 1,
         }
     )  # fmt: skip
 
@@ -227,6 +262,8 @@ def furnished(centre: Centre) -> Centre:
         calendar.reserve(
             uow, people.authenticate(uow, centre.population.tokens["admin"], NEW_YEAR_MS), asked, NEW_YEAR_MS
         )
+        dara = people.authenticate(uow, centre.population.tokens["dara"], NEW_YEAR_MS)
+        changes.ask(uow, dara, 1, ChangeKind.TOP_UP, Wish(10**6), "a test", None, NEW_YEAR_MS)
     return centre
 
 

@@ -327,10 +327,24 @@ def test_grants_rates_and_allocations(centre: Centre, run: Run) -> None:
     body = centre.requests[-1].json
     assert body["ends_ms"] - body["starts_ms"] == 365 * 86_400_000
     assert (
-        run("admin", "allocation", "add", "speech", "--source", "3=500", "--source", "4=0.5", "--to", "90d").code == 0
+        run(
+            "admin",
+            "allocation",
+            "add",
+            "speech",
+            "--source",
+            "3=500",
+            "--source",
+            "4=0.5",
+            "--to",
+            "90d",
+            "--reason",
+            "x",
+        ).code
+        == 0
     )
     body = centre.requests[-1].json
-    assert set(body) == {"project", "starts_ms", "ends_ms", "sources"}
+    assert set(body) == {"project", "starts_ms", "ends_ms", "sources", "reason"}
     assert body["sources"] == [{"grant": "3", "su": "500"}, {"grant": "4", "su": "0.5"}]
     assert run("admin", "rate", "add", "h100", "2", "--from", "7d").code == 0
     for wrong in (
@@ -338,7 +352,7 @@ def test_grants_rates_and_allocations(centre: Centre, run: Run) -> None:
         ["--source", "3=x"],
         ["--source", "3=1", "--from", "2026-01-02", "--to", "2026-01-01"],
     ):
-        assert run("admin", "allocation", "add", "speech", "--to", "90d", *wrong).code == 2
+        assert run("admin", "allocation", "add", "speech", "--to", "90d", "--reason", "x", *wrong).code == 2
 
 
 def subprocess_bytes(centre: Centre, *arguments: str) -> bytes:

@@ -207,9 +207,9 @@ BAD: dict[str, tuple[dict[str, object], str, str]] = {
     "dated shares twice": ({"shares": ((_DAY, {"wb-77": 10**6}),) * 2}, "shares.1.from_ms", "at the same time"),
     "instalments that do not sum": ({"instalments": (InstalmentAsked(1),)}, "instalments", "sum to 0.000001 SU, the allocation is 500"),
     "no instalment": ({"instalments": (InstalmentAsked(500 * MICRO), InstalmentAsked(0, _DAY))}, "instalments.1.su", "more than 0 SU"),
-    "a first that is due later": ({"instalments": (InstalmentAsked(500 * MICRO, _DAY),)}, "instalments.0.due", "paid at once"),
-    "one that is never due": ({"instalments": (InstalmentAsked(499 * MICRO), InstalmentAsked(MICRO))}, "instalments.1.due", "not said when"),
-    "one that is due outside": ({"instalments": (InstalmentAsked(499 * MICRO), InstalmentAsked(MICRO, 1))}, "instalments.1.due", "outside"),
+    "a first that is due later": ({"instalments": (InstalmentAsked(500 * MICRO, _DAY),)}, "instalments.0.due_ms", "paid at once"),
+    "one that is never due": ({"instalments": (InstalmentAsked(499 * MICRO), InstalmentAsked(MICRO))}, "instalments.1.due_ms", "not said when"),
+    "one that is due outside": ({"instalments": (InstalmentAsked(499 * MICRO), InstalmentAsked(MICRO, 1))}, "instalments.1.due_ms", "outside"),
     "very many": ({"instalments": (InstalmentAsked(5 * MICRO),) * 101}, "instalments", "more than 100"),
 }  # fmt: skip
 

@@ -192,32 +192,6 @@ class LimitsIn(Body):
     user_queued_jobs: Count | None = None
 
 
-class SourceIn(Body):
-    grant: Name
-    su: Su
-
-
-class AllocationIn(Body):
-    project: Name
-    sources: Annotated[list[SourceIn], Field(min_length=1, max_length=100)]
-    starts_ms: Ms
-    ends_ms: Ms
-
-
-class AllocationOut(Shape):
-    id: int
-    project: str
-    su: str
-    state: str
-    starts_ms: int
-    ends_ms: int
-    sources: list[SourceIn]
-    available_su: str
-    held_su: str
-    consumed_su: str
-    version: int
-
-
 class StoredOut(Shape):
     sha256: str
     size: int
