@@ -48,12 +48,15 @@ routes = Routes("jobs")
 # More held jobs than this are not listed behind the queue; the newest are.
 HELD_LIMIT = 10_000
 
+# Of whoever acts on jobs of their own: a submission must stay cheap.
+OWN = "the job itself says who did what and when"
+
 BATCH_BYTES = 16 * 2**20
 
 States = Annotated[list[str] | None, Query(description="only jobs in these states")]
 
 
-@routes.post("/jobs", Permission.JOB_SUBMIT, JobOut, also={200: ForecastOut})
+@routes.post("/jobs", Permission.JOB_SUBMIT, JobOut, also={200: ForecastOut}, no_entry=OWN)
 def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, Any]:
     """Submit a job file. With `dry_run`, admit it, ask the planner what it would do, and write nothing."""
     spec = body.to_spec()
@@ -66,7 +69,7 @@ def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, An
     return show_new_job(call, job)
 
 
-@routes.post("/jobs/batch", Permission.JOB_SUBMIT, IdsOut, max_body_size=BATCH_BYTES)
+@routes.post("/jobs/batch", Permission.JOB_SUBMIT, IdsOut, max_body_size=BATCH_BYTES, no_entry=OWN)
 def submit_batch(call: Call, body: BatchFile) -> dict[str, Any]:
     """Submit many jobs at once: all are taken, or none."""
     faults: list[Fault] = []
@@ -156,29 +159,37 @@ def why(call: Call, job: str) -> dict[str, Any]:
     }
 
 
-@routes.post("/jobs/{job}/cancel", Permission.JOB_CONTROL, JobOut, status=200)
+@routes.post("/jobs/{job}/cancel", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
 def cancel_job(call: Call, job: str) -> dict[str, Any]:
     """Cancel a job, or one task of it. What runs is told to stop."""
     return _control(call, job, control.cancel)
 
 
-@routes.post("/jobs/{job}/hold", Permission.JOB_CONTROL, JobOut, status=200)
+@routes.post("/jobs/{job}/hold", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
 def hold_job(call: Call, job: str) -> dict[str, Any]:
     return _control(call, job, control.hold)
 
 
-@routes.post("/jobs/{job}/release", Permission.JOB_CONTROL, JobOut, status=200)
+@routes.post("/jobs/{job}/release", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
 def release_job(call: Call, job: str) -> dict[str, Any]:
     return _control(call, job, control.release)
 
 
-@routes.post("/jobs/{job}/requeue", Permission.JOB_CONTROL, JobOut, status=200)
+@routes.post("/jobs/{job}/requeue", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
 def requeue_job(call: Call, job: str) -> dict[str, Any]:
     """Stop what runs of it and put it back into the queue."""
     return _control(call, job, control.requeue)
 
 
-@routes.patch("/jobs/{job}", Permission.JOB_CONTROL, JobOut)
+@routes.post("/jobs/{job}/extend", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
+def extend_job(call: Call, job: str, body: ExtendIn) -> dict[str, Any]:
+    """Let what runs of it, or one task, run longer: a further hold is set aside, or it is refused with what would pass."""
+    by_ms = None if body.by is None else parse_duration(body.by, "by")
+    to_ms = None if body.to is None else parse_duration(body.to, "to")
+    return _control(call, job, lambda uow, task_id, now_ms: extend(uow, task_id, now_ms, by_ms=by_ms, to_ms=to_ms))
+
+
+@routes.patch("/jobs/{job}", Permission.JOB_CONTROL, JobOut, no_entry=OWN)
 def change_job(call: Call, job: str, body: JobPatch) -> dict[str, Any]:
     """Change the priority of a job that waits, among the jobs of its user: the user's own right, and a lead's."""
     found, task_id = find_job(call, job)
@@ -200,6 +211,7 @@ def find_job(call: Call, text: str) -> tuple[Job, TaskId]:
     return job, task_id
 
 
+    call.of_user(job.user_id)
 def _queue(call: Call, project: str | None) -> tuple[Columns, list[dict[str, Any]]]:
     projects = _wanted(call, project)
     view = call.services.lookout.view(call.now_ms)

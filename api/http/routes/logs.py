@@ -193,7 +193,10 @@ def _pieces(services: Services, attempt: Attempt, path: str, size: int) -> Itera
     status_code=201,
     response_model=StoredOut,
     max_body_size=SOURCE_BYTES,
-    extra={"requestBody": {"required": True, "content": {"application/gzip": {"schema": _BINARY}}}},
+    extra={
+        "requestBody": {"required": True, "content": {"application/gzip": {"schema": _BINARY}}},
+        "x-audit": "the job that uses the source says whose it is",
+    },
 )
 async def put_source(request: Request) -> Response:
     """Keep a packed source directory (a .tar.gz). The same content is kept once."""

@@ -36,7 +36,9 @@ def list_policies(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict
     return paging.answer(found, limit, lambda one: one.id, lambda one: shown[one.id])
 
 
-@routes.post("/policy/check", Permission.POLICY_REVIEW, RehearsalOut, status=200, max_body_size=BODY_BYTES)
+@routes.post(
+    "/policy/check", Permission.POLICY_REVIEW, RehearsalOut, status=200, writes=False, max_body_size=BODY_BYTES
+)
 def check_policy(call: Call, body: PolicyIn) -> dict[str, Any]:
     """Read a policy's document and say what it comes to. Nothing is applied."""
     call.need_centre()

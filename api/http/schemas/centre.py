@@ -64,7 +64,7 @@ class RoleIn(Body):
 
 
 class SecretIn(Body):
-    value: Annotated[Whole, Field(max_length=65536)]
+    value: Annotated[Whole, Field(max_length=65536, json_schema_extra={"writeOnly": True})]
 
 
 class SecretOut(Shape):

@@ -1,0 +1,176 @@
+"""Promise 8: every change by a person leaves an audit entry, in the transaction that made it; or says why it needs none."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.http.schemas.base import Body
+from api.http.trail import is_write_only, subject
+from domain.canonical import canonical
+from lifecycle.paging import Page
+from lifecycle.witness import EntryFilter
+from quotas.leaves import AuditEntry
+from tests.api.test_openapi import Checked, operations, walk
+from tests.support.centre import Centre
+from tests.support.factories import spec
+from tests.support.marks import on_sqlite
+from tests.support.serving import Answer, Api
+
+ENTRY = "an entry"
+
+
+def entries(centre: Centre) -> list[AuditEntry]:
+    with centre.store.read() as uow:
+        return uow.audit.page(Page(None, 1_000), EntryFilter())[::-1]
+
+
+def personal(entry: AuditEntry) -> dict[str, Any]:
+    assert entry.personal is not None
+    told = json.loads(entry.personal)
+    assert isinstance(told, dict)
+    return told
+
+
+class Watched(Checked):
+    """Holds, after every call that changed something, that it left one entry; or none if it says that it needs none."""
+
+    def __init__(self, api: Api, document: dict[str, Any], centre: Centre) -> None:
+        super().__init__(api, document)
+        self.centre = centre
+        self.left: set[str] = set()
+
+    def __call__(self, method: str, route: str, body: Any = None, *, data: bytes | None = None, **where: Any) -> Answer:
+        before = len(entries(self.centre))
+        answer = super().__call__(method, route, body, data=data, **where)
+        if answer.status < 300:
+            declared = self.document["paths"][route[1:] if route.startswith("//") else f"/api/v1{route}"][
+                method.lower()
+            ]
+            left = entries(self.centre)[before:]
+            wanted = declared.get("x-audit") == ENTRY
+            assert len(left) == wanted, f"{method} {route} left {left}"
+            self.left.update(entry.action for entry in left)
+        return answer
+
+
+@on_sqlite
+@pytest.mark.promise(8)
+def test_every_route_that_changes_something_leaves_an_entry(api: Api, centre: Centre) -> None:
+    document = api.get("/openapi.json").json
+    call = Watched(api, document, centre)
+    walk(call, centre)
+    assert len(call.left) > 20  # that the walk leaves no route out is held in ``test_openapi``
+
+
+@on_sqlite
+def test_every_route_that_may_change_something_says_how_it_is_audited(api: Api) -> None:
+    reads = {"/imports/check", "/policy/check"}
+    for method, path, declared in operations(api.get("/openapi.json").json):
+        assert ("x-audit" in declared) == (method != "GET" and path not in reads), f"{method} {path}"
+
+
+@pytest.mark.promise(8)
+def test_an_entry_says_who_did_what_to_which_and_why(api: Api, centre: Centre) -> None:
+    body = {"document": {"half_life": "3d"}, "reason": "exam weeks"}
+    assert api.post("/policies", body).status == 201
+    (entry,) = entries(centre)[-1:]
+    assert (entry.action, entry.subject, entry.at_ms) == ("apply_policy", "/policies", centre.clock.now_ms())
+    assert json.loads(entry.facts) == {"method": "POST", "status": 201}
+    told = personal(entry)
+    assert (told["by"], told["reason"], told["path"]) == ("admin", "exam weeks", "/api/v1/policies")
+    assert len(told["asked"]) == 64
+
+
+@pytest.mark.promise(8)
+def test_what_is_undone_leaves_no_entry(api: Api, centre: Centre) -> None:
+    before = len(entries(centre))
+    assert api.post("/tenants", {"name": "cadt", "title": "x", "kind": "ngo"}).status == 409
+    assert api.as_(centre.population.tokens["dara"]).post("/tenants", {"name": "x", "title": "x", "kind": "ngo"}).status
+    assert len(entries(centre)) == before
+
+
+def test_a_repeat_is_one_entry(api: Api, centre: Centre) -> None:
+    before = len(entries(centre))
+    body = {"name": "rupp", "title": "RUPP", "kind": "university"}
+    for _ in range(2):
+        assert api.post("/tenants", body, headers={"Idempotency-Key": "k"}).status == 201
+    assert len(entries(centre)) == before + 1
+
+
+@pytest.mark.promise(8)
+def test_acting_on_anothers_job_leaves_an_entry_and_on_ones_own_none(api: Api, centre: Centre) -> None:
+    job = centre.submit(spec(held=True), "dara").id
+    own, other = api.as_(centre.population.tokens["dara"]), api
+    before = len(entries(centre))
+    for what in ("release", "hold"):
+        assert own.post(f"/jobs/{job}/{what}").status == 200
+    assert own.change(f"/jobs/{job}", {"priority": 1}).status == 200
+    assert len(entries(centre)) == before
+    for what in ("release", "hold", "requeue", "cancel"):
+        answer = other.post(f"/jobs/{job}/{what}")
+        if answer.status == 200:
+            entry = entries(centre)[-1]
+            assert (entry.action, entry.subject) == (f"{what}_job", f"/jobs/{job}/{what}")
+            assert (personal(entry)["by"], personal(entry)["on_behalf"]) == ("admin", "dara")
+    assert len(entries(centre)) >= before + 3
+
+
+@pytest.mark.promise(8)
+def test_what_is_sealed_names_nobody(api: Api, centre: Centre) -> None:
+    assert api.post("/users", {"name": "vuthy", "title": "Vuthy"}).status == 201
+    assert api.post("/users/vuthy/roles", {"account": "speech", "role": "reporter"}).status == 201
+    assert api.delete("/users/vuthy/roles/speech/reporter").status == 204
+    assert api.post("/projects/speech/members", {"user": "vuthy", "role": "member"}).status == 201
+    assert api.delete("/projects/speech/members/vuthy").status == 204
+    left = entries(centre)[-5:]
+    assert [entry.subject for entry in left] == [
+        "/users",
+        "/users/{name}/roles",
+        "/users/{name}/roles/speech/reporter",
+        "/projects/speech/members",
+        "/projects/speech/members/{user}",
+    ]
+    for entry in left:
+        assert b"vuthy" not in entry.text()
+        assert b"admin" not in entry.text().replace(b"centre-admin", b"")
+
+
+@pytest.mark.promise(8)
+def test_a_secrets_value_cannot_be_guessed_from_its_entry(api: Api, centre: Centre) -> None:
+    """Two values of one secret ask for the same: nothing of the value is in the digest."""
+    for value in ("1234", "5678"):
+        assert api.put("/projects/speech/secrets/PIN", {"value": value}).status == 200
+    one, two = (personal(entry)["asked"] for entry in entries(centre)[-2:])
+    assert one == two
+
+
+def test_whatever_is_called_a_secret_is_kept_out() -> None:
+    def all_bodies(kind: type[Body]) -> set[type[Body]]:
+        return {kind}.union(*(all_bodies(sub) for sub in kind.__subclasses__()))
+
+    for body in all_bodies(Body):
+        for name, field in body.model_fields.items():
+            if any(word in name for word in ("password", "token", "private")) or body.__name__ == "SecretIn":
+                assert is_write_only(field.json_schema_extra), f"{body.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "told"),
+    [
+        ("/jobs/{job}/cancel", {"job": "7_1"}, "/jobs/7_1/cancel"),
+        ("/quotas/{account}/{flavor}", {"account": "a", "flavor": "b"}, "/quotas/a/b"),
+        ("/users/{name}/tokens", {"name": "dara"}, "/users/{name}/tokens"),
+        ("/projects/{name}/members/{user}", {"name": "speech", "user": "dara"}, "/projects/speech/members/{user}"),
+    ],
+)
+def test_subjects(path: str, arguments: dict[str, str], told: str) -> None:
+    assert subject(path, arguments) == told
+
+
+def test_an_entrys_personal_part_is_canonical(api: Api, centre: Centre) -> None:
+    assert api.post("/tenants", {"name": "rupp", "title": "សាកល", "kind": "university"}).status == 201
+    entry = entries(centre)[-1]
+    assert entry.personal is not None
+    assert canonical(json.loads(entry.personal)).decode() == entry.personal
+    assert entry.fault() is None
