@@ -43,12 +43,16 @@ class Permission(StrEnum):
     JOB_SUBMIT = "job.submit"
     JOB_READ = "job.read"
     JOB_CONTROL = "job.control"
+    NOTICE_READ = "notice.read"
     USAGE_READ = "usage.read"
     METRICS_READ = "metrics.read"
     POLICY_READ = "policy.read"  # any valid token: the policy in force
     POLICY_REVIEW = "policy.review"
     POLICY_WRITE = "policy.write"
     HISTORY_READ = "history.read"
+    AUDIT_READ = "audit.read"
+    AUDIT_ERASE = "audit.erase"
+    HEAD_READ = "head.read"  # any valid token: signed heads of the audit tree, and the keys that signed them
     IMPORT = "import"
 
 
@@ -75,6 +79,7 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.TERMS_WRITE: _ADMIN,
     _P.MONEY_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
     _P.MONEY_WRITE: _ADMIN | {_R.ALLOCATOR},
+    _P.NOTICE_READ: _ADMIN | {_R.ALLOCATOR, _R.FOCAL_POINT, _R.LEAD},
     _P.ALLOCATION_REQUEST: _ADMIN | {_R.ALLOCATOR, _R.FOCAL_POINT, _R.LEAD},
     _P.ALLOCATION_DECIDE: _ADMIN | {_R.ALLOCATOR},
     _P.JOB_SUBMIT: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),
@@ -85,12 +90,15 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.POLICY_REVIEW: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
     _P.POLICY_WRITE: _ADMIN,
     _P.HISTORY_READ: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
+    _P.AUDIT_READ: _ADMIN | {_R.AUDITOR},
+    _P.AUDIT_ERASE: _ADMIN,
+    _P.HEAD_READ: _EVERYONE,
     _P.IMPORT: _ADMIN,
     _P.METRICS_READ: _ADMIN | {_R.REPORTER, _R.SUPPORT},
 }
 
 # Permissions that any valid token has, with or without a role.
-OPEN_TO_ALL = frozenset({_P.SELF, _P.FLEET_READ, _P.POLICY_READ})
+OPEN_TO_ALL = frozenset({_P.SELF, _P.FLEET_READ, _P.POLICY_READ, _P.HEAD_READ})
 
 
 def allows(permission: Permission, roles: frozenset[Role]) -> bool:

@@ -14,8 +14,10 @@ import structlog
 
 from domain.errors import StaleLeader
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.extend import tell
 from lifecycle.gatekeeping import Gatehouse
 from lifecycle.lookout import Lookout
+from lifecycle.notices import give_notices
 from lifecycle.observe import observe
 from lifecycle.ports import Clock, Driver, Store, Vault
 from lifecycle.schedule import schedule
@@ -29,6 +31,7 @@ _ONCE_KEPT_MS = 7 * 24 * 3_600_000
 _GUESSES_KEPT = 10_000  # more than the estimates are learnt from
 _SWEEP_EVERY_MS = 3_600_000
 _TENURE_EVERY_MS = 10_000  # money is spent by the dates; this lets the states follow
+_NOTICES_EVERY_MS = 60_000
 _BACK_OFF_S = 1.0
 _REST_S = 0.005
 
@@ -59,6 +62,7 @@ class Controller:
     _flushed_ms: int = 0
     _swept_ms: int = 0
     _tenured_ms: int = 0
+    _noticed_ms: int = 0
 
     def __post_init__(self) -> None:
         self._gatehouse = Gatehouse(self.store)
@@ -100,7 +104,9 @@ class Controller:
             ("schedule", lambda: count(self._schedule())),
             ("dispatch", lambda: count(self._dispatch())),
             ("stop", lambda: stop(self.store, self.drivers, self._told)),
+            ("extend", lambda: count(tell(self.store, self.drivers, self._leading()))),
             ("tenure", lambda: count(self._tenure())),
+            ("notices", self._notices),
             ("housekeeping", self._housekeep),
         )
         fine = True
@@ -162,6 +168,12 @@ class Controller:
         moved = tenure(self.store, self._leading(), now_ms)
         self._tenured_ms = now_ms
         return moved
+
+    def _notices(self) -> None:
+        now_ms = self.clock.now_ms()
+        if now_ms - self._noticed_ms >= _NOTICES_EVERY_MS:
+            give_notices(self.store, self._leading(), now_ms)
+            self._noticed_ms = now_ms
 
     def _leading(self) -> int:
         if self._epoch is None:

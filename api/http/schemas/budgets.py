@@ -152,3 +152,12 @@ class ReadIn(Body):
 
 class ReadOut(Shape):
     read: int
+
+
+class ReclaimIn(Body):
+    reason: Reason
+
+
+class ReclaimedOut(Shape):
+    allocation: int
+    su: str

@@ -96,6 +96,11 @@ def _notices() -> None:
         sa.ForeignKeyConstraint(["allocation_id"], ["allocation.id"], name=op.f("fk_pace_allocation_id")),
         sa.PrimaryKeyConstraint("allocation_id", "day", name=op.f("pk_pace")),
     )
+    # How fast it was consumed so far is not known: as if it had been at once, in the beginning.
+    op.execute(
+        "INSERT INTO pace (allocation_id, day, consumed) SELECT allocation_id, 0, SUM(balance) FROM book"
+        " WHERE kind = 'consumed' AND unit = 'uSU' GROUP BY allocation_id"
+    )
 
 
 def _let_exchange_owe() -> None:
