@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from domain.accounts import TENANT_KINDS
 from domain.errors import Conflict, Invalid
 from domain.grants import GrantState
 from domain.people import Caller
@@ -37,6 +38,9 @@ def check_options(kind: str, options: Options) -> None:
     for field in ("tenants", "projects", "users", "gpus"):
         for said, name in getattr(options, field).items():
             check_name(name, f"options.{field}.{said[:40]}")
+    if options.tenant_kind not in TENANT_KINDS:
+        fix = f"use one of {', '.join(TENANT_KINDS)}"
+        raise Invalid(f"{options.tenant_kind!r} is no kind of tenant", "options.tenant_kind", fix=fix)
     if kind == "sacct" and options.funder is None:
         raise Invalid("nobody pays for the past", "options.funder", fix="name a funder with --funder")
 

@@ -78,9 +78,9 @@ class _Reader:
     def row(self, place: Place, cells: Mapping[str, str]) -> None:
         job, state = cells["JobID"], cells["State"].partition(" ")[0]
         if "." in job:
-            return self.leave("steps of jobs: their job's own row counts")
+            return self.leave("steps of jobs, whose own row counts")
         if state in _UNFINISHED or (state in STATES and cells["End"] in _NO_TIME):
-            return self.leave("runs that have not ended: import again when they have")
+            return self.leave("runs that have not ended yet")
         if state in _NEVER or cells["Start"] in _NO_TIME:
             return self.leave("jobs that never started")
         if state not in STATES:
@@ -140,7 +140,7 @@ def read(files: Mapping[str, str], options: Options) -> Bundle:
             break
     faults.done()
     bundle.runs += sorted(found.values(), key=lambda run: (run.ended_ms, run.job, run.started_ms, run.gres))
-    bundle.notes += [f"{count} {why}" for why, count in sorted(left_out.items())]
+    bundle.notes += [f"left out: {why} ({count})" for why, count in sorted(left_out.items())]
     return bundle
 
 

@@ -472,3 +472,39 @@ def test_the_list_of_imports_is_paged(centre: Centre, bring: Bring) -> None:
         first = uow.imports.batches(Page(None, 2))
         assert [json.dumps(one.counts) for one in first] == ['{"tenant": 1}'] * 2
         assert len(uow.imports.batches(Page(first[-1].id, 2))) == 1
+
+
+def test_the_history_to_rehearse_with_goes_back_before_the_centre(centre: Centre, bring: Bring) -> None:
+    centre.submit()
+    centre.run(hours=2)
+    later(centre)
+    bring("sacct", recorded(), **MAPS)
+    with centre.store.read() as uow:
+        whole = uow.history.page(None, 100, None, None)
+        pages, after = [], None
+        while page := uow.history.page(after, 4, None, None):
+            pages += page
+            after = page[-1].row
+        submitted = [one.submitted_ms for one in uow.history.page(None, 100, 1_795_330_340_000, 1_795_330_348_000)]
+    assert whole == pages
+    assert (whole[0].job_id, whole[0].name) == (1, None)
+    by_name = {one.name: one for one in whole[1:]}
+    assert len(whole) == 1 + 15 - 2, "not those that ended by the centre's doing and ran again"
+    gang = by_name["slurm:6"]
+    assert (gang.gpus, gang.nodes, gang.cpus, gang.flavor, gang.qos) == (8, 2, 8, A100, "normal")
+    assert (gang.walltime_ms, gang.ended_ms - gang.started_ms, gang.user) == (600_000, 4_000, "kosal")
+    assert by_name["slurm:3"].gpus == 0
+
+    assert all(1_795_330_340_000 <= at < 1_795_330_348_000 for at in submitted)
+    assert submitted
+
+
+def test_the_past_of_a_closed_month_stays_out(centre: Centre, bring: Bring) -> None:
+    from lifecycle import periods
+
+    later(centre)
+    with centre.store.write() as uow:
+        periods.close(uow, centre.caller("admin"), "2026-11", "done", 1_798_800_000_000)
+    found = bring("sacct", recorded(), **MAPS)
+    assert found.empty
+    assert {(one.what, one.name) for one in found.unmapped} == {("account", "uni_curie"), ("run", "of 2026-11")}

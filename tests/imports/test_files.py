@@ -331,8 +331,8 @@ def test_what_a_real_sacct_says() -> None:
     runs = {(run.job, run.state): run for run in found.runs}
     assert len(found.runs) == 16
     assert found.notes == [
-        "1 runs that have not ended: import again when they have",
-        "20 steps of jobs: their job's own row counts",
+        "left out: runs that have not ended yet (1)",
+        "left out: steps of jobs, whose own row counts (20)",
     ]
     gang = runs["6", "succeeded"]
     assert (gang.gres, gang.gpus, gang.nodes, gang.cpus, gang.memory_bytes) == ("gpu", 8, 2, 8, 8_000 * 2**20)

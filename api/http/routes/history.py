@@ -44,7 +44,7 @@ def _show(call: Call, past: Past) -> dict[str, Any]:
     tree = call.directory.tree
     tenant = tree.tenant_of(past.project_id)
     return {
-        "job": str(TaskId(past.job_id, past.index)),
+        "job": past.name or str(TaskId(past.job_id, past.index)),
         "tenant": CENTRE if tenant is None else tenant.name,
         "project": tree.accounts[past.project_id].name,
         "user": past.user,

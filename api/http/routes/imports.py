@@ -43,7 +43,9 @@ def apply_import(call: Call, body: ImportApply) -> dict[str, Any]:
         call.uow, call.caller, body.kind, bundle, options, body.digest, body.reason, call.now_ms
     )
     call.status = 200 if batch is None else 201
-    call.wakes = batch is not None
+    call.wakes, call.rehearsed = batch is not None, batch is None
+    if batch is not None:
+        call.facts |= {"import": batch.id, "digest": batch.digest, "counts": dict(batch.counts)}
     return _show(body.kind, options, found, batch)
 
 
