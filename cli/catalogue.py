@@ -70,6 +70,9 @@ ADMIN: Final[Sections] = {
         "terms": ("cli.commands.admin.gates:terms", "The terms of use, by version."),
     },
     "Beginning": {
+    "Trust": {
+        "audit": ("cli.commands.admin.audit:audit", "Who did what; proofs that nothing was altered."),
+    },
         "import": ("cli.commands.admin.imports:import_", "Bring tenants, projects, budgets and past use along."),
     },
     "Money": {

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from client.accounts import Projects, Tenants, Users
 from client.allocations import Allocations
+from client.audit import Audit
 from client.budgets import Budgets, Quotas
 from client.calendar import Reservations
 from client.files import Files
@@ -49,6 +50,7 @@ class Baray:
         self.history = History(self._transport)
         self.imports = Imports(self._transport)
         self.reservations = Reservations(self._transport)
+        self.audit = Audit(self._transport)
 
     def __enter__(self) -> Self:
         return self

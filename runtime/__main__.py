@@ -99,6 +99,41 @@ def migrate() -> None:
         _fail(error)
 
 
+_DATA_DIR = click.option("--data-dir", type=click.Path(file_okay=False), help="Where the centre keeps everything.")
+_FORM = click.option(
+    "-o", "--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to print."
+)
+
+
+@main.command("audit-verify")
+@_DATA_DIR
+@click.option("--head", "notes", type=_FILE, multiple=True, help="A signed head that was kept outside; repeatable.")
+@_FORM
+@click.option("-q", "--quiet", is_flag=True, help="No messages.")
+def audit_verify(data_dir: str | None, notes: tuple[Path, ...], form: str, *, quiet: bool) -> None:
+    """Recompute the audit tree from the rows it seals; name the first thing that was altered."""
+    from runtime.audit import verify
+
+    try:
+        sys.exit(verify({"data_dir": data_dir} if data_dir else {}, notes, form, quiet=quiet))
+    except BarayError as error:
+        _fail(error)
+
+
+@main.command("audit-rotate-key")
+@_DATA_DIR
+@click.option("--reason", required=True, help="Why; it stays in the audit trail.")
+@_FORM
+def audit_rotate_key(data_dir: str | None, reason: str, form: str) -> None:
+    """Let a new key sign the audit tree from now on."""
+    from runtime.audit import rotate
+
+    try:
+        rotate({"data_dir": data_dir} if data_dir else {}, reason, form)
+    except BarayError as error:
+        _fail(error)
+
+
 @main.command()
 def settings() -> None:
     """Every setting with its default and reason."""

@@ -21,6 +21,7 @@ from lifecycle.notices import give_notices
 from lifecycle.observe import observe
 from lifecycle.ports import Clock, Driver, Store, Vault
 from lifecycle.schedule import schedule
+from lifecycle.seal import BrokenTree, Sealer
 from lifecycle.tenure import tenure
 from monitoring.metrics import Metrics
 
@@ -33,6 +34,9 @@ _SWEEP_EVERY_MS = 3_600_000
 _TENURE_EVERY_MS = 10_000  # money is spent by the dates; this lets the states follow
 _NOTICES_EVERY_MS = 60_000
 _BACK_OFF_S = 1.0
+_SEAL_MS = 1_000  # how long rows wait for their leaves: gathered, they are cheaper
+_SEAL_BUSY_MS = 5_000  # the same while there is other work
+_BROKEN_MS = 60_000  # until a tree that is broken is looked at again
 _REST_S = 0.005
 
 
@@ -52,6 +56,7 @@ class Controller:
     alone: bool
     used_tokens: dict[int, int]
     changed: Callable[[], None] = lambda: None
+    sealer: Sealer | None = None  # without one, what is to be sealed waits
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _told: set[int] = field(default_factory=set)
@@ -62,6 +67,7 @@ class Controller:
     _flushed_ms: int = 0
     _swept_ms: int = 0
     _tenured_ms: int = 0
+    _seal_from_ms: int = 0
     _noticed_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -107,6 +113,7 @@ class Controller:
             ("extend", lambda: count(tell(self.store, self.drivers, self._leading()))),
             ("tenure", lambda: count(self._tenure())),
             ("notices", self._notices),
+            ("seal", lambda: self._seal(busy=moved > 0)),
             ("housekeeping", self._housekeep),
         )
         fine = True
@@ -174,6 +181,20 @@ class Controller:
         if now_ms - self._noticed_ms >= _NOTICES_EVERY_MS:
             give_notices(self.store, self._leading(), now_ms)
             self._noticed_ms = now_ms
+
+    def _seal(self, *, busy: bool) -> None:
+        """A batch at a time. A tree that was tampered with is told of and holds up nothing else."""
+        now_ms = self.clock.now_ms()
+        wait_ms = _SEAL_BUSY_MS - _SEAL_MS if busy else 0
+        if self.sealer is None or now_ms < self._seal_from_ms + wait_ms:
+            return
+        try:
+            if self.sealer.step(self._leading(), now_ms) < self.sealer.batch:
+                self._seal_from_ms = now_ms + _SEAL_MS
+        except BrokenTree as error:
+            log.exception("nothing is sealed any more", why=error.message)
+            self.metrics.errors.labels("seal").inc()
+            self._seal_from_ms = now_ms + _BROKEN_MS
 
     def _leading(self) -> int:
         if self._epoch is None:

@@ -43,6 +43,17 @@ class Settings(BaseSettings):
         ge=1_000,
         description="started as root, the jobs of project number n run as user id base + n; choose a free range",
     )
+    audit_key: Path | None = Field(
+        None,
+        description="file of the Ed25519 key that signs the audit tree (PEM); it is made at the first start; "
+        "empty: audit.key in the data directory. Every process that may lead needs the same one",
+    )
+    audit_name: str = Field(
+        "audit.baray.local",
+        pattern=r"^[!-*,-~]{1,200}$",
+        description="name of the audit tree, as its signed heads and keys bear it; "
+        "best an address of the centre without https://, since nobody else's may be the same. A rotation takes it over",
+    )
     log_limit_mib: int = Field(64, ge=1, le=10_240, description="MiB of output kept of each rank of an attempt")
     output_limit_mib: int = Field(256, ge=1, le=102_400, description="MiB of outputs collected of an attempt")
     beat_ms: int = Field(
@@ -55,6 +66,10 @@ class Settings(BaseSettings):
         10_000, ge=1_000, le=600_000, description="ms after which a silent leading controller may be replaced"
     )
     log_level: str = Field("info", description="debug, info, warning or error; logs are JSON lines on stderr")
+
+    @property
+    def audit_key_file(self) -> Path:
+        return self.audit_key or self.data_dir / "audit.key"
 
     @property
     def url(self) -> str:

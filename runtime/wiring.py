@@ -14,7 +14,9 @@ from api.http.services import Services
 from domain.errors import CannotStart
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found
+from lifecycle.keys import list_key
 from lifecycle.lookout import Lookout
+from lifecycle.seal import Sealer
 from local.driver import LocalDriver
 from local.gpus import find_machine
 from monitoring.metrics import Metrics
@@ -25,6 +27,7 @@ from runtime.migration import migrate_apart
 from runtime.settings import Settings
 from store.engine import open_engine
 from store.schema import is_current
+from store.signer import FileSigner, open_key
 from store.sources import FileSources
 from store.unit_of_work import Store
 from store.vault import FileVault
@@ -80,7 +83,9 @@ def build(settings: Settings) -> Centre:
         output_limit_bytes=settings.output_limit_mib * _MIB,
     )
     vault = FileVault(data / "secret.key")
+    signer = _signer(settings, store)
     with store.write() as uow:
+        list_key(uow, signer, clock.now_ms())
         sync_cluster(uow, LOCAL, "local", driver, clock.now_ms())
         first_token = found(uow, clock.now_ms())
     metrics = Metrics(store)
@@ -98,6 +103,7 @@ def build(settings: Settings) -> Centre:
         lease_ms=settings.lease_ms,
         alone=not settings.database_url,  # then the data directory's lock keeps all others out
         used_tokens=used_tokens,
+        sealer=Sealer(store, signer),
     )
     notes = driver.inventory().notes
     services = Services(
@@ -116,6 +122,13 @@ def build(settings: Settings) -> Centre:
     controller.changed = services.bell.ring
     wake.target = controller.wake
     return Centre(settings, store, driver, controller, create_app(services), first_token, notes, lock)
+
+
+def _signer(settings: Settings, store: Store) -> FileSigner:
+    """The key that signs the audit tree; made if the centre never had one."""
+    with store.read() as uow:
+        keys = uow.seals.public_keys()
+    return open_key(settings.audit_key_file, settings.audit_name, keys[-1].public if keys else None)
 
 
 class _Wake:

@@ -40,6 +40,24 @@ class FileSigner:
         return self._key
 
 
+def open_key(path: Path, name: str, listed: bytes | None) -> FileSigner:
+    """The key that signs; ``listed`` is the newest public key of the database. Makes the first one of a centre.
+
+    A rotation that was cut short is brought to its end: the database lists the next key before its file takes over.
+    """
+    following = next_of(path)
+    if listed is not None and following.exists() and public_of(following) == listed:
+        following.replace(path)
+    if listed is None and not path.exists():
+        make_key(path)
+    return FileSigner(path, name)
+
+
+def next_of(path: Path) -> Path:
+    """Where the key that will follow lies until the database lists it."""
+    return path.with_name(f"{path.name}.next")
+
+
 def make_key(path: Path) -> bytes:
     """Write a new private key, durably and for the service alone; answers its public half. The file must be new."""
     key = Ed25519PrivateKey.generate()

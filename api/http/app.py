@@ -13,6 +13,7 @@ from api.http.guard import Call, look
 from api.http.routes import (
     accounts,
     allocations,
+    audit,
     budgets,
     calendar,
     charging,
@@ -82,6 +83,7 @@ def create_app(services: Services) -> FastAPI:
         allocations,
         usage,
         charging,
+        audit,
         policies,
         history,
         calendar,

@@ -1,0 +1,68 @@
+"""Shapes of the audit trail, its signed heads and proofs."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from api.http.schemas.base import Body, Plain, Shape
+
+Reason = Annotated[Plain, Field(min_length=1, max_length=1000, examples=["asked for by the person, 3 May"])]
+Hex = Annotated[str, Field(description="32 bytes in hex", examples=["6e340b9c…"])]
+
+
+class EraseIn(Body):
+    reason: Reason
+
+
+class EntryOut(Shape):
+    id: int
+    at_ms: int
+    action: str
+    subject: str
+    facts: dict[str, Any]
+    commitment: str | None = Field(description="SHA-256 of the salt and the personal text; all that is sealed of it")
+    personal: str | None = Field(description="who, why and for whom, as canonical JSON; null once it is erased")
+    salt: str | None
+
+
+class HeadOut(Shape):
+    number: int
+    size: int = Field(description="how many leaves")
+    root: Hex
+    at_ms: int
+    key: int
+    note: str = Field(description="the head as a C2SP signed note, to be kept outside the centre")
+
+
+class KeyOut(Shape):
+    id: int
+    name: str
+    key: str = Field(description="C2SP verifier key")
+    from_ms: int
+    until_ms: int | None
+
+
+class InclusionOut(Shape):
+    """What the standalone verifier reads, see docs/audit.md."""
+
+    format: Literal["baray-proof/1"]
+    type: Literal["inclusion"]
+    kind: str
+    row: int
+    index: int
+    leaf: str = Field(description="the leaf itself, canonical JSON")
+    path: list[Hex]
+    note: str
+    key: str
+
+
+class ConsistencyOut(Shape):
+    """What the standalone verifier reads, see docs/audit.md."""
+
+    format: Literal["baray-proof/1"]
+    type: Literal["consistency"]
+    path: list[Hex]
+    old_note: str
+    old_key: str
+    note: str
+    key: str

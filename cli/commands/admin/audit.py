@@ -1,0 +1,146 @@
+"""The audit trail: read, proved to outsiders, and verified as a whole."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import words
+from cli.failures import USAGE, CliError
+from cli.flags import acting, reading
+from cli.tables import Column
+
+if TYPE_CHECKING:
+    from cli.session import Session
+
+ENTRY = [
+    Column("ID", "id", right=True),
+    Column("AT", "at_ms", words.long_time),
+    Column("BY", "by"),
+    Column("ACTION", "action"),
+    Column("SUBJECT", "subject", flex=True),
+    Column("REASON", "reason", flex=True),
+    Column("FOR", "on_behalf", wide=True),
+    Column("COMMITMENT", "commitment", wide=True),
+]
+HEAD = [
+    Column("HEAD", "number", right=True),
+    Column("SIZE", "size", right=True),
+    Column("AT", "at_ms", words.long_time),
+    Column("KEY", "key", right=True),
+    Column("ROOT", "root", flex=True),
+]
+KEY = [
+    Column("ID", "id", right=True),
+    Column("FROM", "from_ms", words.long_time),
+    Column("UNTIL", "until_ms", words.long_time),
+    Column("KEY", "key"),
+]
+KINDS = ("ledger", "audit", "head", "key")
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+@click.group()
+def audit() -> None:
+    """Who did what, and the signed tree that keeps it and the ledger from being altered; see docs/audit.md."""
+
+
+@audit.command("list")
+@click.option("--action", help="Only this action, such as apply_policy.")
+@click.option("--subject", help="Only what is about this or below it, such as /projects/speech.")
+@click.option("--from", "from_", metavar="TIME", help="Only since then: 7d, or a date.")
+@click.option("--until", metavar="TIME", help="Only before.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="So many at the most.")
+@reading
+def list_(
+    session: "Session", action: str | None, subject: str | None, from_: str | None, until: str | None, limit: int
+) -> None:
+    """List audit entries, newest first."""
+    from itertools import islice
+
+    now_ms = session.now_ms
+    found = session.centre.audit.entries(
+        action=action,
+        subject=subject,
+        from_ms=None if from_ is None else words.parse_time(from_, now_ms, "--from"),
+        until_ms=None if until is None else words.parse_time(until, now_ms, "--until"),
+    )
+    shown = (_opened(dict(entry)) for entry in islice(found, limit))
+    session.out.items(shown, ENTRY, "id", empty="nobody changed anything")
+
+
+@audit.command()
+@click.argument("entry", type=click.IntRange(1))
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the trail.")
+@acting
+def erase(session: "Session", entry: int, reason: str) -> None:
+    """Erase who and why of an entry, for good. What was done stays, and the tree still holds."""
+    erased = session.centre.audit.erase(entry, reason)
+    session.out.outcome(f"who and why of audit entry {entry} are erased", dict(erased), ENTRY)
+
+
+@audit.command()
+@click.option("--note", is_flag=True, help="Only the newest head, as the signed note to keep outside the centre.")
+@reading
+def heads(session: "Session", note: bool) -> None:
+    """List the signed heads of the tree, newest first."""
+    if note:
+        session.out.raw(session.centre.audit.latest()["note"].encode())
+        return
+    session.out.items(session.centre.audit.heads(), HEAD, "number", empty="no head is signed yet")
+
+
+@audit.command()
+@reading
+def keys(session: "Session") -> None:
+    """List every key that ever signed heads."""
+    session.out.items(session.centre.audit.keys(), KEY, "id", empty="no key is listed yet")
+
+
+@audit.command()
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("id_", metavar="[ID]", required=False)
+@click.option("--from", "from_", type=click.IntRange(1), metavar="SIZE", help="The tree only grew since this head.")
+@click.option("--to", type=click.IntRange(1), metavar="SIZE", help="Up to this head; the newest, if left out.")
+@acting
+def proof(session: "Session", kind: str | None, id_: str | None, from_: int | None, to: int | None) -> None:
+    """Write a proof for the standalone verifier: of a row (KIND and ID), or that the tree only grew (--from)."""
+    if (kind is None or id_ is None) == (from_ is None):
+        raise CliError(
+            "what is to be proved?", USAGE, fixes=["give a KIND and an ID, such as: audit 17", "or --from SIZE"]
+        )
+    found: dict[str, Any]
+    if from_ is not None:
+        found = session.centre.audit.prove_consistency(from_, to)
+    else:
+        assert kind is not None
+        assert id_ is not None
+        found = session.centre.audit.prove_inclusion(kind, id_)
+    if session.out.format in {"table", "wide", "name"}:
+        session.out.lines(json.dumps(found, indent=2, ensure_ascii=False).splitlines())
+    else:
+        session.out.machine(found, (), "type")
+
+
+@audit.command(context_settings=_PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def verify(arguments: tuple[str, ...]) -> None:
+    """Recompute the whole tree on the centre's machine, and name the first thing that was altered."""
+    from cli.commands.machine import hand_over
+
+    hand_over("audit-verify", arguments)
+
+
+@audit.command("rotate-key", context_settings=_PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def rotate_key(arguments: tuple[str, ...]) -> None:
+    """Let a new key sign from now on; on the centre's machine."""
+    from cli.commands.machine import hand_over
+
+    hand_over("audit-rotate-key", arguments)
+
+
+def _opened(entry: dict[str, Any]) -> dict[str, Any]:
+    """With who, why and for whom as fields of their own."""
+    told = json.loads(entry["personal"]) if entry["personal"] else {}
+    return {**entry, "by": told.get("by"), "reason": told.get("reason"), "on_behalf": told.get("on_behalf")}
