@@ -1,0 +1,1 @@
+"""What outsiders verify with, standing alone: nothing here imports the rest of Baray."""
