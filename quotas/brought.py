@@ -7,9 +7,9 @@ KIND = "import"
 
 
 def brought(
-    name: str, grant_id: int, allocation_id: int, flavor: str, gpu_ms: int, micro_su: int, at_ms: int
+    name: str, grant_id: int, allocation_id: int, flavor: str, gpu_ms: int, micro_su: int, ended_ms: int
 ) -> Transaction:
-    """One past run: capacity → delivered, and allocation → consumed. ``at_ms`` is when it ended."""
+    """One past run: capacity → delivered, and allocation → consumed. It counts where its last moment is."""
     unit = time_unit(flavor)
     entries = (
         Entry(book(BookKind.ALLOCATION, grant_id, allocation_id), -micro_su),
@@ -17,4 +17,4 @@ def brought(
         Entry(Book(BookKind.CAPACITY, unit), -gpu_ms),
         Entry(Book(BookKind.DELIVERED, unit, 0, grant_id, allocation_id), gpu_ms),
     )
-    return Transaction(name, KIND, at_ms, entries)
+    return Transaction(name, KIND, ended_ms - 1, entries)

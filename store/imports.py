@@ -1,7 +1,7 @@
 """What was brought along from other centres."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -9,6 +9,8 @@ from lifecycle.brought import Batch, Kept, RunKey, RunRecord, Thing
 from lifecycle.paging import Page
 from store.bulk import insert_all
 from store.tables.imports import ImportedRunRow, ImportedThingRow, ImportRow
+
+_OF_RUN = tuple(field.name for field in fields(RunRecord))  # quicker than asdict, and there are many
 
 
 @dataclass(slots=True)
@@ -59,16 +61,18 @@ class Imports:
     def add_runs(self, batch_id: int, origin: str, runs: Sequence[RunRecord]) -> None:
         """Raises Conflict for a run that is there already: it would count twice."""
         of = {"batch_id": batch_id, "origin": origin}
-        insert_all(self.connection, ImportedRunRow, [{**of, **asdict(run)} for run in runs])
+        insert_all(
+            self.connection, ImportedRunRow, [of | {name: getattr(run, name) for name in _OF_RUN} for run in runs]
+        )
 
     def metered(self, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None) -> dict[str, int]:
-        """GPU-milliseconds that were measured elsewhere, of the runs that ended in the period, by flavor."""
+        """GPU-milliseconds that were measured elsewhere, of the runs whose last moment is in the period, by flavor."""
         row = ImportedRunRow
         statement = select(row.flavor, func.sum(row.gpu_ms).label("gpu_ms")).group_by(row.flavor)
         if from_ms is not None:
-            statement = statement.where(row.ended_ms >= from_ms)
+            statement = statement.where(row.ended_ms > from_ms)
         if until_ms is not None:
-            statement = statement.where(row.ended_ms < until_ms)
+            statement = statement.where(row.ended_ms <= until_ms)
         if projects is not None:
             statement = statement.where(row.project_id.in_(projects))
         return {found.flavor: int(found.gpu_ms) for found in self.connection.execute(statement)}

@@ -46,7 +46,7 @@ def _why_not(run: Run, project: str, user: str, flavor: str, there: There) -> tu
     if run.ended_ms > there.now_ms:
         return "run", "of the future", "they end after now (--timezone)"
     for name, from_ms, until_ms in there.closed:
-        if from_ms <= run.ended_ms < until_ms:
+        if from_ms < run.ended_ms <= until_ms:
             return "run", f"of {name}", "that month is closed: nothing is posted into it any more"
     return None
 

@@ -191,7 +191,7 @@ def test_past_use_is_in_every_report_to_the_millisecond(centre: Centre, bring: B
         by_user = {line.key: line.total_gpu_ms for line in reports["user"].lines}
         assert by_user["rith"] == (2 * 6 + 68 + 6 + 2 * 12 + 6) * 1_000
         assert [line.key for line in reports["funder"].lines] == ["moeys"]
-        one_second = usage(uow, "user", 1_795_330_337_000, 1_795_330_338_000, None)
+        one_second = usage(uow, "user", 1_795_330_336_000, 1_795_330_337_000, None)
         assert one_second.agrees
         assert one_second.total.total_gpu_ms == (2 * 5 + 8 * 4) * 1_000, "those that ended at 13:52:17"
     assert_sound(centre.database, centre.store)

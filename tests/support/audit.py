@@ -250,7 +250,7 @@ def _past(database: Database, past: list) -> list[str]:
     ):
         posted.setdefault(row.name, []).append((row.at_ms, row.allocation_id, int(row.amount)))
     for run in past:
-        if posted.pop(run.posting, None) != [(run.ended_ms, run.allocation_id, run.gpu_ms)]:
+        if posted.pop(run.posting, None) != [(run.ended_ms - 1, run.allocation_id, run.gpu_ms)]:
             wrong.append(f"run {run.job} of {run.origin} is not in the ledger as it was measured")
         if (run.milli * run.elapsed_ms + 500) // 1_000 != run.gpu_ms:
             wrong.append(f"run {run.job} of {run.origin} has {run.gpu_ms} GPU-ms, not what it ran")
