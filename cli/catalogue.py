@@ -28,6 +28,7 @@ COMMANDS: Final[Sections] = {
         "hold": ("cli.commands.steer:hold", "Keep waiting jobs from starting."),
         "release": ("cli.commands.steer:release", "Let held jobs start again."),
         "requeue": ("cli.commands.steer:requeue", "Stop running jobs and queue them again."),
+        "extend": ("cli.commands.steer:extend", "Let a running job run longer."),
         "priority": ("cli.commands.steer:priority", "Set a waiting job's place among its user's jobs."),
         "outputs": ("cli.commands.outputs:outputs", "List and download what a job left."),
         "terms": ("cli.commands.terms:terms", "Read and accept the terms of use."),
@@ -37,6 +38,7 @@ COMMANDS: Final[Sections] = {
         "queue": ("cli.commands.queue:queue", "Show the queue as the planner sees it."),
         "quota": ("cli.commands.shares:quota", "Show what accounts may hold at one time."),
         "usage": ("cli.commands.shares:usage", "Show what was used and charged."),
+        "notices": ("cli.commands.notices:notices", "Show what you are told of your budgets."),
         "allocations": ("cli.commands.shares:allocations", "Show what projects may spend, and what is left."),
     },
     "Run a centre": {
@@ -69,10 +71,10 @@ ADMIN: Final[Sections] = {
         "gate": ("cli.commands.admin.gates:gate", "What must be given before jobs run, and where."),
         "terms": ("cli.commands.admin.gates:terms", "The terms of use, by version."),
     },
-    "Beginning": {
     "Trust": {
         "audit": ("cli.commands.admin.audit:audit", "Who did what; proofs that nothing was altered."),
     },
+    "Beginning": {
         "import": ("cli.commands.admin.imports:import_", "Bring tenants, projects, budgets and past use along."),
     },
     "Money": {
@@ -80,5 +82,9 @@ ADMIN: Final[Sections] = {
         "grant": ("cli.commands.admin.budgets:grant", "What a funder pays, between two dates."),
         "price": ("cli.commands.admin.budgets:price", "What an SU costs in money, from when."),
         "allocation": ("cli.commands.admin.allocations:allocation", "What a project may spend, between two dates."),
+        "refund": ("cli.commands.admin.charging:refund", "Give back what an attempt cost."),
+        "adjust": ("cli.commands.admin.charging:adjust", "Correct what was charged."),
+        "correction": ("cli.commands.admin.charging:correction", "What was given back and corrected."),
+        "period": ("cli.commands.admin.charging:period", "Months that are closed."),
     },
 }

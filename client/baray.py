@@ -8,6 +8,7 @@ from client.allocations import Allocations
 from client.audit import Audit
 from client.budgets import Budgets, Quotas
 from client.calendar import Reservations
+from client.charging import Charging
 from client.files import Files
 from client.fleet import Clusters, Flavors
 from client.gates import Gates
@@ -45,12 +46,13 @@ class Baray:
         self.quotas = Quotas(self._transport)
         self.budgets = Budgets(self._transport)
         self.allocations = Allocations(self._transport)
+        self.charging = Charging(self._transport)
         self.policies = Policies(self._transport)
         self.gates = Gates(self._transport)
         self.history = History(self._transport)
+        self.audit = Audit(self._transport)
         self.imports = Imports(self._transport)
         self.reservations = Reservations(self._transport)
-        self.audit = Audit(self._transport)
 
     def __enter__(self) -> Self:
         return self

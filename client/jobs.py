@@ -77,6 +77,12 @@ class Jobs:
     def requeue(self, job: int | str) -> Job:
         return self._act(job, "requeue")
 
+    def extend(self, job: int | str, *, by: str | None = None, to: str | None = None) -> Job:
+        """Let what runs of it run longer: by so much (``2h``), or to so much in all."""
+        body = {"by": by} if to is None else {"to": to}
+        after: Job = self._transport.post(f"/jobs/{segment(job)}/extend", body)
+        return after
+
     def prioritise(self, job: int | str, priority: int) -> Job:
         """Set its priority among its user's jobs; refused if somebody else changes the job meanwhile."""
         path = f"/jobs/{segment(job)}"

@@ -54,6 +54,8 @@ class TaskCounts(TypedDict):
 class Cost(TypedDict):
     held_su: str
     charged_su: str
+    held_money: NotRequired[dict[str, str]]
+    charged_money: NotRequired[dict[str, str]]
 
 
 class Job(TypedDict):
@@ -106,6 +108,11 @@ class Attempt(TypedDict):
     out_of_memory: bool
     gpu_ms: int
     charged_su: str
+    refunded_su: NotRequired[str]
+    adjusted_su: NotRequired[str]
+    walltime: NotRequired[str | None]
+    su_per_hour: NotRequired[str]
+    qos_factor: NotRequired[str]
 
 
 class Why(TypedDict):
@@ -121,6 +128,9 @@ class Admission(TypedDict):
 
     admitted: bool
     cost_su: str
+    cost_money: NotRequired[dict[str, str]]
+    rates: NotRequired[list["Rate"]]
+    qos_factor: NotRequired[str]
     available_su: str
     flavor: str | None
     starts_now: bool
@@ -259,6 +269,8 @@ class Flavor(TypedDict):
 class Rate(TypedDict):
     from_ms: int
     su_per_hour: str
+    author: NotRequired[str | None]
+    created_ms: NotRequired[int | None]
 
 
 class Quota(TypedDict):
@@ -315,6 +327,31 @@ class Grant(TypedDict):
     version: NotRequired[int]
 
 
+class Notice(TypedDict):
+    id: int
+    kind: str
+    allocation: int
+    project: str
+    at_ms: int
+    message: str
+    facts: NotRequired[dict[str, Any]]
+    read: bool
+
+
+class ReclaimRule(TypedDict):
+    """Without shares: nothing is taken back."""
+
+    from_ms: int
+    after_percent: int | None
+    used_below_percent: int | None
+    keep_percent: int | None
+    notice: str | None
+    state: NotRequired[str]
+    author: NotRequired[str | None]
+    reason: NotRequired[str]
+    created_ms: NotRequired[int]
+
+
 class Price(TypedDict):
     """``tenant_kind`` None: of all kinds without a price of their own."""
 
@@ -335,6 +372,8 @@ class AllocationSource(TypedDict):
     su: NotRequired[str]
     share: NotRequired[str]
     returned_su: NotRequired[str]
+    money: NotRequired[str | None]
+    currency: NotRequired[str | None]
 
 
 class DatedShares(TypedDict):
@@ -372,6 +411,7 @@ class Allocation(TypedDict):
     held_su: NotRequired[str]
     consumed_su: NotRequired[str]
     returned_su: NotRequired[str]
+    runs_out_ms: NotRequired[int | None]
     version: NotRequired[int]
 
 

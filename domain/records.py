@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from domain.ids import AttemptId, TaskId
 from domain.jobs import TASK_AFTER, AttemptState, JobSpec, JobState, Placement
+from domain.quantities import MILLI
+from domain.tariffs import Rates, Tariff
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,12 @@ class Attempt:
     ``intent`` is why it was told to stop, at ``told_ms``: cancel, requeue or preempt. If it was preempted, ``cause`` is
     guarantee, urgent or fair-share, and ``made_way_for`` a job. ``window`` is the reservation that it runs in. ``facts`` counts its usage facts, ``metered_ms`` is up to
     when they reach, ``charged`` and ``gpu_ms`` what they add up to.
+
+    ``micro_su_per_hour`` is its rate with its QoS ``factor`` (thousandths) at the start, ``later_rates`` those that were
+    known to follow. ``hold`` is all that was ever set aside for it. ``parts`` say who pays for what was charged beyond
+    ``carried``: micro-SU and GPU-ms that were settled before its walltime was extended. ``walltime_ms`` is its limit if
+    that is another than its job's, ``enforced_ms`` the one its cluster has taken. ``refunded`` and ``adjusted`` are what
+    was given back and corrected since.
     """
 
     row: int
@@ -115,6 +123,23 @@ class Attempt:
     told_ms: int | None = None
     cause: str | None = None
     made_way_for: int | None = None
+    factor: int = MILLI
+    later_rates: Rates = ()
+    refunded: int = 0
+    adjusted: int = 0
+    walltime_ms: int | None = None
+    enforced_ms: int | None = None
+    extensions: int = 0
+    carried: tuple[int, int] = (0, 0)
+
+    @property
+    def tariff(self) -> Tariff:
+        return Tariff(self.micro_su_per_hour, self.later_rates)
+
+    @property
+    def cost(self) -> int:
+        """What it cost after all: charged, less what was given back, with what was corrected; in micro-SU."""
+        return self.charged - self.refunded + self.adjusted
 
 
 @dataclass(frozen=True, slots=True)

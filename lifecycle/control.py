@@ -20,7 +20,7 @@ _WAITING = frozenset({JobState.PENDING, JobState.HELD})
 def cancel(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
     """Cancel a job, or one task of it. Waiting tasks end at once, running ones are told to stop."""
     uow.dependencies.take_turn()
-    job = _job(uow, task_id)
+    job = job_of(uow, task_id)
     if task_id.index is None:
         if job.state.final or job.cancelled:
             raise Conflict(f"job {job.id} is {job.state} already", "job", code="already-over")
@@ -68,7 +68,7 @@ def release(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
 
 def requeue(uow: UnitOfWork, task_id: TaskId, now_ms: int) -> Job:
     """Stop what runs of a job and put it back to pending, as a new attempt with a new number."""
-    job = _job(uow, task_id)
+    job = job_of(uow, task_id)
     if task_id.index is not None:
         job, _ = _touched(uow, job, task_id.index)
     if not _tell(uow, job, task_id.index, "requeue", now_ms):
@@ -85,7 +85,8 @@ def prioritise(uow: UnitOfWork, task_id: TaskId, priority: int, expected: int | 
     return refresh(uow, [replace(job, priority=priority)], now_ms)[0]
 
 
-def _job(uow: UnitOfWork, task_id: TaskId) -> Job:
+def job_of(uow: UnitOfWork, task_id: TaskId) -> Job:
+    """The job of a job or task id, locked. Raises NotFound."""
     job = uow.jobs.get(task_id.job, lock=True)
     if job is None or (task_id.index is not None and (not job.is_array or task_id.index not in job.indices())):
         raise NotFound(f"there is no job {task_id}", "job")
@@ -93,7 +94,7 @@ def _job(uow: UnitOfWork, task_id: TaskId) -> Job:
 
 
 def _whole(uow: UnitOfWork, task_id: TaskId, done: str) -> Job:
-    job = _job(uow, task_id)
+    job = job_of(uow, task_id)
     if task_id.index is not None:
         raise Conflict(f"a single task cannot be {done}", "job", fix=f"name the job: {job.id}", code="whole-job-only")
     if job.state.final or job.cancelled:

@@ -85,7 +85,7 @@ def rerate(
     if not from_ms < until_ms <= now_ms or until_ms - from_ms > _SPAN_MOST_MS:
         raise Invalid(
             "a new rate is for a span in the past, that begins before it ends, of 400 days at the most",
-            "to_ms", fix="give a span in the past; for times to come: baray admin rate set",
+            "to_ms", fix="give a span in the past; for times to come: baray admin rate add",
         )  # fmt: skip
     uow.take_turn()
     desk = _Desk(uow, caller, reason, now_ms)

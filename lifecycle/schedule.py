@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobState, move
 from domain.purses import Purse, split_hold
+from domain.quantities import DAY_MS
 from domain.records import Attempt, Job, Task
+from domain.tariffs import Tariff, tariff_at, within
 from lifecycle.fleet import takes_jobs
 from lifecycle.gates import Gatekeeper, set_gates
 from lifecycle.lookout import Lookout
@@ -18,12 +20,15 @@ from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.preempt import preempt
 from lifecycle.refresh import refresh
 from quotas.ledger import hold
-from quotas.tariffs import rate_at
+from quotas.rules import ChargingRules
 from scheduler.outlook import Plan
 from scheduler.snapshot import Start
 
 # Notes of changes that were taken in are deleted, and guesses written down, with the next start, or when there are so many.
 NOTES_KEPT = 1_000
+
+# An attempt may begin so long after its commitment and still find the dated rates of its time.
+_LATE_START_MS = DAY_MS
 
 
 def schedule(lookout: Lookout, epoch: int, now_ms: int) -> int:
@@ -75,6 +80,10 @@ class _Batch:
     moved: list[Task] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     users: dict[int, int] = field(default_factory=dict)  # job -> whose it is
+
+    @property
+    def rules(self) -> ChargingRules:
+        return self.directory.charging_at(self.now_ms)
 
     def commit_job(self, job: Job, starts: list[Start]) -> None:
         """Commit as many of the job's starts as still hold. Fresh tasks are touched in order, without a gap."""
@@ -128,8 +137,8 @@ class _Batch:
         """The attempt to be, if quota and budget still allow it, and its nodes still take jobs."""
         if not takes_jobs(self.directory, start.cluster, [placement.node for placement in start.placements]):
             return None
-        rate = rate_at(self.directory.rates.get(start.flavor, ()), self.now_ms)
-        if rate is None or self.directory.tree.shortfall(self.held, job.project_id, start.flavor, start.milli):
+        tariff = self._tariff(job, start)
+        if tariff is None or self.directory.tree.shortfall(self.held, job.project_id, start.flavor, start.milli):
             return None
         purses = self._purses(job.project_id)
         parts = split_hold(start.hold, purses, start.flavor, job.spec.constraint.classification)
@@ -153,12 +162,22 @@ class _Batch:
             milli=start.milli,
             cpus=resources.cpus,
             memory_bytes=resources.memory_bytes,
-            micro_su_per_hour=rate,
+            micro_su_per_hour=tariff.micro_su_per_hour,
+            factor=self.rules.factor(job.spec.qos),
+            later_rates=tariff.later,
             parts=parts,
             hold=start.hold,
             created_ms=self.now_ms,
             window=start.window,
         )
+
+    def _tariff(self, job: Job, start: Start) -> Tariff | None:
+        """What the attempt will pay; None if there is no rate, or the plan set aside another sum than that comes to."""
+        rates, walltime_ms = self.directory.rates.get(start.flavor, ()), job.spec.resources.walltime_ms
+        tariff = tariff_at(rates, self.now_ms, self.rules.factor(job.spec.qos))
+        if tariff is None or tariff.booking(start.milli, self.now_ms, walltime_ms) != start.hold:
+            return None
+        return within(tariff, self.now_ms + walltime_ms + _LATE_START_MS)
 
     def _purses(self, project_id: int) -> list[Purse]:
         """The project's purses less what this batch, not posted yet, already holds of them."""

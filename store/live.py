@@ -40,7 +40,7 @@ _RUNNING = (
     select(
         AttemptRow.job_id, AttemptRow.task_index, AttemptRow.project_id, AttemptRow.cluster, AttemptRow.flavor,
         AttemptRow.placements, AttemptRow.milli, AttemptRow.state,
-        AttemptRow.created_ms, AttemptRow.started_ms, AttemptRow.told_ms, AttemptRow.window, JobRow.user_id,
+        AttemptRow.created_ms, AttemptRow.walltime_ms, AttemptRow.started_ms, AttemptRow.told_ms, AttemptRow.window, JobRow.user_id,
         JobRow.demand,
     )
     .join(JobRow, JobRow.id == AttemptRow.job_id)
@@ -177,7 +177,8 @@ def _running(row: Any) -> Running:
     if stopping and row.told_ms is not None:
         ends_ms = row.told_ms + demand.grace_ms
     else:  # one that is stopping without being told has used up its walltime
-        ends_ms = begun_ms + demand.resources.walltime_ms + stopping * demand.grace_ms
+        walltime_ms = demand.resources.walltime_ms if row.walltime_ms is None else row.walltime_ms
+        ends_ms = begun_ms + walltime_ms + stopping * demand.grace_ms
     return Running(
         job_id=row.job_id,
         index=row.task_index,

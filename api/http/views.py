@@ -1,15 +1,18 @@
 """Jobs, tasks, attempts and reasons as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.http.guard import Call
 from api.http.schemas.jobs import show_spec
 from domain.jobs import JobState
-from domain.quantities import format_su
+from domain.quantities import format_duration, format_su
 from domain.records import Attempt, Job, Task, tally
 from lifecycle.accounts import CENTRE
 from lifecycle.gates import Gatekeeper
+from lifecycle.prices import prices_of
+from quotas.prices import cost as in_currency
+from quotas.rules import format_factor
 from scheduler.snapshot import Estimate, Fix, Reason, Start
 
 
@@ -36,6 +39,7 @@ def _job(
     """Its reason is a sentence once it is over, and structured while a gate holds it."""
     counts = tally(job, touched)
     project, tenant = names(call, job.project_id)
+    prices = prices_of(call.directory, job.project_id, job.submitted_ms)
     return {
         "id": job.id,
         "name": job.spec.name,
@@ -49,12 +53,22 @@ def _job(
         "ended_ms": job.ended_ms,
         "reason": next(map(show_reason, gates.reasons(job)), job.reason),
         "tasks": {"total": job.spec.tasks, **{state.value: counts.of(state) for state in JobState}},
-        "cost": {"held_su": format_su(cost[0]), "charged_su": format_su(cost[1])},
+        "cost": {
+            "held_su": format_su(cost[0]),
+            "charged_su": format_su(cost[1]),
+            "held_money": in_money(cost[0], prices),
+            "charged_money": in_money(cost[1], prices),
+        },
         "priority": job.priority,
         "waits_for": [] if job.state.final else list(job.gate),
         "gates": [] if job.state.final else list(job.closed_gates),
         "version": job.version,
     }
+
+
+def in_money(micro_su: int, prices: Mapping[str, int]) -> dict[str, str]:
+    """What so many micro-SU cost, by currency."""
+    return {currency: format_su(in_currency(micro_su, price)) for currency, price in prices.items()}
 
 
 def names(call: Call, project_id: int) -> tuple[str, str]:
@@ -92,6 +106,11 @@ def show_attempt(attempt: Attempt) -> dict[str, Any]:
         "out_of_memory": attempt.out_of_memory,
         "gpu_ms": attempt.gpu_ms,
         "charged_su": format_su(attempt.charged),
+        "refunded_su": format_su(attempt.refunded),
+        "adjusted_su": format_su(attempt.adjusted),
+        "walltime": None if attempt.walltime_ms is None else format_duration(attempt.walltime_ms),
+        "su_per_hour": format_su(attempt.micro_su_per_hour),
+        "qos_factor": format_factor(attempt.factor),
     }
 
 

@@ -1,4 +1,4 @@
-"""Change what becomes of jobs: cancel, hold, release, requeue, priority."""
+"""Change what becomes of jobs: cancel, hold, release, requeue, extend, priority."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import views
-from cli.failures import ERROR
+from cli.failures import ERROR, USAGE, CliError
 from cli.flags import acting
 
 if TYPE_CHECKING:
@@ -46,6 +46,23 @@ def release(session: "Session", jobs: tuple[str, ...]) -> int:
 def requeue(session: "Session", jobs: tuple[str, ...]) -> int:
     """Stop running jobs and queue them again."""
     return _each(session, jobs, session.centre.jobs.requeue, "requeued")
+
+
+@click.command()
+@click.argument("job", metavar="JOB|TASK")
+@click.argument("by", metavar="+TIME", required=False)
+@click.option("--to", metavar="TIME", help="How long in all, instead.")
+@acting
+def extend(session: "Session", job: str, by: str | None, to: str | None) -> None:
+    """Let what runs of a job run longer than its walltime: by +2h, or --to 10h in all.
+
+    What more it may cost is set aside now; if the allocation has not so much left, nothing changes.
+    """
+    if (by is None) == (to is None):
+        raise CliError("give one of both: by how much, such as +2h; or --to, how long in all", USAGE)
+    changed = session.centre.jobs.extend(job, by=None if by is None else by.removeprefix("+"), to=to)
+    how = f"by {by.removeprefix('+')}" if by is not None else f"to {to}"
+    session.out.outcome(f"extended job {job} {how}", changed, views.job_columns(session.now_ms), "id")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # a priority may be below zero

@@ -152,6 +152,7 @@ def _tell_admission(session: "Session", said: "Admission", source: "Packed | Non
         told = [
             ("admitted", "yes" if said["admitted"] else "no"),
             ("cost", _cost(said)),
+            *([("rate", _rates(said))] if said.get("rates") else []),
             ("place", _place(said)),
             ("starts", "now" if said["starts_now"] else "later" if said["admitted"] else "never as it is"),
         ]
@@ -176,9 +177,21 @@ def _place(said: "Admission") -> str:
     return f"{said['flavor'] or '-'}{where}"
 
 
+def _rates(said: "Admission") -> str:
+    """What an hour of one device costs, and from when another rate holds."""
+    from cli import words
+
+    now, *later = said["rates"]
+    steps = [f"{one['su_per_hour']} from {words.long_time(one['from_ms'])}" for one in later]
+    factor = f" (QoS factor {said['qos_factor']})" if said.get("qos_factor", "1") != "1" else ""
+    return ", then ".join([f"{now['su_per_hour']} SU an hour", *steps]) + factor
+
+
 def _cost(said: "Admission") -> str:
     """The price at most, and what it leaves."""
     cost, available = said["cost_su"], said["available_su"]
+    if money := ", ".join(f"{amount} {code}" for code, amount in said.get("cost_money", {}).items()):
+        return f"{_cost({**said, 'cost_money': {}})}; {money}"
     try:
         left, part = float(available) - float(cost), 100 * float(cost) / float(available)
     except (TypeError, ValueError, ZeroDivisionError):

@@ -96,7 +96,8 @@ class AttemptRow(Base):
     """One try, from its commitment to its settlement. The partial index holds promise 2: one live attempt a task.
 
     ``window`` is the reservation that it runs in. ``told_ms`` is when it was told to stop, for ``intent``; one that was
-    preempted has its ``cause`` and the job that it made way for.
+    preempted has its ``cause`` and the job that it made way for. ``later_rates`` is JSON, None for nearly all; a
+    ``walltime_ms`` is there only if it was extended, and ``enforced_ms`` is the one that its cluster has taken.
     """
 
     __tablename__ = "attempt"
@@ -134,6 +135,15 @@ class AttemptRow(Base):
     told_ms: Mapped[optional_big]
     cause: Mapped[str | None]
     made_way_for: Mapped[optional_big]
+    factor: Mapped[big] = mapped_column(server_default="1000")
+    later_rates: Mapped[str | None] = mapped_column(Text)
+    refunded: Mapped[big] = mapped_column(server_default="0")
+    adjusted: Mapped[big] = mapped_column(server_default="0")
+    walltime_ms: Mapped[optional_big]
+    enforced_ms: Mapped[optional_big]
+    extensions: Mapped[big] = mapped_column(server_default="0")
+    carried_su: Mapped[big] = mapped_column(server_default="0")
+    carried_ms: Mapped[big] = mapped_column(server_default="0")
 
     __table_args__ = (
         UniqueConstraint("job_id", "task_index", "number"),
@@ -146,6 +156,10 @@ class AttemptRow(Base):
             sqlite_where=text(f"state IN ({_LIVE})"), postgresql_where=text(f"state IN ({_LIVE})"),
         ),
         Index("ix_attempt_project", "project_id"),
+        Index(
+            "ix_attempt_extended", "id", sqlite_where=text("walltime_ms IS NOT NULL"),
+            postgresql_where=text("walltime_ms IS NOT NULL"),
+        ),
         Index(
             "ix_attempt_fair_share", "told_ms", sqlite_where=text(f"cause = '{FAIR_SHARE}'"),
             postgresql_where=text(f"cause = '{FAIR_SHARE}'"),

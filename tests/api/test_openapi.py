@@ -161,6 +161,13 @@ def walk(call: Checked, centre: Centre) -> None:
     digest = call("POST", "/imports/check", brought).json["digest"]
     call("POST", "/imports", {**brought, "digest": digest, "reason": "a test"})
     call("GET", "/imports")
+    call("GET", "/charging-rules")
+    rules = {"qos_factors": {"urgent": "1.5"}}
+    call("POST", "/charging-rules", {"document": rules, "reason": "a test", "from_ms": NEW_YEAR_MS + DAY_MS})
+    call("POST", "/charging-rules", {"document": {"qos_factors": {"urgent": 1.5}}, "reason": "a test"})
+    call("GET", "/charging-rules/history")
+    call("POST", "/periods", {"period": "2025-12", "reason": "a test"})
+    call("GET", "/periods")
     call("GET", "/policy")
     call("POST", "/policy/check", {"document": {"half_life": "3d"}})
     call("POST", "/policies", {"document": {"half_life": "3d"}, "reason": "a test", "from_ms": NEW_YEAR_MS + DAY_MS})
@@ -225,9 +232,10 @@ def decide(call: Checked, first: int, centre: Centre) -> None:
     for verb, body in (
         ("top-up", {"sources": [{"grant": "wb-77", "su": "1"}]}), ("release", {"instalment": 2}),
         ("extend", {"ends_ms": SPAN["ends_ms"] + 1}), ("transfer", {"su": "0.5", "to": 2}), ("split", {"su": "0.5"}),
-        ("reclaim", {"su": "0.5"}), ("suspend", {}), ("resume", {}),
+        ("suspend", {}), ("resume", {}),
     ):  # fmt: skip
         call("POST", of + verb, {**body, **why}, allocation_id=granted)
+    lead("POST", of + "reclaim", {"su": "0.5", **why}, allocation_id=granted)
     call("POST", of + "close", why, allocation_id=granted)
     call.answered |= lead.answered
     call("GET", of + "decisions", allocation_id=granted)
@@ -266,6 +274,14 @@ def work(call: Checked, centre: Centre) -> None:
     call("POST", "/jobs", {**JOB, **wishes, "after": [f"ok:{running['id']}_3", "singleton"]})
     call("POST", "/jobs/{job}/release", job=held["id"])
     call("POST", "/jobs/{job}/hold", job=held["id"])
+    call("POST", "/jobs/{job}/extend", {"by": "1h"}, job=f"{running['id']}_0")
+    call("POST", "/jobs/{job}/extend", {"by": "1h", "to": "3h"}, job=f"{running['id']}_0")
+    call("POST", "/adjustments", {"attempt": f"{over['id']}.1", "su": "-0.001", "reason": "a test"})
+    span = {"flavor": H100, "from_ms": NEW_YEAR_MS, "to_ms": NEW_YEAR_MS + 60_000, "su_per_hour": "1"}
+    call("POST", "/adjustments", {**span, "reason": "a test", "dry_run": True})
+    call("POST", "/adjustments", {"attempt": "1.1", "reason": "a test"})
+    call("POST", "/refunds", {"attempt": f"{over['id']}.1", "reason": "a test"})
+    call("GET", "/corrections")
     call("POST", "/jobs/{job}/requeue", job=f"{running['id']}_1")
     call("POST", "/jobs/{job}/cancel", job=running["id"])
 

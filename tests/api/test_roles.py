@@ -113,6 +113,7 @@ POST    /jobs/{job}/cancel                           +   3   +   3   3   3   3  
 POST    /jobs/{job}/hold                             +   3   +   3   3   3   3   3   +   +   4   4
 POST    /jobs/{job}/release                          +   3   +   3   3   3   3   3   +   +   4   4
 POST    /jobs/{job}/requeue                          +   3   +   3   3   3   3   3   +   +   4   4
+POST    /jobs/{job}/extend                           +   3   +   3   3   3   3   3   +   +   4   4
 GET     /jobs/{job}/logs                             +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/logs/stream                      +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/wait                             +   +   +   +   +   3   3   +   +   +   4   4
@@ -124,6 +125,14 @@ POST    /reservations                                +   3   3   3   3   3   3  
 GET     /reservations                                +   +   +   +   +   +   +   +   +   +   +   +
 GET     /reservations/{name}                         +   +   +   +   +   +   4   +   +   +   4   4
 DELETE  /reservations/{name}                         +   3   3   3   3   3   3   3   3   3   3   3
+GET     /charging-rules                              +   +   +   +   +   +   +   +   +   +   +   +
+GET     /charging-rules/history                      +   +   3   3   +   3   3   3   3   3   3   3
+POST    /charging-rules                              +   +   3   3   3   3   3   3   3   3   3   3
+POST    /refunds                                     +   +   3   3   3   3   3   3   3   3   3   3
+POST    /adjustments                                 +   +   3   3   3   3   3   3   3   3   3   3
+GET     /corrections                                 +   +   +   +   +   +   +   +   +   +   +   +
+GET     /periods                                     +   +   +   +   +   +   3   3   3   3   3   3
+POST    /periods                                     +   +   3   3   3   3   3   3   3   3   3   3
 GET     /policy                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     /policies                                    +   +   3   3   +   3   3   3   3   3   3   3
 POST    /policy/check                                +   +   3   3   +   3   3   3   3   3   3   3
@@ -184,6 +193,11 @@ BODIES: dict[str, Any] = {
     "POST /jobs": JOB,
     "POST /jobs/batch": {"jobs": [JOB]},
     "PATCH /jobs/{job}": {"priority": 5},
+    "POST /jobs/{job}/extend": {"by": "1h"},
+    "POST /charging-rules": {"document": {}, "reason": "a test"},
+    "POST /refunds": {"attempt": "1.1", "reason": "a test"},
+    "POST /adjustments": {"attempt": "1.1", "su": "+0.5", "reason": "a test"},
+    "POST /periods": {"period": "2025-12", "reason": "a test"},
     "POST /policy/check": {"document": {}},
     "POST /reservations": {
         "name": "new",

@@ -11,6 +11,7 @@ from domain.people import Caller
 from domain.records import Attempt, Job, Task
 from lifecycle import control, people
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.extend import extend, tell
 from lifecycle.gatekeeping import Gatehouse
 from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
@@ -118,7 +119,7 @@ class Centre:
     def stop(self) -> int:
         before = len(self._told)
         stop(self.store, self.drivers, self._told)
-        return len(self._told) - before
+        return len(self._told) - before + tell(self.store, self.drivers, self.epoch)
 
     def step(self, name: str) -> int:
         step: Callable[[], int] = getattr(self, name)
@@ -167,6 +168,11 @@ class Centre:
         act = {"cancel": control.cancel, "hold": control.hold, "release": control.release, "requeue": control.requeue}
         with self.store.write() as uow:
             return act[what](uow, task_id, self.clock.now_ms())
+
+    def extend(self, job: int | TaskId, *, by_ms: int | None = None, to_ms: int | None = None) -> Job:
+        task_id = TaskId(job) if isinstance(job, int) else job
+        with self.store.write() as uow:
+            return extend(uow, task_id, self.clock.now_ms(), by_ms=by_ms, to_ms=to_ms)
 
     # What there is.
 

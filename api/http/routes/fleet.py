@@ -5,6 +5,7 @@ from typing import Any
 from api.http.guard import Call, Routes
 from api.http.schemas.base import Listing, su
 from api.http.schemas.centre import ClusterOut, ClusterPatch, FlavorIn, FlavorOut, NodePatch, RateIn
+from api.http.schemas.charging import RateOut
 from domain.access import Permission
 from domain.errors import Invalid, NotFound
 from domain.fleet import CPU_FLAVOR, Flavor
@@ -73,18 +74,21 @@ def get_flavor(call: Call, name: str) -> dict[str, Any]:
     return _show_flavor(call, _flavor(call, name), call.uow.fleet.nodes(list(call.directory.clusters)))
 
 
-@routes.get("/flavors/{name}/rates", Permission.FLEET_READ, Listing[RateIn])
+@routes.get("/flavors/{name}/rates", Permission.FLEET_READ, Listing[RateOut])
 def list_rates(call: Call, name: str) -> dict[str, Any]:
-    rates = call.directory.rates.get(_flavor(call, name).name, ())
-    return {"items": [{"from_ms": begins, "su_per_hour": format_su(rate)} for begins, rate in rates], "next": None}
+    """Its dated rates, with who made them; each holds until the next one begins."""
+    return {"items": _show_rates(call, _flavor(call, name).name), "next": None}
 
 
-@routes.post("/flavors/{name}/rates", Permission.MONEY_WRITE, RateIn)
+@routes.post("/flavors/{name}/rates", Permission.MONEY_WRITE, RateOut)
 def add_rate(call: Call, name: str, body: RateIn) -> dict[str, Any]:
-    """A rate from a time to come on. What runs keeps the rate that it started with."""
+    """A rate from a time to come on. What has started before keeps the rates that were known then."""
     call.need_centre()
-    fleet.add_rate(call.uow, _flavor(call, name).name, body.from_ms, su(body.su_per_hour, "su_per_hour"), call.now_ms)
-    return body.model_dump()
+    flavor, rate = _flavor(call, name).name, su(body.su_per_hour, "su_per_hour")
+    call.uow.take_turn()  # two that begin at the same time overlap
+    fleet.add_rate(call.uow, flavor, body.from_ms, rate, call.now_ms, call.caller.user.id)
+    call.wakes = True
+    return next(one for one in _show_rates(call, flavor) if one["from_ms"] == body.from_ms)
 
 
 def _flavor(call: Call, name: str) -> Flavor:
@@ -92,6 +96,18 @@ def _flavor(call: Call, name: str) -> Flavor:
     if flavor is None:
         raise NotFound(f"there is no flavor {name[:80]!r}", "flavor")
     return flavor
+
+
+def _show_rates(call: Call, flavor: str) -> list[dict[str, Any]]:
+    found = call.uow.fleet.rates(flavor)
+    authors = call.uow.people.user_names([one.user_id for one in found if one.user_id is not None])
+    return [
+        {
+            "from_ms": one.from_ms, "su_per_hour": format_su(one.micro_su_per_hour),
+            "author": authors.get(one.user_id or 0), "created_ms": one.created_ms or None,
+        }
+        for one in found
+    ]  # fmt: skip
 
 
 def _show_flavor(call: Call, flavor: Flavor, nodes: tuple[NodeState, ...]) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from api.http.schemas.answers import (
     WhyOut,
 )
 from api.http.schemas.base import Listing
+from api.http.schemas.charging import ExtendIn
 from api.http.schemas.jobs import BatchFile, JobFile, JobPatch
 from api.http.views import (
+    in_money,
     show_attempt,
     show_estimate,
     show_fix,
@@ -36,20 +38,23 @@ from domain.accounts import AccountKind
 from domain.errors import Fault, Invalid, NotAllowed, NotFound
 from domain.ids import TaskId, parse_task
 from domain.jobs import JobState
-from domain.quantities import format_su
+from domain.quantities import format_su, parse_duration
 from domain.records import Job
 from lifecycle import control
 from lifecycle.explain import explain
+from lifecycle.extend import extend
 from lifecycle.ports import JobFilter, UnitOfWork
+from lifecycle.prices import prices_of
 from lifecycle.submit import dry_run, submit, submit_many
+from quotas.rules import format_factor
 
 routes = Routes("jobs")
 
-# More held jobs than this are not listed behind the queue; the newest are.
-HELD_LIMIT = 10_000
-
 # Of whoever acts on jobs of their own: a submission must stay cheap.
 OWN = "the job itself says who did what and when"
+
+# More held jobs than this are not listed behind the queue; the newest are.
+HELD_LIMIT = 10_000
 
 BATCH_BYTES = 16 * 2**20
 
@@ -208,10 +213,10 @@ def find_job(call: Call, text: str) -> tuple[Job, TaskId]:
     if job is None or (task_id.index is not None and (not job.is_array or task_id.index not in job.indices())):
         raise NotFound(f"there is no job {task_id}", "job")
     call.need(call.directory.tree.accounts[job.project_id], f"job {task_id}")
+    call.of_user(job.user_id)
     return job, task_id
 
 
-    call.of_user(job.user_id)
 def _queue(call: Call, project: str | None) -> tuple[Columns, list[dict[str, Any]]]:
     projects = _wanted(call, project)
     view = call.services.lookout.view(call.now_ms)
@@ -238,12 +243,20 @@ def _may_submit(call: Call, project: str) -> None:
 
 
 def _forecast(call: Call, body: JobFile) -> dict[str, Any]:
-    forecast = dry_run(call.uow, call.services.lookout, call.caller, body.to_spec(), call.now_ms)
+    spec = body.to_spec()
+    forecast = dry_run(call.uow, call.services.lookout, call.caller, spec, call.now_ms)
+    project = call.directory.by_name[spec.project]
     call.status = 200
     return {
         "admitted": True,
         "flavor": forecast.flavor,
         "cost_su": format_su(forecast.cost),
+        "cost_money": in_money(forecast.cost, prices_of(call.directory, project.id, call.now_ms)),
+        "rates": [
+            {"from_ms": begins_ms, "su_per_hour": format_su(rate)}
+            for begins_ms, rate in ((call.now_ms, forecast.tariff.micro_su_per_hour), *forecast.tariff.later)
+        ],
+        "qos_factor": format_factor(forecast.factor),
         "available_su": format_su(forecast.available),
         "starts_now": forecast.starts_now,
         "place": None if forecast.place is None else show_place(forecast.place),

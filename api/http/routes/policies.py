@@ -42,7 +42,7 @@ def list_policies(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict
 def check_policy(call: Call, body: PolicyIn) -> dict[str, Any]:
     """Read a policy's document and say what it comes to. Nothing is applied."""
     call.need_centre()
-    with _of_document():
+    with of_document():
         found = policies.rehearse(call.directory, body.document, call.now_ms)
     return {
         "digest": found.digest,
@@ -56,7 +56,7 @@ def check_policy(call: Call, body: PolicyIn) -> dict[str, Any]:
 def apply_policy(call: Call, body: PolicyApply) -> dict[str, Any]:
     """Put a policy in force, from now or from a time to come on. `If-Match` takes the ETag of the one in force."""
     call.need_centre()
-    with _of_document():
+    with of_document():
         applied = policies.apply(
             call.uow, call.caller, body.document, body.reason, call.now_ms,
             from_ms=body.from_ms, rehearsed=body.digest, expected=call.if_match,
@@ -67,7 +67,7 @@ def apply_policy(call: Call, body: PolicyApply) -> dict[str, Any]:
 
 
 @contextmanager
-def _of_document() -> Iterator[None]:
+def of_document() -> Iterator[None]:
     """Faults of a document, with the place that the document has in the body."""
     try:
         yield

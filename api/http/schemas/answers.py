@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from api.http.schemas.base import Shape
 
 
@@ -19,8 +21,12 @@ class TaskCounts(Shape):
 
 
 class Cost(Shape):
+    """In SU, and in money by currency at the tenant's prices of the day on which the job was submitted."""
+
     held_su: str
     charged_su: str
+    held_money: dict[str, str]
+    charged_money: dict[str, str]
 
 
 class ReasonOut(Shape):
@@ -80,6 +86,18 @@ class AttemptOut(Shape):
     out_of_memory: bool
     gpu_ms: int
     charged_su: str
+    refunded_su: str
+    adjusted_su: str
+    walltime: str | None = Field(description="its limit, if that is another than its job's")
+    su_per_hour: str = Field(description="its rate at the start, with its QoS factor")
+    qos_factor: str
+
+
+class RateStep(Shape):
+    """A rate of the quote: what an hour of one device of the flavor costs from then on."""
+
+    from_ms: int
+    su_per_hour: str
 
 
 class EstimateOut(Shape):
@@ -115,6 +133,9 @@ class ForecastOut(Shape):
     admitted: bool
     flavor: str
     cost_su: str
+    cost_money: dict[str, str] = Field(description="the same in money, at the tenant's price, by currency")
+    rates: list[RateStep]
+    qos_factor: str
     available_su: str
     starts_now: bool
     place: PlaceOut | None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import words
+from cli.commands.admin.charging import rules
 from cli.commands.admin.fields import pairs, show, su
 from cli.failures import USAGE, CliError
 from cli.flags import acting, reading
@@ -44,7 +45,12 @@ FLAVOR = [
     Column("TOTAL", "total", right=True),
     Column("USED", "used", right=True),
 ]
-RATE = [Column("FROM", "from_ms", words.long_time), Column("SU/HOUR", "su_per_hour", right=True)]
+RATE = [
+    Column("FROM", "from_ms", words.long_time),
+    Column("SU/HOUR", "su_per_hour", right=True),
+    Column("BY", "author", wide=True),
+    Column("MADE", "created_ms", words.long_time, wide=True),
+]
 
 
 @click.group()
@@ -160,7 +166,10 @@ def add_flavor(session: "Session", name: str, title: str, milli: int, rate: str)
 
 @click.group()
 def rate() -> None:
-    """What an hour of a flavor costs, from when."""
+    """What an hour of a flavor costs, from when; and by what rules it is charged."""
+
+
+rate.add_command(rules)
 
 
 @rate.command("list")
