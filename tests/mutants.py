@@ -105,9 +105,26 @@ MUTANTS = (
         ("tests/store/test_ports.py", "tests/lifecycle/test_limits_hold.py"),
     ),
     Mutant(
-        3, "a grant's last SU are given to all who ask at once", "lifecycle/allocations.py",
-        "uow.ledger.grant_balances([grant.id], lock=True)", "uow.ledger.grant_balances([grant.id])",
+        3, "a grant's last SU are given to all who ask at once", "store/ledger.py",
+        "rows = self.connection.execute(statement.with_for_update() if lock else statement)",
+        "rows = self.connection.execute(statement)",
         ("tests/lifecycle/test_limits_hold.py",),
+    ),
+    Mutant(
+        4, "an instalment is released twice", "lifecycle/effects.py",
+        "    if due.released_ms is not None:", "    if due.number < 1:",
+        ("tests/lifecycle/test_changes.py", "tests/lifecycle/test_allocation_races.py"),
+    ),
+    Mutant(
+        8, "one approves their own request", "lifecycle/allocations.py",
+        "    if asked.requested_by == caller.user.id:", "    if asked.requested_by is None:",
+        ("tests/lifecycle/test_requests.py",),
+    ),
+    Mutant(
+        8, "an allocator decides for a project of their own", "lifecycle/decisions.py",
+        "    return any(caller.roles.get(account, frozenset()) & _OWN for account",
+        "    return all(caller.roles.get(account, frozenset()) & _OWN for account",
+        ("tests/lifecycle/test_requests.py", "tests/lifecycle/test_changes.py"),
     ),
     Mutant(
         3, "two reservations keep the same GPUs", "lifecycle/calendar.py", "    uow.take_turn()\n", "",

@@ -235,6 +235,7 @@ def test_admin_lists_and_shows(centre: Centre, run: Run, thing: str) -> None:
     key = str(found["id"] if "id" in found else found["name"])
     centre.on(f"GET {path}", page(found))
     centre.on(f"GET {path}/{key}", found)
+    centre.on(f"GET {path}/{key}/decisions", page())
     assert run("admin", thing, "list", "-q").out == f"{key}\n"
     assert len(run("admin", thing, "list").out.splitlines()) == 2
     assert json.loads(run("admin", thing, "list", "-o", "json").out) == [found]
