@@ -48,6 +48,8 @@ from lifecycle.foresight import Guess
 from lifecycle.paging import Page
 from lifecycle.ports import JobFilter, UnitOfWork
 from lifecycle.rulebook import GateRecord, GateRows, TermsRecord
+from lifecycle.witness import EntryFilter, Leaf, witness
+from quotas.leaves import LedgerLeaf, PublicKey, TreeHead
 from scheduler.policy import Policy
 from scheduler.rules import DatedPolicy
 from store.unit_of_work import UnitOfWork as SqlUnitOfWork
@@ -808,8 +810,8 @@ class TestImports:
         ends = {"1": NOW + 60, "2": NOW + 61}
         uow.imports.add_runs(number, "slurm", [a_run(job, project_id=speech, ended_ms=at) for job, at in ends.items()])
         assert uow.imports.metered(None, None, None) == {A100: 240}
-        assert uow.imports.metered(NOW + 60, NOW + 61, frozenset({speech})) == {A100: 120}
-        assert uow.imports.metered(NOW + 62, None, None) == uow.imports.metered(None, None, frozenset()) == {}
+        assert uow.imports.metered(NOW + 59, NOW + 60, frozenset({speech})) == {A100: 120}, "by its last moment"
+        assert uow.imports.metered(NOW + 61, None, None) == uow.imports.metered(None, None, frozenset()) == {}
 
     def test_the_same_run_twice_is_refused(self, centre: Centre, speech: int) -> None:
         for posting in ("x", "y"):
@@ -859,6 +861,92 @@ class TestPolicies:
             2,
             3,
         ]
+
+
+class TestAudit:
+    def test_an_entry_is_kept_whole_waits_for_its_leaf_and_is_listed(self, uow: UnitOfWork) -> None:
+        before = len(uow.seals.waiting(100))
+        given = [
+            witness(uow.audit, NOW + number, action, subject, {"n": number}, {"by": "dara", "reason": "\u1796"})
+            for number, (action, subject) in enumerate(
+                [("add", "/projects/a"), ("change", "/projects/ab"), ("change", "/projects/a_b%"), ("add", "/x")]
+            )
+        ]
+        assert [uow.audit.get(entry.id) for entry in given] == given
+        assert uow.audit.get(10**6) is None
+        assert [(one.kind, one.row) for one in uow.seals.waiting(100)][before:] == [("audit", one.id) for one in given]
+
+        def listed(**where: object) -> list[int]:
+            found = uow.audit.page(EVERY, EntryFilter(**where))
+            return [given.index(entry) for entry in found if entry in given]
+
+        assert listed() == [3, 2, 1, 0]
+        assert listed(action="change") == [2, 1]
+        assert listed(subject="/projects/a") == [2, 1, 0]
+        assert listed(subject="/projects/a_") == [2]
+        assert listed(from_ms=NOW + 1, until_ms=NOW + 3) == [2, 1]
+        assert uow.audit.page(Page(given[2].id, 1), EntryFilter()) == [given[1]]
+
+    def test_who_and_why_are_erased_and_the_rest_stays(self, uow: UnitOfWork) -> None:
+        entry = witness(uow.audit, NOW, "act", "/x", {}, {"by": "dara"})
+        plain = witness(uow.audit, NOW, "act", "/x", {})
+        assert (plain.commitment, plain.personal, plain.salt) == (None, None, None)
+        uow.audit.erase(entry.id)
+        assert uow.audit.get(entry.id) == replace(entry, personal=None, salt=None)
+
+
+class TestSeals:
+    def test_rows_leave_the_outbox_for_the_tree(self, uow: UnitOfWork) -> None:
+        entry = witness(uow.audit, NOW, "act", "/x", {}, {"by": "dara"})
+        waiting = uow.seals.waiting(100)
+        assert [one.id for one in waiting] == sorted(one.id for one in waiting)
+        assert uow.seals.waiting(1) == waiting[:1]
+        records = uow.seals.records([(one.kind, one.row) for one in waiting] + [("audit", 10**6), ("nothing", 1)])
+        assert len(records) == len(waiting)
+        assert records["audit", entry.id] == entry
+        leaves = [Leaf(index, one.kind, one.row, bytes([index]) * 32) for index, one in enumerate(waiting)]
+        uow.seals.seal(leaves, [(1, 0, b"t" * 32), (2, 0, b"u" * 32)], waiting)
+        assert uow.seals.waiting(100) == []
+        assert uow.seals.size() == len(leaves)
+        assert uow.seals.leaves(0, 100) == leaves
+        assert uow.seals.leaves(1, 1) == leaves[1:2]
+        assert uow.seals.leaf_of("audit", entry.id) == leaves[-1]
+        assert uow.seals.leaf_of("audit", 10**6) is None
+        assert uow.seals.hashes(0, 1, 2) == [leaf.hash for leaf in leaves[1:3]]
+        assert (uow.seals.hashes(1, 0, 1), uow.seals.hashes(2, 0, 9), uow.seals.tile_count()) == (
+            [b"t" * 32],
+            [b"u" * 32],
+            2,
+        )
+        assert uow.seals.strays() == []
+
+    def test_a_transaction_is_what_it_moved(self, uow: UnitOfWork) -> None:
+        (name,) = (one.name for one in uow.seals.records([("ledger", 1)]).values() if isinstance(one, LedgerLeaf))
+        assert uow.seals.transaction_row(str(name)) == 1
+        assert uow.seals.transaction_row("nothing") is None
+        record = uow.seals.records([("ledger", 1)])["ledger", 1]
+        assert record.fault() is None
+        assert uow.seals.misnamed_books() == []
+
+    def test_heads_and_keys_are_listed_and_wait_for_their_own_leaves(self, uow: UnitOfWork) -> None:
+        keys = [uow.seals.add_key(PublicKey(0, "tree", bytes([number]) * 32, NOW + number)) for number in (1, 2)]
+        assert uow.seals.public_keys() == keys
+        assert uow.seals.last_head() is None
+        heads = [TreeHead(number, 10 * number, b"r" * 32, NOW, keys[0].id, b"s" * 64) for number in (1, 2, 3)]
+        for head in heads:
+            uow.seals.add_head(head)
+        assert uow.seals.last_head() == heads[2]
+        assert (uow.seals.head_of(20), uow.seals.head_of(21)) == (heads[1], None)
+        assert uow.seals.heads(1, 9) == heads[1:]
+        assert uow.seals.heads_back(Page(3, 1)) == [heads[1]]
+        waiting = [(one.kind, one.row) for one in uow.seals.waiting(100)]
+        assert waiting[-5:] == [("key", keys[0].id), ("key", keys[1].id), ("head", 1), ("head", 2), ("head", 3)]
+
+    def test_what_is_beside_the_tree_is_found(self, uow: UnitOfWork) -> None:
+        entry = witness(uow.audit, NOW, "act", "/x", {})
+        (last,) = [one for one in uow.seals.waiting(100) if (one.kind, one.row) == ("audit", entry.id)]
+        uow.seals.seal([], [], [last])
+        assert [(one.kind, one.row) for one in uow.seals.strays()] == [("audit", entry.id)]
 
 
 class TestOnce:
