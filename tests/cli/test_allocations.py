@@ -25,10 +25,10 @@ WHY = ("--reason", "so decided")
 VERBS = {
     "top-up 7 50": ("top-up", {"su": "50"}),
     "top-up 7 --source g=50 --source h=0.5": ("top-up", {"sources": [{"grant": "g", "su": "50"}, {"grant": "h", "su": "0.5"}]}),
-    "extend 7 --to 2097-01-31": ("extend", {"ends_ms": 4_010_342_400_000}),
+    "extend 7 --to 2097-01-31": ("extend", {"ends_ms": 4_010_428_800_000}),
     "transfer 7 50.5 8": ("transfer", {"su": "50.5", "to": 8}),
     "split 7 50": ("split", {"su": "50"}),
-    "split 7 50 --for vision --to 2097-01-31": ("split", {"su": "50", "project": "vision", "ends_ms": 4_010_342_400_000}),
+    "split 7 50 --for vision --to 2097-01-31": ("split", {"su": "50", "project": "vision", "ends_ms": 4_010_428_800_000}),
     "reclaim 7": ("reclaim", {}),
     "reclaim 7 5": ("reclaim", {"su": "5"}),
     "release 7 2": ("release", {"instalment": 2}),
@@ -78,8 +78,8 @@ def test_terms_are_read_whole(centre: Centre, run: Run) -> None:
     assert centre.requests[-1].json == {
         "sources": [{"grant": "g", "share": "0.6"}, {"grant": "h", "share": "0.4"}],
         "su": "500",
-        "shares": [{"from_ms": 4_010_342_400_000, "shares": {"g": "1"}}],
-        "instalments": [{"su": "300"}, {"su": "150", "due_ms": 4_010_342_400_000}, {"su": "50", "on_report": True}],
+        "shares": [{"from_ms": 4_010_428_800_000, "shares": {"g": "1"}}],
+        "instalments": [{"su": "300"}, {"su": "150", "due_ms": 4_010_428_800_000}, {"su": "50", "on_report": True}],
         "reason": "so decided",
     }
     for wrong in (
@@ -98,7 +98,7 @@ def test_an_allocation_is_shown_with_who_decided_what(centre: Centre, run: Run) 
     ]
     centre.on("GET /allocations/7/decisions", page(*decisions))
     shown = run("admin", "allocation", "show", "7").out
-    for words in ("committed  200", "with a report", "g=1", "dara", "the centre", "its last day is over"):
+    for words in ("committed    200", "with a report", "g=1", "dara", "the centre", "its last day is over"):
         assert words in shown, words
     assert json.loads(run("admin", "allocation", "show", "7", "-o", "json").out) == ONE
     assert json.loads(run("admin", "allocation", "decisions", "7", "-o", "json").out) == decisions

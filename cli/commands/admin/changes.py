@@ -71,20 +71,20 @@ def transfer(session: "Session", allocation_id: str, amount: str, to: int, reaso
 @click.command("split")
 @_ID
 @_SU
-@click.option("--for", "project", metavar="PROJECT", help="Whose the new allocation is, if not the same project's.")
+@click.option("--for", "owner", metavar="PROJECT", help="Whose the new allocation is, if not the same project's.")
 @click.option("--from", "from_", metavar="TIME", help="Its first day, if another.")
 @click.option("--to", metavar="TIME", help="Its end, if another.")
 @REASON
 @acting
 def split(
-    session: "Session", allocation_id: str, amount: str, project: str | None, from_: str | None, to: str | None,
+    session: "Session", allocation_id: str, amount: str, owner: str | None, from_: str | None, to: str | None,
     reason: str,
 ) -> None:  # fmt: skip
     """Make so many of its available SU an allocation of their own."""
     now = session.now_ms
     asked = given(
         su=su(amount, "SU"),
-        project=project,
+        project=owner,
         starts_ms=None if from_ is None else words.parse_future(from_, now, "--from"),
         ends_ms=None if to is None else words.parse_future(to, now, "--to"),
     )
