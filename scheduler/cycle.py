@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop
 
 from scheduler.desk import Desk
-from scheduler.order import Expand, Front, Key, Turns
+from scheduler.order import By, Expand, Front, Key, Turns, by_age, by_key
 from scheduler.outlook import Outlook, Plan
 from scheduler.policy import BackfillOrder
 from scheduler.predict import predicted_ms
@@ -78,7 +78,7 @@ def _serve_guaranteed(desk: Desk, lines: list[Line]) -> None:
 
 
 def _serve_overdue(desk: Desk, lines: list[Line]) -> None:
-    """Oldest first, over all accounts: the bound on everybody's wait."""
+    """Oldest first, over all accounts, whatever priority their users gave them: the bound on everybody's wait."""
     patience_ms = desk.state.policy.patience_ms
     if patience_ms is None:
         return
@@ -88,7 +88,7 @@ def _serve_overdue(desk: Desk, lines: list[Line]) -> None:
         return [front for front in desk.fronts_of(line) if _is_overdue(front, since_ms)]
 
     late = (line for line in lines if line.oldest <= since_ms)
-    turns = _turns(desk, _first_of(late, overdue), overdue, fair=False)
+    turns = _turns(desk, _first_of(late, overdue, by_age), overdue, fair=False, by=by_age)
     while (front := turns.next()) is not None:
         if _is_overdue(front, since_ms):
             desk.serve(turns, front, overdue=True)
@@ -144,12 +144,12 @@ def _backfill_shortest(desk: Desk, lines: list[Line]) -> None:
                 desk.backfill(front)
 
 
-def _first_of(lines: Iterable[Line], among: Expand) -> Iterator[tuple[Line, Key, Lane]]:
+def _first_of(lines: Iterable[Line], among: Expand, by: By = by_key) -> Iterator[tuple[Line, Key, Lane]]:
     """The lines that have any of the fronts that count, with the first of them."""
     for line in lines:
-        first = min(among(line), key=lambda front: front.key, default=None)
+        first = min(among(line), key=by, default=None)
         if first is not None:
-            yield line, first.key, first.lane
+            yield line, by(first), first.lane
 
 
 def _heads(desk: Desk, lines: Iterable[Line]) -> Iterator[tuple[Line, Key, Lane]]:
@@ -166,6 +166,8 @@ def _heads(desk: Desk, lines: Iterable[Line]) -> Iterator[tuple[Line, Key, Lane]
                 yield line, first.key, first.lane
 
 
-def _turns(desk: Desk, heads: Iterable[tuple[Line, Key, Lane]], expand: Expand, *, fair: bool = True) -> Turns:
+def _turns(
+    desk: Desk, heads: Iterable[tuple[Line, Key, Lane]], expand: Expand, *, fair: bool = True, by: By = by_key
+) -> Turns:
     fair = fair and desk.state.policy.fair_share
-    return Turns.of(heads, desk.state.tree, desk.usage, expand, desk.cost, fair=fair)
+    return Turns.of(heads, desk.state.tree, desk.usage, expand, desk.cost, fair=fair, by=by)

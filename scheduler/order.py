@@ -70,6 +70,17 @@ class _Branch:
 
 
 Expand: TypeAlias = Callable[[Line], list[Front]]
+By: TypeAlias = Callable[[Front], Key]
+
+
+def by_key(front: Front) -> Key:
+    """In the order of the lane: priority and size count."""
+    return front.key
+
+
+def by_age(front: Front) -> Key:
+    """Oldest first, whatever its user says of it."""
+    return front.lane.submitted[front.at], front.lane.ids[front.at]
 
 
 @dataclass(slots=True)
@@ -80,6 +91,7 @@ class Turns:
     expand: Expand
     cost: Cost
     root: _Branch
+    by: By = by_key
     _trail: list[_Branch] = field(default_factory=list)
 
     @classmethod
@@ -92,13 +104,15 @@ class Turns:
         cost: Cost,
         *,
         fair: bool,
+        by: By = by_key,
     ) -> "Turns":
         """``heads``: lines, each with the key and the lane of its first job that is to be served; ``expand`` gives the
         fronts of a line.
 
-        ``fair`` False ignores accounts, users and costs: one line for all, by key.
+        ``fair`` False ignores accounts, users and costs: one line for all. ``by`` orders fronts, and is what the keys
+        of ``heads`` are.
         """
-        turns = cls(usage, expand, cost if fair else _nothing, _Branch(0, 0, 1))
+        turns = cls(usage, expand, cost if fair else _nothing, _Branch(0, 0, 1), by)
         accounts: dict[int, _Branch] = {}
         users: dict[tuple[int, int], _Branch] = {}
         for number, (line, head, lane) in enumerate(heads):
@@ -153,7 +167,7 @@ class Turns:
             if gone:
                 heapq.heappop(branch.heap)
             elif isinstance(child, Front):
-                heapq.heapreplace(branch.heap, _turn(child))
+                heapq.heapreplace(branch.heap, self._turn(child))
             else:
                 heapq.heapreplace(branch.heap, self._entry(child))
             gone = not branch.heap
@@ -164,8 +178,12 @@ class Turns:
     def _entry(self, child: _Branch) -> tuple[int, Key, int, _Branch | Front]:
         return (self.usage.get(child.id, 0) + child.cost) // child.weight, child.head, child.number, child
 
+    def _turn(self, front: Front) -> tuple[int, Key, int, _Branch | Front]:
+        key = self.by(front)
+        return 0, key, key[1], front
+
     def _open(self, user: _Branch) -> None:
-        user.heap = [_turn(front) for line in user.lines for front in self.expand(line)]
+        user.heap = [self._turn(front) for line in user.lines for front in self.expand(line)]
         heapq.heapify(user.heap)
         user.lines = []
 
@@ -188,11 +206,6 @@ class Turns:
 def _nothing(line: Line, lane: Lane) -> int:
     del line, lane
     return 0
-
-
-def _turn(front: Front) -> tuple[int, Key, int, _Branch | Front]:
-    key = front.key
-    return 0, key, key[1], front
 
 
 def _account(number: int, tree: Tree, known: dict[int, _Branch], root: _Branch) -> _Branch:

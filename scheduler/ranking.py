@@ -19,7 +19,7 @@ from scheduler.forecast import Curve, Work
 from scheduler.outlook import Column, Outlook
 from scheduler.predict import predicted_ms
 from scheduler.queue import Line
-from scheduler.rows import Rows, Tables
+from scheduler.rows import Rows, Tables, is_overdue
 
 _PIECES = 8_192
 _EMPTY = np.zeros(0, np.int64)
@@ -105,6 +105,10 @@ class _Pieces:
             spent -= np.repeat(spent[begins], np.diff(np.append(begins, len(sequence))))
             tag = (usage[below] + spent + self.cost[sequence]) // weight[below]
             sequence = sequence[np.lexsort((self.order[sequence], tag, above, tier))]
+        late = is_overdue(self.tier[sequence])
+        if late.any():  # these are served oldest first, over all accounts
+            tier, place = self.tier[sequence], np.where(late, self.order[sequence], np.arange(len(sequence)))
+            sequence = sequence[np.lexsort((self.first[sequence], place, tier))]
         return sequence
 
     def estimates(self, sequence: Column, curves: Sequence[Curve | None], ahead: Work) -> tuple[Column, Column]:

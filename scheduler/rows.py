@@ -80,6 +80,7 @@ class Rows:
     ``cost`` is what the next one is expected to be charged.
 
     ``tier`` orders classes of jobs: what preempts, then who is out of patience, then the other tiers; lower first.
+    ``order`` is that of the lanes, and the submission of those out of patience.
     """
 
     ids: Column
@@ -115,9 +116,11 @@ class Rows:
         expected_ms = np.minimum(walltime_ms, expected[line])
         hold = _holds(desk, lines, line, tables.hold[demand])
         cost = (hold * (expected_ms / np.maximum(walltime_ms, 1))).astype(np.int64)
+        tiers = _tiers(desk, lines, line, submitted)
+        order = np.where(is_overdue(tiers), submitted, order)
         work = milli.astype(np.float64) * expected_ms * tasks  # an array of long, wide tasks is beyond 64 bits
         return cls(
-            ids[every], line[every], order[every], tasks[every], _tiers(desk, lines, line, submitted)[every],
+            ids[every], line[every], order[every], tasks[every], tiers[every],
             tables.flavor[demand][every], milli[every], (hold * tasks)[every], cost[every], work[every],
             reason[every], waits[every],
         )  # fmt: skip
@@ -174,6 +177,11 @@ def _tiers(desk: Desk, lines: Sequence[Line], line: Column, submitted: Column) -
         return tiers
     late = (submitted <= desk.now_ms - policy.patience_ms) & (tiers > overdue)
     return np.where(late, overdue, tiers)
+
+
+def is_overdue(tiers: Column) -> "npt.NDArray[np.bool_]":
+    """Which of them are that of those out of patience."""
+    return tiers % 2 == 1
 
 
 def _reasons(

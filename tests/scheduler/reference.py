@@ -94,7 +94,7 @@ def _serve(work: Work, chosen: Callable[[PendingJob], bool], *, by_tier: bool = 
         if by_tier and policy.fair_share:
             job = _descend(work, _root(work.state.tree), heads)
         else:
-            job = min(heads, key=lambda job: _key(work, job))
+            job = min(heads, key=lambda job: _key(work, job) if by_tier else (job.submitted_ms, job.job_id))
         _offer(work, job, covered=covered, overdue=not by_tier)
 
 

@@ -272,6 +272,18 @@ def test_priority_and_size_count_among_the_jobs_of_one_user() -> None:
     assert started(plan(with_live(jobs, policy=Policy(size_ms=HOUR_MS)), NOW_MS)) == [2, 1]
 
 
+def test_nobody_out_of_patience_passes_older_ones_by_their_own_priority() -> None:
+    """Neither when the plan serves them nor in the rank that they are shown."""
+    jobs = tuple(
+        replace(pending(n, project, resources(4)), priority=priority)
+        for n, project, priority in ((1, 21, 0), (2, 11, 1_000), (3, 21, 500))
+    )
+    late = Policy(patience_ms=HOUR_MS // 2)
+    answer = plan(with_live(jobs, policy=late, usage={20: MICRO, 21: MICRO}), NOW_MS)
+    assert started(answer) == [1]
+    assert ranked(answer) == [1, 2, 3]
+
+
 def test_users_of_one_project_take_turns() -> None:
     jobs = tuple(replace(pending(n), user_id=1 if n <= 8 else 2) for n in range(1, 17))
     by_user = Counter(1 if job_id <= 8 else 2 for job_id in started(plan(with_live(jobs), NOW_MS)))
