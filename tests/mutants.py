@@ -165,6 +165,26 @@ MUTANTS = (
         ("tests/lifecycle/test_metering.py",),
     ),
     Mutant(
+        4, "past use is charged and not measured", "lifecycle/report.py",
+        "        found[flavor] = found.get(flavor, 0) + gpu_ms\n", "        found[flavor] = found.get(flavor, 0)\n",
+        ("tests/imports/test_deeds.py",),
+    ),
+    Mutant(
+        4, "a past run counts at another time than it was measured", "quotas/brought.py",
+        "Transaction(name, KIND, ended_ms - 1, entries)", "Transaction(name, KIND, ended_ms, entries)",
+        ("tests/imports/test_deeds.py",),
+    ),
+    Mutant(
+        4, "an import is applied that was not rehearsed", "lifecycle/imports/rehearse.py",
+        "    if digest != name:\n", "    if not digest:\n",
+        ("tests/imports/test_deeds.py",),
+    ),
+    Mutant(
+        4, "an allocation is brought along again", "lifecycle/imports/plan.py",
+        "if (before := there.things.get(budget.key)) is not None:", "if (before := there.things.get('')) is not None:",
+        ("tests/imports/test_deeds.py",),
+    ),
+    Mutant(
         5, "pending jobs are taken in whatever order they come", "scheduler/queue.py",
         "        if not self.order or (order, job_id) > (self.order[-1], self.ids[-1]):\n            return",
         "        if order:\n            return",
