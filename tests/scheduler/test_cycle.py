@@ -276,7 +276,7 @@ def test_nobody_out_of_patience_passes_older_ones_by_their_own_priority() -> Non
     """Neither when the plan serves them nor in the rank that they are shown."""
     jobs = tuple(
         replace(pending(n, project, resources(4)), priority=priority)
-        for n, project, priority in ((1, 21, 0), (2, 11, 1_000), (3, 21, 500))
+        for n, project, priority in ((1, 21, 0), (2, 11, 1_000), (3, 22, 500))
     )
     late = Policy(patience_ms=HOUR_MS // 2)
     answer = plan(with_live(jobs, policy=late, usage={20: MICRO, 21: MICRO}), NOW_MS)
