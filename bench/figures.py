@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import kueue, openb, planning, quality, waiting
+from bench import kueue, ledger, openb, planning, quality, waiting
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -133,6 +133,7 @@ def _rate(count: int, act: Callable[[], object]) -> float:
     return count / (time.perf_counter() - begun)
 
 
+_POSTINGS, _LEDGER = ledger.Postings(), ledger.Large()
 _BASELINE, _LARGE = kueue.Replays(kueue.BASELINE), kueue.Replays(kueue.LARGE)
 
 FIGURES = (
@@ -159,6 +160,9 @@ FIGURES = (
     Figure("plan-1m", "ms", "<= 2 x plan-100k", planning.plan_1m),
     Figure("queue-10k", "ms", "<= 160", waiting.queue_10k, waiting.SQUEUE),
     Figure("memory-100k", "MiB", "<= 300", waiting.memory_100k, waiting.SLURMCTLD),
+    Figure("ledger", "postings/s", ">= 5000", _POSTINGS.measure, skipped=ledger.skipped, notes=_POSTINGS.notes),
+    Figure("ledger-balance", "ms", "<= 5", _LEDGER.balance, skipped=ledger.skipped, notes=_LEDGER.lookup_notes),
+    Figure("ledger-size", "bytes an entry", "-", _LEDGER.size, skipped=ledger.skipped, notes=_LEDGER.size_notes),
     Figure("openb-packing", "% of GPUs", ">= 95.4", openb.packing, openb.PEER, statistics.fmean, openb.skipped),
     Figure("openb-decision", "ms", "<= 1", openb.decision, openb.DECISION_PEER, skipped=openb.skipped),
     Figure("replay", "jobs/s", ">= 50000", quality.speed, skipped=quality.skipped),

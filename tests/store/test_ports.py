@@ -43,13 +43,17 @@ from domain.money import Book, BookKind, Entry, Transaction, UsageFact
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
 from lifecycle import ports
+from lifecycle.books import Correction, DatedRate, Period
 from lifecycle.brought import Batch, Kept, RunRecord, Thing
 from lifecycle.foresight import Guess
 from lifecycle.paging import Page
 from lifecycle.ports import JobFilter, UnitOfWork
 from lifecycle.rulebook import GateRecord, GateRows, TermsRecord
 from lifecycle.witness import EntryFilter, Leaf, witness
+from quotas import ledger
 from quotas.leaves import LedgerLeaf, PublicKey, TreeHead
+from quotas.ledger import Settled
+from quotas.rules import ChargingRules, DatedRules
 from scheduler.policy import Policy
 from scheduler.rules import DatedPolicy
 from store.unit_of_work import UnitOfWork as SqlUnitOfWork
@@ -210,8 +214,9 @@ class TestPeople:
 class TestFleet:
     def test_flavors_and_their_dated_rates(self, uow: UnitOfWork) -> None:
         uow.fleet.add_flavor(Flavor("mig", "MIG", 143))
-        uow.fleet.add_rate("mig", 100, 7)
+        uow.fleet.add_rate("mig", 100, 7, 1, 50)
         uow.fleet.add_rate("mig", 0, 5)
+        assert uow.fleet.rates("mig") == (DatedRate(0, 5, None, 0), DatedRate(100, 7, 1, 50))
         assert uow.directory().flavors["mig"] == Flavor("mig", "MIG", 143)
         assert uow.directory().rates["mig"] == ((0, 5), (100, 7))
 
@@ -389,6 +394,16 @@ class TestLedger:
         assert uow.ledger.grant_balances([1], lock=True) == {1: before - 12}
         assert uow.ledger.unbalanced() == []
         assert uow.ledger.post([], {}) is None
+
+    def test_who_paid_how_much_for_an_attempt_after_all(self, uow: UnitOfWork, speech: int) -> None:
+        (attempt,) = uow.attempts.add([an_attempt(add_job(uow, speech), speech)])
+        name, rows = str(attempt.id), {str(attempt.id): attempt.row}
+        charged = ledger.charge(name, 1, attempt.parts, H100, Settled(), Settled(50, 9), NOW)
+        uow.ledger.post([ledger.hold(name, attempt.parts, NOW), charged], rows)
+        assert uow.ledger.paid([attempt.row, 99]) == {attempt.row: (Part(1, 1, 30), Part(1, 2, 20))}
+        uow.ledger.post([ledger.adjust(name, 1, (Part(1, 1, 30), Part(1, 2, -5)), NOW)], rows)
+        assert uow.ledger.paid([attempt.row]) == {attempt.row: (Part(1, 2, 25),)}
+        assert uow.ledger.paid([]) == {}
 
     @pytest.mark.promise(4)
     def test_the_same_transaction_is_posted_once(self, centre: Centre) -> None:
@@ -589,12 +604,57 @@ class TestAttempts:
             uow.attempts.add_facts([(attempt, first), (attempt, replace(first, seq=2, until_ms=NOW + 20))])
             uow.attempts.add_facts([])
             assert uow.attempts.metered(None, None, None) == {H100: 40}
-            assert uow.attempts.metered(NOW + 11, None, None) == {H100: 20}
-            assert uow.attempts.metered(None, NOW + 20, None) == {H100: 20}
+            # Each counts where its last moment is: NOW + 9 and NOW + 19.
+            assert uow.attempts.metered(NOW + 9, NOW + 20, None) == {H100: 40}
+            assert uow.attempts.metered(NOW + 10, None, None) == {H100: 20}
+            assert uow.attempts.metered(None, NOW + 19, None) == {H100: 20}
             assert uow.attempts.metered(None, None, frozenset({speech})) == {H100: 40}
             assert uow.attempts.metered(None, None, frozenset()) == {}
         with pytest.raises(Conflict), centre.store.write() as uow:
             uow.attempts.add_facts([(attempt, first)])
+
+    def test_an_extension_and_corrections_are_kept(self, uow: UnitOfWork, speech: int) -> None:
+        rated = ((NOW + 5, 7), (NOW + 9, 8))
+        job = add_job(uow, speech)
+        (one,) = uow.attempts.add([an_attempt(job, speech, factor=1_500, later_rates=rated)])
+        assert uow.attempts.get(one.id) == one
+        assert uow.attempts.to_extend() == []
+        longer = replace(
+            one, walltime_ms=99, extensions=2, hold=150, parts=(Part(1, 1, 70), Part(3, 1, 20)), carried=(60, 61),
+            later_rates=rated[:1],
+        )  # fmt: skip
+        uow.attempts.extend(longer)
+        assert uow.attempts.to_extend() == [uow.attempts.get(one.id)] == [longer]
+        uow.attempts.enforced({one.row: 98})
+        assert [found.enforced_ms for found in uow.attempts.to_extend()] == [98], "it was extended again meanwhile"
+        uow.attempts.enforced({one.row: 99})
+        assert uow.attempts.to_extend() == []
+        uow.attempts.correct([replace(longer, refunded=5, adjusted=-3)])
+        uow.attempts.save([replace(longer, charged=80, refunded=5)])
+        assert uow.attempts.get(one.id) == replace(longer, charged=80, refunded=5, adjusted=-3, enforced_ms=99)
+        assert uow.attempts.costs([job.id]) == {job.id: (70, 72)}
+
+    def test_who_is_behind_and_who_used_a_flavor_within_a_span(self, uow: UnitOfWork, speech: int) -> None:
+        array = add_job(uow, speech, array=Array(0, 9))
+        given = [
+            an_attempt(array, speech, index=0),
+            an_attempt(array, speech, index=1, metered_ms=NOW + 9),
+            an_attempt(array, speech, index=2, metered_ms=NOW + 10),
+            an_attempt(array, speech, index=3, created_ms=NOW + 10),
+            an_attempt(array, speech, index=4, state=AttemptState.FAILED, ended_ms=NOW + 9),
+            an_attempt(array, speech, index=5, state=AttemptState.FAILED, ended_ms=NOW + 30),
+        ]
+        made = uow.attempts.add(given)
+        assert uow.attempts.unmetered(NOW + 10) == made[:2]
+        for nth, (from_ms, until_ms) in ((1, (0, 9)), (4, (0, 9)), (5, (9, 30))):
+            fact = UsageFact(str(made[nth].id), 1, H100, NOW + from_ms, NOW + until_ms, 1, 1, 1)
+            uow.attempts.add_facts([(made[nth], fact)])
+        assert uow.attempts.ended_within(H100, NOW, NOW + 10, 0, 9) == made[4:6]
+        assert uow.attempts.ended_within(H100, NOW, NOW + 10, made[4].row, 9) == made[5:6]
+        assert uow.attempts.ended_within(H100, NOW, NOW + 9, 0, 9) == made[4:5]
+        assert uow.attempts.ended_within(H100, NOW + 9, NOW + 10, 0, 9) == made[5:6]
+        assert uow.attempts.ended_within(A100, NOW, NOW + 99, 0, 9) == []
+        assert uow.attempts.ended_within(H100, NOW, NOW + 99, 0, 1) == made[4:5]
 
     def test_outputs_and_costs(self, uow: UnitOfWork, speech: int) -> None:
         job = add_job(uow, speech)
@@ -841,6 +901,51 @@ class TestCalendar:
                 uow.calendar.add(Reservation(0, "class", None, NOW, 5, cluster=CLUSTER), 1, NOW)
 
 
+class TestCharging:
+    def test_of_rules_the_last_that_has_begun_is_in_force(self, uow: UnitOfWork) -> None:
+        assert uow.directory().charging_at(NOW) == ChargingRules()
+        given = [
+            DatedRules(0, NOW + begins, ChargingRules({"urgent": factor}), 1, "why", NOW)
+            for begins, factor in ((10, 1), (5, 2), (10, 3))
+        ]
+        kept = [uow.charging.add_rules(one) for one in given]
+        assert kept == [replace(one, id=number) for number, one in enumerate(given, 1)]
+        assert uow.charging.rules_page(None, 2) == [kept[2], kept[1]]
+        assert uow.charging.rules_page(2, 2) == [kept[0]]
+        directory = uow.directory()
+        assert [directory.charging_at(NOW + at).factor("urgent") for at in (4, 5, 9, 10)] == [1_000, 2, 2, 3]
+
+    def test_a_month_is_closed_once_and_nothing_is_posted_into_it(self, centre: Centre) -> None:
+        period = Period("2026-01", NOW, NOW + DAY_MS, 1, "why", NOW + DAY_MS)
+        with centre.store.write() as uow:
+            uow.charging.close(period)
+            directory = uow.directory()
+            assert directory.closed == (period,)
+            uow.ledger.post([Transaction("in time", "test", NOW + DAY_MS, ())], {})
+        found = [directory.closed_at(NOW + at) for at in (-1, 0, DAY_MS - 1, DAY_MS)]
+        assert found == [None, period, period, None]
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.charging.close(period)
+        for at_ms in (NOW, NOW + DAY_MS - 1):
+            with pytest.raises(Conflict, match="2026-01 is closed"), centre.store.write() as uow:
+                uow.ledger.post([Transaction("late", "test", at_ms, ())], {})
+        with centre.store.write() as uow:
+            uow.ledger.post([Transaction("early", "test", NOW - 1, ())], {})
+
+    def test_corrections_are_kept_whole_and_listed_by_project(self, uow: UnitOfWork, speech: int) -> None:
+        (attempt,) = uow.attempts.add([an_attempt(add_job(uow, speech), speech)])
+        given = [
+            Correction(0, "adjust/1.1/1", "adjust", attempt.row, attempt.id, -7, "2026-01", 1, "why", NOW, 1, 2, 3),
+            Correction(0, "refund/1.1", "refund", attempt.row, attempt.id, 9, "2026-02", 1, "so", NOW),
+        ]
+        uow.charging.add_corrections(given)
+        kept = [replace(one, id=number) for number, one in enumerate(given, 1)]
+        assert uow.charging.corrections(EVERY, None) == uow.charging.corrections_of([attempt.row]) == kept
+        assert uow.charging.corrections(EVERY, frozenset({speech})) == kept
+        assert uow.charging.corrections(EVERY, frozenset()) == []
+        assert uow.charging.corrections(Page(1, 5), None) == kept[1:]
+
+
 class TestPolicies:
     def test_the_one_in_force_is_the_last_that_has_begun_and_of_one_time_the_last_that_was_added(
         self, uow: UnitOfWork
@@ -921,11 +1026,11 @@ class TestSeals:
         assert uow.seals.strays() == []
 
     def test_a_transaction_is_what_it_moved(self, uow: UnitOfWork) -> None:
-        (name,) = (one.name for one in uow.seals.records([("ledger", 1)]).values() if isinstance(one, LedgerLeaf))
-        assert uow.seals.transaction_row(str(name)) == 1
-        assert uow.seals.transaction_row("nothing") is None
         record = uow.seals.records([("ledger", 1)])["ledger", 1]
+        assert isinstance(record, LedgerLeaf)
         assert record.fault() is None
+        assert uow.seals.transaction_row(str(record.columns["name"])) == 1
+        assert uow.seals.transaction_row("nothing") is None
         assert uow.seals.misnamed_books() == []
 
     def test_heads_and_keys_are_listed_and_wait_for_their_own_leaves(self, uow: UnitOfWork) -> None:
