@@ -87,7 +87,7 @@ def job_fields(job: "Job", now: int) -> list[tuple[str, str]]:
         ("submitted", words.long_time(job["submitted_ms"])),
         ("started", words.long_time(job["started_ms"])),
         ("ended", words.long_time(job["ended_ms"])),
-        ("cost", f"{job['cost']['charged_su']} SU charged, {job['cost']['held_su']} SU held"),
+        ("cost", f"{job['cost']['charged_su']} SU charged, {job['cost']['held_su']} SU held{_money(job['cost'])}"),
     ]
     if job.get("waits_for"):
         fields.append(("waits for", ", ".join(job["waits_for"])))
@@ -154,6 +154,12 @@ def names(rows: Sequence[Row], path: str = "id") -> str:
 def _gpus(row: Row) -> str:
     asked = (row.get("spec") or {}).get("resources") or {}
     return str((asked.get("gpus") or 0) * (asked.get("nodes") or 1))
+
+
+def _money(cost: Mapping[str, Any]) -> str:
+    """What was charged, in money."""
+    found = ", ".join(f"{amount} {code}" for code, amount in (cost.get("charged_money") or {}).items())
+    return f"; {found} charged" if found else ""
 
 
 def _since(job: "Job", now: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from client.errors import NotFoundError
-from client.models import Conditions, Funder, Grant, Limits, Price, Quota
+from client.models import Conditions, Funder, Grant, Limits, Notice, Price, Quota, ReclaimRule
 from client.transport import Transport, segment
 
 QUOTA_FIELDS = ("guaranteed", "borrow_limit", "lend_limit")
@@ -83,6 +83,30 @@ class Budgets:
         _, tag = self._transport.get_tagged(path)
         changed: Grant = self._transport.patch(path, {"state": state, "reason": reason}, if_match=tag)
         return changed
+
+    def notices(self, *, unread: bool = False, limit: int | None = None) -> Iterator[Notice]:
+        """What you are told of the budgets of your projects, the newest first."""
+        return self._transport.pages("/notices", {"unread": "true"} if unread else None, limit=limit)
+
+    def read(self, notices: Sequence[int]) -> int:
+        """Mark notices as read by you. Answers how many there were."""
+        found: dict[str, int] = self._transport.post("/notices/read", {"ids": list(notices)})
+        return found["read"]
+
+    def reclaim_rules(self) -> Iterator[ReclaimRule]:
+        return self._transport.pages("/reclaim-rules")
+
+    def set_reclaim_rule(
+        self, reason: str, *, after_percent: int | None = None, used_below_percent: int | None = None,
+        keep_percent: int | None = None, notice: str | None = None, from_ms: int | None = None,
+    ) -> ReclaimRule:  # fmt: skip
+        """When unused SU may be taken back: all four, or none for never."""
+        body = {
+            "after_percent": after_percent, "used_below_percent": used_below_percent, "keep_percent": keep_percent,
+            "notice": notice, "from_ms": from_ms, "reason": reason,
+        }  # fmt: skip
+        rule: ReclaimRule = self._transport.post("/reclaim-rules", {k: v for k, v in body.items() if v is not None})
+        return rule
 
     def prices(self) -> Iterator[Price]:
         return self._transport.pages("/prices")

@@ -1,12 +1,14 @@
 """Unused SU are taken back by a dated rule, after notice, and on the word of an allocator who has no part in the project."""
 
+from dataclasses import replace
+
 from domain.allocations import ChangeKind
 from domain.budgets import NoticeKind, Reclaim, ReclaimRule, Standing
 from domain.errors import Invalid, NotFound, Refused
 from domain.people import Caller
 from domain.quantities import DAY_MS, format_duration, format_su
 from lifecycle.changes import decide
-from lifecycle.effects import Wish
+from lifecycle.effects import Outcome, Wish
 from lifecycle.notices import reclaim_at
 from lifecycle.ports import UnitOfWork
 from quotas.notices import may_reclaim, reclaimable
@@ -34,10 +36,14 @@ def set_rule(
     return rule
 
 
-def reclaim(uow: UnitOfWork, caller: Caller, allocation_id: int, reason: str, expected: int | None, now_ms: int) -> int:
-    """Take back what the rule allows. Answers how many micro-SU that are.
+def reclaim(
+    uow: UnitOfWork, caller: Caller, allocation_id: int, kind: ChangeKind, wish: Wish, reason: str,
+    expected: int | None, now_ms: int,
+) -> Outcome:  # fmt: skip
+    """Take back what the rule allows, or less, on the caller's word: ``changes.decide`` for changes of this kind.
 
-    Raises Refused without a rule or a notice, before the notice has run out, and where use has picked up.
+    Raises Refused without a rule or a notice, before the notice has run out, and where use has picked up. What a project
+    gives back itself is a change that it asks for, which needs no rule.
     """
     one = uow.allocations.get(allocation_id, lock=True)
     if one is None:
@@ -49,9 +55,12 @@ def reclaim(uow: UnitOfWork, caller: Caller, allocation_id: int, reason: str, ex
         raise _refused(f"allocation {one.id} is not open", "what is over has gone back already")
     standing = next(iter(uow.budgets.standings(now_ms, [one.id])))
     _check(uow, standing, rule, now_ms)
-    amount = reclaimable(standing, rule)
-    decide(uow, caller, one.id, ChangeKind.RECLAIM, Wish(micro_su=amount), reason, expected, now_ms)
-    return amount
+    most = reclaimable(standing, rule)
+    if wish.micro_su is not None and wish.micro_su > most:
+        message = f"of allocation {one.id} {format_su(most)} SU may be taken back, not {format_su(wish.micro_su)}"
+        raise _refused(message, f"take {format_su(most)} SU or less")
+    asked = replace(wish, micro_su=most if wish.micro_su is None else wish.micro_su)
+    return decide(uow, caller, one.id, kind, asked, reason, expected, now_ms)
 
 
 def _check(uow: UnitOfWork, standing: Standing, rule: Reclaim, now_ms: int) -> None:

@@ -7,9 +7,11 @@ from api.http.guard import Call
 from api.http.schemas.allocations import DatedSharesIn, InstalmentIn, SourceIn, TermsIn
 from api.http.schemas.base import su
 from domain.allocations import Allocation, Change, Decision, parse_share
+from domain.grants import Bargain
 from domain.money import BookKind
 from domain.quantities import format_su
 from lifecycle.effects import Wish
+from lifecycle.notices import run_out
 from lifecycle.terms import InstalmentAsked, PartAsked, Terms
 
 
@@ -48,6 +50,8 @@ def show_allocations(call: Call, found: Sequence[Allocation]) -> list[dict[str, 
     balances = call.uow.ledger.balances([one.id for one in found])
     grants = call.uow.grants.grant_names([source.grant_id for one in found for source in one.sources])
     users = _users(call, [one.requested_by for one in found])
+    out = run_out(call.uow, [one.id for one in found], call.now_ms)
+    bought = call.uow.budgets.bargains_of([one.id for one in found])
 
     def left(allocation: Allocation, kind: BookKind) -> str:
         return format_su(balances.get((allocation.id, kind.value), 0))
@@ -64,7 +68,10 @@ def show_allocations(call: Call, found: Sequence[Allocation]) -> list[dict[str, 
             "purpose": one.purpose,
             "requested_by": users.get(one.requested_by or 0),
             "sources": [
-                {"grant": grants[p.grant_id], "su": format_su(p.micro_su), "returned_su": format_su(p.returned)}
+                {
+                    "grant": grants[p.grant_id], "su": format_su(p.micro_su), "returned_su": format_su(p.returned),
+                    **_cost(bought.get((one.id, p.grant_id))),
+                }
                 for p in one.sources
             ],
             "shares": [
@@ -89,10 +96,18 @@ def show_allocations(call: Call, found: Sequence[Allocation]) -> list[dict[str, 
             "held_su": left(one, BookKind.HELD),
             "consumed_su": left(one, BookKind.CONSUMED),
             "returned_su": format_su(one.returned),
+            "runs_out_ms": out.get(one.id),
             "version": one.version,
         }
         for one in found
-    ]
+    ]  # fmt: skip
+
+
+def _cost(bargain: Bargain | None) -> dict[str, str | None]:
+    """What the SU that were not returned were bought for, if the grant is in money."""
+    if bargain is None:
+        return {"money": None, "currency": None}
+    return {"money": format_su(bargain.kept(bargain.out)), "currency": bargain.unit}
 
 
 def show_decisions(call: Call, found: Sequence[Decision]) -> list[dict[str, Any]]:

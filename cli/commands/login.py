@@ -7,6 +7,7 @@ import click
 
 from cli import context as contexts
 from cli import words
+from cli.commands.notices import hint
 from cli.context import Context
 from cli.failures import NOT_ALLOWED, USAGE, CliError
 from cli.flags import acting, reading
@@ -98,6 +99,7 @@ def whoami(session: "Session") -> None:
         ]
 
     session.out.item(dict(who), fields, WHO, "user")
+    hint(session)
 
 
 def _token(session: "Session", address: str, from_stdin: bool) -> str:

@@ -1,10 +1,11 @@
 """Quotas (what may be held at one time), usage (what was), allocations (what may still be spent)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import words
+from cli.commands.notices import hint
 from cli.flags import reading
 from cli.tables import Column
 
@@ -32,6 +33,21 @@ USAGE = [
     ),
 ]
 
+
+def _runs_out(row: Any) -> str:
+    """The day on which it will be used up, if that is before it ends."""
+    if row.get("state") not in {None, "active"}:
+        return "-"
+    at_ms = row.get("runs_out_ms")
+    return "not at this pace" if at_ms is None else words.day(at_ms)
+
+
+def _payer(part: Any) -> str:
+    """``grant moef-2026: 500 (1000 USD)``."""
+    money = f" ({part['money']} {part['currency']})" if part.get("money") else ""
+    return f"grant {part['grant']}: {part.get('su') or part.get('share')}{money}"
+
+
 ALLOCATION = [
     Column("ID", "id", right=True),
     Column("PROJECT", "project"),
@@ -45,12 +61,9 @@ ALLOCATION = [
     Column("RETURNED", "returned_su", right=True, wide=True),
     Column("FROM", "starts_ms", words.day),
     Column("TO", "ends_ms", words.day),
-    Column(
-        "PAID BY",
-        "",
-        lambda row: ", ".join(f"grant {part['grant']}: {part['su']}" for part in row["sources"]),
-        wide=True,
-    ),
+    Column("RUNS OUT", "", _runs_out),
+    Column("RUNS OUT AT", "runs_out_ms", words.long_time, wide=True, sparse=True),
+    Column("PAID BY", "", lambda row: ", ".join(map(_payer, row["sources"])), wide=True),
     Column("SOURCES", "sources", wide=True),
 ]
 
@@ -101,6 +114,7 @@ def allocations(session: "Session") -> None:
     """Show what projects may spend, between which dates, and what is left; and what was asked for."""
     found = session.centre.allocations.each(session.asked_project)
     session.out.items(found, ALLOCATION, "id", empty="no allocations")
+    hint(session)
 
 
 def warn_of_promises(session: "Session") -> None:

@@ -1,6 +1,8 @@
 """The OpenAPI document is valid, and what the service answers is what it declares, on every route."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -12,6 +14,7 @@ from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import H100, nodes, spec
 from tests.support.marks import on_sqlite
+from tests.support.sealing import Sealed
 from tests.support.serving import Answer, Api
 
 SPAN = {"starts_ms": NEW_YEAR_MS, "ends_ms": NEW_YEAR_MS + DAY_MS}
@@ -184,6 +187,7 @@ def walk(call: Checked, centre: Centre) -> None:
         names = {"/tenants": "rupp", "/projects": "ocr", "/users": "vuthy", "/clusters": "sim", "/flavors": H100}
         call("GET", path, name=names[path[: path.index("/", 1)]])
     call("GET", "/grants/{grant_id}", grant_id=grant["id"])
+    _budgets(call, grant["id"])
     call("GET", "/allocations/{allocation_id}", allocation_id=allocation["id"])
     for path in (
         "/tenants",
@@ -201,10 +205,31 @@ def walk(call: Checked, centre: Centre) -> None:
         call("GET", "/usage", query={"by": by, "from_ms": 0, "to_ms": 2**52, "account": "cadt"})
     for path in ("/history", "/scenario"):
         call("GET", path)
+    audited(call, centre)
     call("DELETE", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
     for path in ("/whoami", "/status", "//healthz", "//readyz", "//metrics"):
         call("GET", path)
     call("POST", "/logout")
+
+
+def _budgets(call: Checked, grant: int) -> None:
+    why = {"reason": "a test"}
+    call("POST", "/prices", {"currency": "USD", "amount": "2.5", "tenant_kind": "university", **why})
+    call("POST", "/prices", {"currency": "usd", "amount": "2.5", **why})
+    terms = {"flavors": [H100], "sectors": ["education"], "classification": "internal"}
+    money = {"name": "adb", "funder": "jica", "amount": "100", "currency": "USD", "conditions": terms, **SPAN}
+    adb = call("POST", "/grants", money).json["id"]
+    paid = {"project": "ocr", "sources": [{"grant": "adb", "su": "3"}], **SPAN, **why}
+    call("POST", "/allocations", paid)
+    for one in (grant, adb):
+        call("GET", "/grants/{grant_id}", grant_id=one)
+    call("PATCH", "/grants/{grant_id}", {"state": "closed", **why}, grant_id=grant)
+    rule = {"after_percent": 50, "used_below_percent": 25, "keep_percent": 10, "notice": "14d"}
+    call("POST", "/reclaim-rules", {**rule, **why})
+    call("POST", "/reclaim-rules", why)
+    call("POST", "/notices/read", {"ids": [1]})
+    for path in ("/prices", "/notices", "/reclaim-rules"):
+        call("GET", path)
 
 
 def decide(call: Checked, first: int, centre: Centre) -> None:
@@ -242,6 +267,21 @@ def decide(call: Checked, first: int, centre: Centre) -> None:
     call("GET", "/allocation-changes", query={"state": "approved"})
     call("GET", "/allocations", query={"state": "closed"})
     call("GET", "/allocations/{allocation_id}", allocation_id=first)
+
+
+def audited(call: Checked, centre: Centre) -> None:
+    """The audit trail of all this, sealed."""
+    with tempfile.TemporaryDirectory() as root:
+        Sealed.on(centre, Path(root)).seal()
+    head = call("GET", "/audit/heads/latest").json
+    for path in ("/audit/heads", "/audit/keys", "/audit/entries"):
+        call("GET", path)
+    entry = centre.database.rows("SELECT MIN(id) AS id FROM audit_entry")[0].id
+    call("GET", "/audit/entries/{entry_id}", entry_id=entry)
+    for kind, id_ in (("audit", entry), ("key", 1), ("ledger", 1)):
+        call("GET", "/audit/proof/inclusion", query={"kind": kind, "id": id_})
+    call("GET", "/audit/proof/consistency", query={"from": head["size"]})
+    call("POST", "/audit/entries/{entry_id}/erase", {"reason": "a test"}, entry_id=entry)
 
 
 def work(call: Checked, centre: Centre) -> None:

@@ -22,6 +22,7 @@ from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import H100, NOBODY, ROLES, spec
 from tests.support.marks import on_sqlite
+from tests.support.sealing import Sealed
 from tests.support.serving import Answer, Api
 
 # One column a user, as in ``factories.ROLES``: the administrator; allocator, support, ethics officer, auditor, funder
@@ -78,6 +79,13 @@ GET     /funders                                     +   +   +   +   +   +   3  
 POST    /grants                                      +   +   3   3   3   3   3   3   3   3   3   3
 GET     /grants                                      +   +   +   +   +   +   3   3   3   3   3   3
 GET     /grants/{grant_id}                           +   +   +   +   +   +   3   3   3   3   3   3
+PATCH   /grants/{grant_id}                           +   +   3   3   3   3   3   3   3   3   3   3
+POST    /prices                                      +   +   3   3   3   3   3   3   3   3   3   3
+GET     /prices                                      +   +   +   +   +   +   +   +   +   +   +   +
+GET     /notices                                     +   +   +   +   +   +   +   +   +   +   +   +
+POST    /notices/read                                +   +   +   +   +   +   +   +   +   +   +   +
+POST    /reclaim-rules                               +   +   3   3   3   3   3   3   3   3   3   3
+GET     /reclaim-rules                               +   +   +   +   +   +   +   +   +   +   +   +
 POST    /allocations                                 +   +   3   3   3   3   3   3   3   3   3   3
 GET     /allocations                                 +   +   +   +   +   +   +   +   +   +   +   +
 GET     /allocations/{allocation_id}                 +   +   +   +   +   +   3   +   +   +   4   4
@@ -148,6 +156,14 @@ DELETE  /gates/{gate_id}                             +   3   3   +   3   3   3  
 GET     /terms                                       +   +   +   +   +   +   +   +   +   +   +   +
 POST    /terms                                       +   3   3   3   3   3   3   3   3   3   3   3
 POST    /terms/acceptance                            +   +   +   +   +   +   +   +   +   +   +   +
+GET     /audit/entries                               +   3   3   3   +   3   3   3   3   3   3   3
+GET     /audit/entries/{entry_id}                    +   3   3   3   +   3   3   3   3   3   3   3
+POST    /audit/entries/{entry_id}/erase              +   3   3   3   3   3   3   3   3   3   3   3
+GET     /audit/heads                                 +   +   +   +   +   +   +   +   +   +   +   +
+GET     /audit/heads/latest                          +   +   +   +   +   +   +   +   +   +   +   +
+GET     /audit/keys                                  +   +   +   +   +   +   +   +   +   +   +   +
+GET     /audit/proof/inclusion                       +   3   3   3   +   3   3   3   3   3   3   3
+GET     /audit/proof/consistency                     +   +   +   +   +   +   +   +   +   +   +   +
 GET     /status                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3
 """
@@ -217,7 +233,12 @@ BODIES: dict[str, Any] = {
         "digest": "0",
         "reason": "a test",
     },
+    "PATCH /grants/{grant_id}": {"state": "suspended", "reason": "a test"},
+    "POST /prices": {"currency": "USD", "amount": "2", "reason": "a test"},
+    "POST /notices/read": {"ids": [1]},
+    "POST /reclaim-rules": {"reason": "a test"},
     "POST /policies": {"document": {}, "reason": "a test"},
+    "POST /audit/entries/{entry_id}/erase": {"reason": "a test"},
 }
 
 
@@ -249,19 +270,23 @@ def path_of(line: Line, centre: Centre) -> str:
         "/clusters": "sim",
         "/flavors": H100,
     }
+    if line.route == "/audit/proof/inclusion":
+        return f"{line.route}?kind=audit&id=1"
+    if line.route == "/audit/proof/consistency":
+        return f"{line.route}?from={centre.database.rows('SELECT MAX(size) FROM tree_head')[0][0]}"
     name = next((found for prefix, found in names.items() if line.route.startswith(prefix)), "")
     return line.route.replace(":path", "").format_map(
         {
             "name": name, "user": "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
             "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
-            "path": "result.txt", "node": "n1", "gate_id": 1, "change_id": 1,
+            "path": "result.txt", "node": "n1", "gate_id": 1, "change_id": 1, "entry_id": 1,
         }
     )  # fmt: skip
 
 
 @pytest.fixture
-def furnished(centre: Centre) -> Centre:
-    """With a job that is over and left an output, one that waits, a secret and a quota."""
+def furnished(centre: Centre, tmp_path: Path) -> Centre:
+    """With a sealed audit entry, a job that is over and left an output, one that waits, a secret and a quota."""
     centre.submit(spec(command="run 1m leave 42", outputs=("*.txt",)))
     centre.run()
     centre.submit(spec(command="run 1m"))
@@ -278,6 +303,9 @@ def furnished(centre: Centre) -> Centre:
         )
         dara = people.authenticate(uow, centre.population.tokens["dara"], NEW_YEAR_MS)
         changes.ask(uow, dara, 1, ChangeKind.TOP_UP, Wish(10**6), "a test", None, NEW_YEAR_MS)
+    sealed = Sealed.on(centre, tmp_path)
+    sealed.note("act")
+    sealed.seal()
     return centre
 
 

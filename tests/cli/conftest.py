@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from tests.client.scripted import TOKEN, Centre
+from tests.client.scripted import TOKEN, Centre, page
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +28,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def centre() -> Iterator[Centre]:
     scripted = Centre()
+    scripted.on("GET /notices", page())
     scripted.start()
     yield scripted
     scripted.stop()

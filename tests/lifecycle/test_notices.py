@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from domain.allocations import ChangeKind
 from domain.budgets import Notice, Reclaim
 from domain.errors import Invalid, Refused, StaleLeader
 from domain.jobs import JobState
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from lifecycle import reclaiming
+from lifecycle.effects import Wish
 from lifecycle.notices import give_notices, run_out, words
 from lifecycle.paging import Page
 from tests.lifecycle.test_money import add_allocation, close_all, figures
@@ -38,10 +40,22 @@ def set_rule(centre: Centre, rule: Reclaim | None = RULE) -> None:
         reclaiming.set_rule(uow, caller, rule, "the board, 3 March", centre.clock.now_ms())
 
 
-def reclaim(centre: Centre, allocation_id: int, user: str = "chanthy") -> int:
+def reclaim(centre: Centre, allocation_id: int, user: str = "chanthy", micro_su: int | None = None) -> int:
     caller = centre.caller(user)
     with centre.store.write() as uow:
-        return reclaiming.reclaim(uow, caller, allocation_id, "nobody uses it", None, centre.clock.now_ms())
+        before = uow.allocations.get(allocation_id)
+        after = reclaiming.reclaim(
+            uow,
+            caller,
+            allocation_id,
+            ChangeKind.RECLAIM,
+            Wish(micro_su),
+            "nobody uses it",
+            None,
+            centre.clock.now_ms(),
+        ).allocation
+        assert before is not None
+        return after.returned - before.returned
 
 
 def use(centre: Centre, hours: int) -> None:
@@ -168,6 +182,8 @@ def test_unused_su_go_back_by_rule_after_notice(centre: Centre) -> None:
         grant = uow.grants.grant_named("moeys-2026")
     assert grant is not None
     before = figures(centre, grant).left
+    with pytest.raises(Refused, match="90 SU may be taken back, not 91"):
+        reclaim(centre, allocation, micro_su=91 * MICRO)
     assert reclaim(centre, allocation) == 90 * MICRO
     assert figures(centre, grant).left == before + 90 * MICRO
     with pytest.raises(Refused, match="nothing of allocation"):

@@ -28,7 +28,7 @@ from domain.access import Permission
 from domain.accounts import Account, AccountKind
 from domain.allocations import Allocation, AllocationState, Change, ChangeKind, ChangeState
 from domain.errors import NotFound
-from lifecycle import allocations, changes
+from lifecycle import allocations, changes, reclaiming
 from lifecycle.accounts import CENTRE
 from lifecycle.effects import Outcome, Wish
 
@@ -159,7 +159,10 @@ def split(call: Call, allocation_id: Number, body: SplitIn) -> dict[str, Any]:
 
 @routes.post("/allocations/{allocation_id}/reclaim", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
 def reclaim(call: Call, allocation_id: Number, body: ReclaimIn) -> dict[str, Any]:
-    """Give some or all of what is available back to the grants."""
+    """Give some or all of what is available back to the grants.
+
+    An allocator decides this alone only by the rule in force, after its notice; without an amount, all that it allows.
+    """
     amount = None if body.su is None else su(body.su, "su")
     return _change(call, allocation_id, ChangeKind.RECLAIM, Wish(amount), body.reason)
 
@@ -233,7 +236,8 @@ def _change(call: Call, allocation_id: int, kind: ChangeKind, wish: Wish, reason
     centre = (call.directory.by_name[CENTRE].id,)
     asked = (call.uow, call.caller, one.id, kind, wish, reason, call.if_match, call.now_ms)
     if call.caller.may(Permission.ALLOCATION_DECIDE, centre) and changes.may_decide(call.uow, call.caller, one, wish):
-        return _changed(call, changes.decide(*asked))
+        decide = reclaiming.reclaim if kind is ChangeKind.RECLAIM else changes.decide
+        return _changed(call, decide(*asked))
     change = changes.ask(*asked)
     call.version(one.version)
     return {

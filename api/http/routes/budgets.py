@@ -4,21 +4,19 @@ from typing import Any
 
 from api.http import paging
 from api.http.guard import Call, Routes
-from api.http.paging import Cursor, Limit, Number
+from api.http.paging import Cursor, Limit
 from api.http.schemas.base import Listing
 from api.http.schemas.budgets import (
     NoticeOut,
     ReadIn,
     ReadOut,
-    ReclaimedOut,
-    ReclaimIn,
     ReclaimRuleIn,
     ReclaimRuleOut,
 )
 from domain.access import Permission
 from domain.budgets import Notice, Reclaim, ReclaimRule
 from domain.errors import Invalid
-from domain.quantities import format_duration, format_su, parse_duration
+from domain.quantities import format_duration, parse_duration
 from lifecycle import reclaiming
 from lifecycle.notices import words
 
@@ -33,7 +31,7 @@ def list_notices(call: Call, cursor: Cursor = None, limit: Limit = 100, *, unrea
     return paging.answer(found, limit, lambda one: one.id, lambda one: _show_notice(call, one))
 
 
-@routes.post("/notices/read", Permission.NOTICE_READ, ReadOut, status=200)
+@routes.post("/notices/read", Permission.NOTICE_READ, ReadOut, status=200, no_entry="what a user has seen is their own")
 def read_notices(call: Call, body: ReadIn) -> dict[str, Any]:
     """The caller has seen these: they are not unread to them any more. Those of others are left alone."""
     found = call.uow.budgets.read(call.caller.user.id, sorted(set(body.ids)), call.visible(), call.now_ms)
@@ -56,19 +54,10 @@ def set_reclaim_rule(call: Call, body: ReclaimRuleIn) -> dict[str, Any]:
     return _show_rules(call, [made])[0]
 
 
-@routes.get("/reclaim-rules", Permission.MONEY_READ, Listing[ReclaimRuleOut])
+@routes.get("/reclaim-rules", Permission.POLICY_READ, Listing[ReclaimRuleOut])
 def list_reclaim_rules(call: Call) -> dict[str, Any]:
-    """Every rule there was, is and will be, in the order in which they take over."""
-    call.visible()
+    """Every rule there was, is and will be, in the order in which they take over. Open to everybody, as the policy is."""
     return {"items": _show_rules(call, call.uow.budgets.rules()), "next": None}
-
-
-@routes.post("/allocations/{allocation_id}/reclaim", Permission.MONEY_WRITE, ReclaimedOut, status=200)
-def reclaim_allocation(call: Call, allocation_id: Number, body: ReclaimIn) -> dict[str, Any]:
-    """Take back what the rule in force allows, once its notice has run out."""
-    call.need_centre()
-    taken = reclaiming.reclaim(call.uow, call.caller, allocation_id, body.reason, call.if_match, call.now_ms)
-    return {"allocation": allocation_id, "su": format_su(taken)}
 
 
 def _show_notice(call: Call, notice: Notice) -> dict[str, Any]:

@@ -122,6 +122,8 @@ class SourceOut(Shape):
     grant: str
     su: str
     returned_su: str
+    money: str | None = Field(description="what the SU that were not returned were bought for, of a grant in money")
+    currency: str | None
 
 
 class DatedSharesOut(Shape):
@@ -155,6 +157,9 @@ class AllocationOut(Shape):
     held_su: str
     consumed_su: str
     returned_su: str
+    runs_out_ms: int | None = Field(
+        description="at the pace of the last 14 days; null: not before it ends, or not open"
+    )
     version: int
 
 

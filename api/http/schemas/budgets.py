@@ -152,12 +152,3 @@ class ReadIn(Body):
 
 class ReadOut(Shape):
     read: int
-
-
-class ReclaimIn(Body):
-    reason: Reason
-
-
-class ReclaimedOut(Shape):
-    allocation: int
-    su: str

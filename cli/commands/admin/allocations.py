@@ -7,6 +7,7 @@ import click
 from cli import words
 from cli.commands.admin.changes import CHANGES
 from cli.commands.admin.fields import BEGIN, END, pairs, span
+from cli.commands.admin.reclaim import reclaim_rule
 from cli.commands.admin.terms import REASON, instalment_of, parts_of, shares_of, term_options
 from cli.commands.shares import ALLOCATION
 from cli.flags import acting, reading
@@ -36,7 +37,7 @@ def allocation() -> None:
     """What a project may spend, between two dates."""
 
 
-for command in CHANGES:
+for command in (*CHANGES, reclaim_rule):
     allocation.add_command(command)
 
 
