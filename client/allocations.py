@@ -1,10 +1,102 @@
 """Allocations: what projects may spend; asked for, decided and changed."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from client.models import Allocation, AllocationSource, Change, Changed, DatedShares, Decision, Instalment
 from client.transport import Transport, segment
+
+
+class AllocationSource(TypedDict):
+    """What a grant pays: ``su``, or a ``share`` of the whole such as ``0.6``."""
+
+    grant: str
+    su: NotRequired[str]
+    share: NotRequired[str]
+    returned_su: NotRequired[str]
+    money: NotRequired[str | None]
+    currency: NotRequired[str | None]
+
+
+class DatedShares(TypedDict):
+    """How holds are split over the grants from then on: grant → a part of one."""
+
+    from_ms: int
+    shares: dict[str, str]
+
+
+class Instalment(TypedDict):
+    """The first is paid at once; each other on a day, or when a report is accepted."""
+
+    su: str
+    due_ms: NotRequired[int | None]
+    on_report: NotRequired[bool]
+    number: NotRequired[int]
+    released_ms: NotRequired[int | None]
+
+
+class Allocation(TypedDict):
+    id: int | str
+    project: str
+    su: str
+    starts_ms: int
+    ends_ms: int
+    sources: list[AllocationSource]
+    state: NotRequired[str]
+    asked_su: NotRequired[str | None]
+    purpose: NotRequired[str]
+    requested_by: NotRequired[str | None]
+    shares: NotRequired[list[DatedShares]]
+    instalments: NotRequired[list[Instalment]]
+    committed_su: NotRequired[str]
+    available_su: NotRequired[str]
+    held_su: NotRequired[str]
+    consumed_su: NotRequired[str]
+    returned_su: NotRequired[str]
+    runs_out_ms: NotRequired[int | None]
+    version: NotRequired[int]
+
+
+class Decision(TypedDict):
+    """One step of an allocation's life; ``by`` is None where the centre's calendar or a rule took it."""
+
+    id: int
+    step: str
+    by: str | None
+    reason: str
+    at_ms: int
+    facts: dict[str, Any]
+
+
+class Change(TypedDict):
+    """A change that somebody asked for; what of its kind was asked is not None."""
+
+    id: int
+    allocation: int
+    project: str
+    kind: str
+    state: str
+    su: str | None
+    to: int | None
+    to_project: str | None
+    starts_ms: int | None
+    ends_ms: int | None
+    instalment: int | None
+    sources: list[AllocationSource]
+    reason: str
+    requested_by: str | None
+    requested_ms: int
+    decided_by: str | None
+    decided_ms: int | None
+    answer: str
+
+
+class Changed(TypedDict):
+    """``state``: approved if it was decided at once, requested if somebody else must decide ``change``."""
+
+    state: str
+    change: Change | None
+    allocation: Allocation
+    other: Allocation | None
 
 
 class Allocations:

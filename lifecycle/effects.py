@@ -19,7 +19,7 @@ from domain.allocations import (
     move,
     state_on,
 )
-from domain.errors import Conflict, Invalid, NotFound, Refused
+from domain.errors import Conflict, Invalid, Refused
 from domain.jobs import LIVE_ATTEMPTS
 from domain.money import BookKind
 from domain.quantities import format_su
@@ -185,7 +185,9 @@ def _reclaim(desk: Desk, one: Allocation, wish: Wish) -> Outcome:
 def _release(desk: Desk, one: Allocation, wish: Wish) -> Outcome:
     due = next((part for part in one.instalments if part.number == wish.number), None)
     if due is None:
-        raise NotFound(f"allocation {one.id} has no instalment {wish.number}", "instalment")
+        raise Invalid(
+            f"allocation {one.id} has no instalment {wish.number}", "instalment", fix="see baray admin allocation show"
+        )
     if due.released_ms is not None:
         raise Conflict(
             f"instalment {due.number} of allocation {one.id} is released already", "instalment",

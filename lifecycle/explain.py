@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from domain.allocations import AllocationState
 from domain.records import Job
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
+from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
 from scheduler import explain as reasons
 from scheduler.fixes import fixes
@@ -31,6 +33,14 @@ def explain(uow: UnitOfWork, lookout: Lookout, job: Job, now_ms: int) -> Why:
     waiting, line = view.state.queue.jobs.get(job.id), view.plan.outlook.of(job.id)
     if waiting is None or line is None:
         return Why()
-    return Why(
-        () if line.reason is None else (line.reason,), line.estimate, fixes(view.state, waiting, now_ms, view.plan)
-    )
+    reason = line.reason
+    if reason is not None and reason.code == "no-allocation":
+        reason = _suspended(uow, job.project_id, now_ms) or reason
+    return Why(() if reason is None else (reason,), line.estimate, fixes(view.state, waiting, now_ms, view.plan))
+
+
+def _suspended(uow: UnitOfWork, project_id: int, now_ms: int) -> Reason | None:
+    """The reason of a project whose allocation would be open, were it not suspended."""
+    found = uow.allocations.page(Page(None, 1_000), frozenset({project_id}), [AllocationState.SUSPENDED])
+    ours = next((one for one in found if one.starts_ms <= now_ms < one.ends_ms), None)
+    return None if ours is None else reasons.allocation_suspended(ours.id)

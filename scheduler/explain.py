@@ -44,6 +44,15 @@ def no_allocation(project: Account) -> Reason:
     )
 
 
+def allocation_suspended(allocation_id: int) -> Reason:
+    return Reason(
+        "allocation-suspended",
+        f"allocation {allocation_id} is suspended: nothing starts on it until it is resumed",
+        {"allocation": allocation_id},
+        (f"see why: baray admin allocation show {allocation_id}", "ask the centre to resume it"),
+    )
+
+
 def budget(cost: int, available: int, walltime_ms: int) -> Reason:
     """The hold of one task does not fit in what is left. The way out is the longest walltime that would."""
     minutes = walltime_ms * available // cost // 60_000 if cost else 0

@@ -121,7 +121,7 @@ def test_nothing_starts_on_what_is_suspended_until_it_is_resumed(centre: Centre)
     job = centre.submit(spec("flood", needs=resources(1), command="run 1h"), "rith").id
     decide(centre, flood, K.SUSPEND)
     centre.settle()
-    assert (centre.job(job).state, reasons(centre, job)) == (JobState.PENDING, ["no-allocation"])
+    assert (centre.job(job).state, reasons(centre, job)) == (JobState.PENDING, ["allocation-suspended"])
     with pytest.raises(Conflict, match="it cannot be suspended"):
         decide(centre, flood, K.SUSPEND)
     assert decide(centre, flood, K.RESUME).allocation.state is AllocationState.ACTIVE
@@ -165,7 +165,7 @@ def test_an_instalment_is_released_once_when_its_report_is_accepted(centre: Cent
     for number in (1, 2):
         with pytest.raises(Conflict, match=f"instalment {number} of allocation {one.id} is released already"):
             decide(centre, one.id, K.RELEASE, number=number)
-    with pytest.raises(NotFound, match="has no instalment 9"):
+    with pytest.raises(Invalid, match="has no instalment 9"):
         decide(centre, one.id, K.RELEASE, number=9)
     with pytest.raises(Refused, match="has 300 SU available"):
         decide(centre, one.id, K.RECLAIM, micro_su=301 * MICRO)

@@ -31,6 +31,7 @@ from domain.errors import NotFound
 from lifecycle import allocations, changes, reclaiming
 from lifecycle.accounts import CENTRE
 from lifecycle.effects import Outcome, Wish
+from lifecycle.submit import project_of
 
 routes = Routes("allocations")
 
@@ -145,9 +146,7 @@ def transfer(call: Call, allocation_id: Number, body: TransferIn) -> dict[str, A
 def split(call: Call, allocation_id: Number, body: SplitIn) -> dict[str, Any]:
     """Make some of what is available an allocation of its own, of the same or of another project."""
     one = _needed(call, allocation_id)
-    project = None if body.project is None else call.directory.by_name.get(body.project)
-    if body.project is not None and (project is None or project.kind is not AccountKind.PROJECT):
-        raise NotFound(f"there is no project {body.project[:80]!r}", "project")
+    project = None if body.project is None else project_of(call.directory, body.project)
     wish = Wish(
         su(body.su, "su"),
         project_id=None if project is None else project.id,

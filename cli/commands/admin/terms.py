@@ -11,7 +11,7 @@ from cli.failures import USAGE, CliError
 
 if TYPE_CHECKING:
     from cli.session import Session
-    from client.models import AllocationSource, DatedShares, Instalment
+    from client.allocations import AllocationSource, DatedShares, Instalment
 
 REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it stays on record.")
 
