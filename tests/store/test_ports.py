@@ -21,12 +21,13 @@ from domain.allocations import (
     Source,
     Step,
 )
+from domain.budgets import Notice, NoticeKind, Reclaim, ReclaimRule
 from domain.calendar import Repeat, Reservation
 from domain.dependencies import Bond
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node
 from domain.gates import Gate, GateRule, Terms
-from domain.grants import Grant
+from domain.grants import Bargain, Grant, GrantFigures, GrantState
 from domain.ids import AttemptId
 from domain.jobs import (
     LIVE_ATTEMPTS,
@@ -40,6 +41,8 @@ from domain.jobs import (
     Placement,
 )
 from domain.money import Book, BookKind, Entry, Transaction, UsageFact
+from domain.prices import Price
+from domain.purses import Conditions
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from domain.records import Attempt, Job, Part, Task
 from lifecycle import ports
@@ -311,6 +314,83 @@ class TestGrants:
         assert uow.grants.grant_named("none") is None
         assert uow.grants.grants(Page(grant.id - 1, 5)) == [grant]
         assert uow.grants.grant_names([grant.id]) == {grant.id: "jica-1"}
+
+    def test_a_grant_in_money_with_conditions_is_kept_whole(self, uow: UnitOfWork) -> None:
+        conditions = Conditions((H100,), ("education",), "internal")
+        given = Grant(0, "adb", 1, 7, NOW, NOW + 1, unit="USD", conditions=conditions)
+        grant = uow.grants.add_grant(given)
+        assert uow.grants.grant(grant.id) == grant == replace(given, id=grant.id)
+        assert uow.grants.currencies([1, grant.id]) == {grant.id: "USD"}
+        assert uow.directory().picky == {grant.id: ("adb", conditions)}
+        closed = uow.grants.set_state(grant, GrantState.CLOSED)
+        assert uow.grants.grant(grant.id) == closed == replace(grant, state=GrantState.CLOSED, version=2)
+        with pytest.raises(Conflict):
+            uow.grants.set_state(grant, GrantState.ACTIVE)
+
+    def test_where_a_grants_amount_is(self, uow: UnitOfWork) -> None:
+        found = uow.grants.figures([1, 10**6])
+        assert found[1] == GrantFigures(0, 1_600 * MICRO, 0, 8_400 * MICRO)
+        assert found[10**6] == GrantFigures(0, 0, 0, 0)
+
+
+class TestBudgets:
+    def test_prices_are_the_directorys_and_begin_once_each(self, centre: Centre) -> None:
+        dear, cheap = Price("USD", None, 5, 2, 1, "why", 4), Price("USD", "startup", 5, 1, 1, "why", 4)
+        with centre.store.write() as uow:
+            uow.budgets.add_price(dear)
+            uow.budgets.add_price(cheap)
+            assert uow.directory().prices == (dear, cheap)
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.budgets.add_price(dear)
+
+    def test_bargains(self, uow: UnitOfWork) -> None:
+        first, second = Bargain(1, 1, "USD", 5, 3, 3), Bargain(1, 2, "KHR", 9, 8, 7)
+        uow.budgets.keep_bargains([first, second])
+        changed = replace(first, out=1)
+        uow.budgets.keep_bargains([changed])
+        assert uow.budgets.bargains([(1, 1), (2, 1)], lock=True) == {(1, 1): changed}
+        assert uow.budgets.bargains_of([1]) == {(1, 1): changed, (1, 2): second}
+        assert uow.budgets.bargains([]) == {}
+
+    def test_where_allocations_stand(self, uow: UnitOfWork, speech: int) -> None:
+        (one,) = [one for one in uow.budgets.standings(NOW) if one.project_id == speech]
+        assert (one.available, one.held, one.consumed, one.committed, one.returned) == (1_001 * MICRO, 0, 0, 0, 0)
+        assert uow.budgets.standings(NOW, [one.allocation_id]) == [one]
+        assert uow.budgets.standings(one.ends_ms) == []
+        assert uow.budgets.standings(one.ends_ms, [one.allocation_id]) == [one]
+
+    def test_marks_of_a_pace(self, uow: UnitOfWork) -> None:
+        for day, consumed in ((3, 30), (5, 50), (5, 51), (9, 90)):
+            uow.budgets.mark(day, {1: consumed})
+        assert [uow.budgets.consumed_before([1, 2], day) for day in (2, 4, 5, 99)] == [{}, {1: 30}, {1: 50}, {1: 90}]
+        assert uow.budgets.marked([1, 2], 5) == {1}
+        uow.budgets.forget_marks(6)
+        assert [uow.budgets.consumed_before([1], day) for day in (4, 6, 99)] == [{}, {1: 50}, {1: 90}]
+
+    def test_a_notice_is_given_once_and_read_by_each(self, centre: Centre, speech: int) -> None:
+        given = Notice(0, 1, speech, NoticeKind.USED_80, NOW, {"su": "1", "ends_ms": 5})
+        with centre.store.write() as uow:
+            uow.budgets.notice(given)
+            uow.budgets.notice(replace(given, kind=NoticeKind.ENDS_7D))
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.budgets.notice(given)
+        with centre.store.write() as uow:
+            assert uow.budgets.noticed([1, 2]) == {(1, NoticeKind.USED_80): NOW, (1, NoticeKind.ENDS_7D): NOW}
+            newest, oldest = uow.budgets.notices(1, EVERY, None, unread=False)
+            assert oldest == replace(given, id=oldest.id)
+            assert uow.budgets.notices(1, Page(newest.id, 5), None, unread=False) == [oldest]
+            assert uow.budgets.notices(1, EVERY, frozenset(), unread=False) == []
+            assert uow.budgets.read(1, [oldest.id, 10**6], frozenset({speech}), NOW) == 1
+            assert uow.budgets.read(1, [newest.id], frozenset(), NOW) == 0
+            assert uow.budgets.notices(1, EVERY, None, unread=True) == [newest]
+            assert uow.budgets.notices(2, EVERY, None, unread=True) == [newest, oldest]
+
+    def test_rules_of_reclaim(self, uow: UnitOfWork) -> None:
+        first = ReclaimRule(5, Reclaim(50, 25, DAY_MS, 10), 1, "why", 4)
+        never = ReclaimRule(5, None, 1, "why not", 4)
+        for rule in (replace(first, from_ms=9), first, never):
+            uow.budgets.add_rule(rule)
+        assert uow.budgets.rules() == [first, never, replace(first, from_ms=9)]
 
 
 class TestAllocations:
