@@ -153,6 +153,23 @@ MUTANTS = (
         ("tests/quotas/test_ledger.py",),
     ),
     Mutant(
+        3, "a grant for one flavor pays for another", "domain/purses.py",
+        "        if self.flavors and flavor not in self.flavors:\n            return False\n", "",
+        ("tests/quotas/test_money.py",),
+    ),
+    Mutant(
+        3, "the commit forgets what a grant is for", "lifecycle/schedule.py",
+        "        parts = split_hold(start.hold, purses, start.flavor, job.spec.constraint.classification)",
+        "        parts = split_hold(start.hold, [replace(p, conditions=type(p.conditions)()) for p in purses], start.flavor, None)",
+        ("tests/lifecycle/test_money.py",),
+    ),
+    Mutant(
+        4, "what is given back of a grant in money is rounded by itself", "quotas/exchange.py",
+        "    return bargain.kept(bargain.out) - bargain.kept(bargain.out - micro_su)",
+        "    return bargain.kept(micro_su)",
+        ("tests/quotas/test_money.py",),
+    ),
+    Mutant(
         4, "each slice is rounded alone", "quotas/ledger.py",
         "    old, new = largest_remainder(before, weights), largest_remainder(after, weights)\n"
         "    return [b - a for a, b in zip(old, new, strict=True)]",
@@ -267,6 +284,41 @@ MUTANTS = (
         "    return permission in OPEN_TO_ALL or not MATRIX[permission].isdisjoint(roles)",
         "    return permission in OPEN_TO_ALL or bool(roles)",
         ("tests/api/test_roles.py",),
+    ),
+    Mutant(
+        4, "use after a change of the rate is charged at the old one", "quotas/tariffs.py",
+        "    if not tariff.later:\n", "    if tariff:\n",
+        ("tests/quotas/test_charging.py",),
+    ),
+    Mutant(
+        4, "a slice runs on over the end of a month", "lifecycle/charge.py",
+        "        for end_ms in month_ends(from_ms, until_ms):\n", "        for end_ms in month_ends(from_ms, from_ms):\n",
+        ("tests/lifecycle/test_charging.py",),
+    ),
+    Mutant(
+        4, "a closed month is posted into", "store/ledger.py",
+        "            if directory.closed and (period", "            if not directory.closed and (period",
+        ("tests/lifecycle/test_corrections.py",),
+    ),
+    Mutant(
+        4, "a refund by rule is forgotten", "lifecycle/charge.py",
+        "        self._give_back()\n", "",
+        ("tests/lifecycle/test_charging.py",),
+    ),
+    Mutant(
+        3, "a longer walltime takes no further hold", "lifecycle/extend.py",
+        "    _check_limits(directory, job, wanted_ms)\n", "    _check_limits(directory, job, wanted_ms)\n    wanted_ms = walltime_ms\n",
+        ("tests/lifecycle/test_extend.py",),
+    ),
+    Mutant(
+        3, "a correction draws on what an allocation has not", "lifecycle/corrections.py",
+        "            if owed > left:\n", "            if left > owed:\n",
+        ("tests/lifecycle/test_corrections.py",),
+    ),
+    Mutant(
+        8, "a charge is given back by somebody of the project", "lifecycle/impartial.py",
+        "    if any(held & _OWN for held in roles):\n", "    if not caller and any(held & _OWN for held in roles):\n",
+        ("tests/lifecycle/test_corrections.py",),
     ),
 )  # fmt: skip
 
