@@ -9,16 +9,23 @@ from sqlalchemy import Connection, select, update
 from lifecycle.paging import Page
 from lifecycle.witness import EntryFilter
 from quotas.leaves import AuditEntry, Kind
-from store.bulk import insert_all, insert_numbered
+from store.bulk import POSTGRESQL, insert_numbered
+from store.deferred import put_off
 from store.tables.audit import AuditRow, UnsealedRow
 from store.upsert import table_of
 
 _ROWS = table_of(AuditRow)
+_OUTBOX_POSTGRESQL = "INSERT INTO unsealed (kind, row_id) SELECT %s, unnest(%s::bigint[])"
+_OUTBOX_SQLITE = "INSERT INTO unsealed (kind, row_id) SELECT ?, value FROM json_each(?)"
 
 
 def wait_for_seal(connection: Connection, kind: Kind, rows: Sequence[int]) -> None:
-    """Put committed rows into the outbox of the sealer, in their order."""
-    insert_all(connection, UnsealedRow, [{"kind": kind.value, "row_id": row} for row in rows])
+    """Put committed rows into the outbox of the sealer, in their order: one statement and two parameters."""
+    if connection.dialect.name == POSTGRESQL:
+        numbers = f"{{{','.join(map(str, rows))}}}"
+        put_off(connection, UnsealedRow.__tablename__, _OUTBOX_POSTGRESQL, (kind.value, numbers))
+    else:
+        connection.exec_driver_sql(_OUTBOX_SQLITE, (kind.value, f"[{','.join(map(str, rows))}]"))
 
 
 @dataclass(slots=True)
