@@ -50,6 +50,7 @@ COMMANDS: Final[Sections] = {
 
 ADMIN: Final[Sections] = {
     "People and accounts": {
+        "account": ("cli.commands.admin.accounts:account", "The tree of accounts: groups, and who is under whom."),
         "tenant": ("cli.commands.admin.tenants:tenant", "Institutions."),
         "project": ("cli.commands.admin.projects:project", "Projects of tenants, and their members."),
         "member": ("cli.commands.admin.projects:member", "Members of a project."),

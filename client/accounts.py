@@ -1,9 +1,59 @@
 """Tenants, projects, users: who there is, who belongs where, and their tokens and secrets."""
 
 from collections.abc import Iterator
+from typing import TypedDict
 
 from client.models import Member, Project, Role, Secret, Tenant, Token, User
 from client.transport import Transport, segment
+
+
+class Account(TypedDict):
+    name: str
+    kind: str
+    under: str | None
+    path: str
+    title: str
+    state: str
+    weight: int
+    version: int
+
+
+class Promise(TypedDict):
+    """How much of a flavor is guaranteed in all, how much there is, and what may still be promised."""
+
+    flavor: str
+    guaranteed: int
+    capacity: int
+    free: int
+
+
+class Accounts:
+    """The tree of the centre, tenants, groups and projects."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def each(self) -> Iterator[Account]:
+        return self._transport.pages("/accounts")
+
+    def get(self, name: str) -> Account:
+        account: Account = self._transport.get(f"/accounts/{segment(name)}")
+        return account
+
+    def add(self, name: str, under: str, **fields: object) -> Account:
+        """A group. Tenants and projects have calls of their own."""
+        account: Account = self._transport.post("/accounts", {"name": name, "under": under, **fields})
+        return account
+
+    def change(self, name: str, **fields: object) -> Account:
+        account: Account = self._transport.patch(f"/accounts/{segment(name)}", fields)
+        return account
+
+    def move(self, name: str, under: str, *, overcommit: bool = False) -> Account:
+        """With all below it; what it holds counts there from then on."""
+        body = {"under": under, "overcommit": overcommit}
+        account: Account = self._transport.post(f"/accounts/{segment(name)}/move", body)
+        return account
 
 
 class Tenants:

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Any, Self
 
-from client.accounts import Projects, Tenants, Users
+from client.accounts import Accounts, Projects, Tenants, Users
 from client.allocations import Allocations
 from client.audit import Audit
 from client.budgets import Budgets, Quotas
@@ -38,6 +38,7 @@ class Baray:
         self.jobs = Jobs(self._transport)
         self.logs = Logs(self._transport)
         self.files = Files(self._transport)
+        self.accounts = Accounts(self._transport)
         self.tenants = Tenants(self._transport)
         self.projects = Projects(self._transport)
         self.users = Users(self._transport)

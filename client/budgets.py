@@ -3,12 +3,22 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from client.accounts import Promise
 from client.errors import NotFoundError
 from client.models import Conditions, Funder, Grant, Limits, Notice, Price, Quota, ReclaimRule
 from client.transport import Transport, segment
 
 QUOTA_FIELDS = ("guaranteed", "borrow_limit", "lend_limit")
-LIMIT_FIELDS = ("running_jobs", "queued_jobs", "gpus_per_job", "walltime", "user_running_jobs", "user_queued_jobs")
+LIMIT_FIELDS = (
+    "running_jobs",
+    "queued_jobs",
+    "gpus_per_job",
+    "walltime",
+    "user_running_jobs",
+    "user_queued_jobs",
+    "submissions_per_minute",
+    "user_submissions_per_minute",
+)
 
 
 class Quotas:
@@ -23,12 +33,20 @@ class Quotas:
         found: list[str] = self._transport.get("/quotas").get("warnings", [])
         return found
 
+    def promises(self) -> list[Promise]:
+        """How much of each flavor is guaranteed in all and how much there is, for whoever may see all quotas."""
+        found: list[Promise] = self._transport.get("/quotas").get("promises", [])
+        return found
+
     def get(self, account: str, flavor: str) -> Quota:
         quota: Quota = self._transport.get(_quota_path(account, flavor))
         return quota
 
     def change(self, account: str, flavor: str, **fields: int | None) -> Quota:
-        """Set the given fields and leave the others; refused if somebody else changes it meanwhile."""
+        """Set the given fields and leave the others; refused if somebody else changes it meanwhile.
+
+        ``overcommit=True``: more than there is may be guaranteed.
+        """
         quota: Quota = _change(self._transport, _quota_path(account, flavor), QUOTA_FIELDS, fields)
         return quota
 

@@ -279,7 +279,7 @@ class Quota(TypedDict):
     guaranteed: int | None
     borrow_limit: int | None
     lend_limit: int | None
-    held: NotRequired[int]
+    held: NotRequired[float]
 
 
 class Limits(TypedDict):
@@ -289,6 +289,8 @@ class Limits(TypedDict):
     walltime: str | None
     user_running_jobs: int | None
     user_queued_jobs: int | None
+    submissions_per_minute: int | None
+    user_submissions_per_minute: int | None
 
 
 class Funder(TypedDict):

@@ -5,8 +5,13 @@ integer thousandths of a GPU (of a core, for the flavor ``cpu``).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from domain.fleet import CPU_FLAVOR
+
+TOTAL = "total"  # instead of a flavor: GPUs of all flavors together, in thousandths; cores do not count
+MOST_DEEP = 16  # accounts on a path, the centre among them
 
 
 class AccountKind(StrEnum):
@@ -76,25 +81,67 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Why an account may not hold more: the account whose quota stands in the way, its ceiling and what it holds."""
+    """Why an account may not hold more: the account whose quota stands in the way, its ceiling and what it holds.
+
+    ``name`` is the quota's: the flavor, or ``total``.
+    """
 
     account_id: int
     ceiling: int
     held: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """All accounts with their quotas. Immutable; ``paths`` is derived once."""
+    """All accounts with their quotas. Immutable; ``paths`` is derived once, and so are those with a quota in ``total``."""
 
     accounts: Mapping[int, Account]
     quotas: Mapping[tuple[int, str], Quota]
     paths: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    capped: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, accounts: Iterable[Account], quotas: Mapping[tuple[int, str], Quota]) -> "Tree":
         by_id = {account.id: account for account in accounts}
-        return cls(by_id, dict(quotas), {account_id: _path(by_id, account_id) for account_id in by_id})
+        paths = {account_id: _path(by_id, account_id) for account_id in by_id}
+        return cls(by_id, dict(quotas), paths, frozenset(account for account, name in quotas if name == TOTAL))
+
+    def with_quota(self, account_id: int, name: str, quota: Quota) -> "Tree":
+        """The same tree with one quota set."""
+        return Tree.of(self.accounts.values(), {**self.quotas, (account_id, name): quota})
+
+    def moved(self, account_id: int, parent_id: int) -> "Tree":
+        """The same tree with one account, and all below it, under another. Not under itself: see ``misplaced``."""
+        accounts = {**self.accounts, account_id: replace(self.accounts[account_id], parent_id=parent_id)}
+        return Tree.of(accounts.values(), self.quotas)
+
+    def below(self, account_id: int) -> frozenset[int]:
+        """The account and all below it."""
+        return frozenset(one for one, path in self.paths.items() if account_id in path)
+
+    def misplaced(self, account_id: int, parent_id: int) -> str | None:
+        """Why the account may not hang under that other one, in words; None if it may."""
+        account, parent = self.accounts[account_id], self.accounts[parent_id]
+        if account.kind is AccountKind.CENTRE:
+            return "the centre is the root of all accounts"
+        if account_id in self.paths[parent_id]:
+            return f"{account.name} would be above itself"
+        deepest = max(len(self.paths[one]) for one in self.below(account_id)) - len(self.paths[account_id])
+        if len(self.paths[parent_id]) + 1 + deepest > MOST_DEEP:
+            return f"the tree would be deeper than {MOST_DEEP} accounts"
+        kinds = {AccountKind.TENANT, AccountKind.PROJECT}
+        for one in sorted(self.below(account_id)):
+            found = self.accounts[one]
+            up = (*self.paths[one][: self.paths[one].index(account_id) + 1], *self.paths[parent_id])[1:]
+            above = [self.accounts[step].kind for step in up if self.accounts[step].kind in kinds]
+            if AccountKind.PROJECT in above:
+                return f"project {parent.name} can have nothing below it"
+            if found.kind is AccountKind.TENANT and above:
+                return f"tenant {found.name} would be under a tenant"
+            if found.kind is AccountKind.PROJECT and not above:
+                return f"project {found.name} would belong to no tenant"
+        return None
 
     def path(self, account_id: int) -> tuple[int, ...]:
         """The account and all above it, from the account up to the centre."""
@@ -116,15 +163,34 @@ class Tree:
     ) -> Shortfall | None:
         """The first account on the way up whose quota ``milli`` more would break; None if none would.
 
-        ``held`` maps (account, flavor) to the thousandths held by the account and all below it now.
+        ``held`` maps (account, flavor) to the thousandths held by the account and all below it now, ``with_totals``.
         """
-        for above in self.path(account_id):
-            quota = self.quotas.get((above, flavor))
+        for key in self.counted(account_id, flavor):
+            quota = self.quotas.get(key)
             ceiling = None if quota is None else quota.ceiling
-            holding = held.get((above, flavor), 0)
+            holding = held.get(key, 0)
             if ceiling is not None and holding + milli > ceiling:
-                return Shortfall(above, ceiling, holding)
+                return Shortfall(key[0], ceiling, holding, key[1])
         return None
+
+    def counted(self, account_id: int, flavor: str) -> list[tuple[int, str]]:
+        """What a holding of the flavor counts in: (account, flavor) all the way up, and (account, total) where that is
+        capped.
+        """
+        path = self.path(account_id)
+        found = [(above, flavor) for above in path]
+        if self.capped and flavor != CPU_FLAVOR:
+            found += [(above, TOTAL) for above in path if above in self.capped]
+        return found
+
+    def with_totals(self, held: Mapping[tuple[int, str], int]) -> dict[tuple[int, str], int]:
+        """Holdings with what capped accounts hold of GPUs in all."""
+        found = dict(held)
+        if self.capped:
+            for (account, name), milli in held.items():
+                if account in self.capped and name != CPU_FLAVOR:
+                    found[account, TOTAL] = found.get((account, TOTAL), 0) + milli
+        return found
 
     def withheld(self, held: Mapping[tuple[int, str], int], flavor: str) -> "Withheld":
         """How much of a flavor must stay free for guarantees that are not lent, as things are held now.

@@ -21,6 +21,7 @@ class BarayError(Exception):
     """Base of the family. ``code`` is stable and documented; it names the problem's type in the API."""
 
     code = "error"
+    retry_after_s: int | None = None  # when the same would pass, where that is known
 
     def __init__(
         self, message: str, field: str | None = None, *, fix: str | None = None, code: str | None = None

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from domain.access import Role
-from domain.accounts import TENANT_KINDS, Account, AccountKind, AccountState, Limits, Quota
-from domain.errors import Conflict, Invalid, NotFound, Stale
+from domain.accounts import MOST_DEEP, TENANT_KINDS, TOTAL, Account, AccountKind, AccountState, Limits, Quota
+from domain.errors import Conflict, Invalid, NotFound, Refused, Stale
 from domain.people import User
 from lifecycle.ports import Directory, UnitOfWork
+from lifecycle.promises import check_promises
 from lifecycle.words import check_name
 
 CENTRE = "centre"
@@ -27,7 +28,7 @@ def add_tenant(
     directory = uow.directory()
     if kind not in TENANT_KINDS:
         raise Invalid(f"{kind[:80]!r} is no kind of tenant", "kind", fix=f"use one of {', '.join(TENANT_KINDS)}")
-    _check_new(directory, name)
+    check_new(directory, name)
     centre = directory.by_name[CENTRE]
     return uow.accounts.add(
         Account(
@@ -38,12 +39,16 @@ def add_tenant(
 
 
 def add_project(uow: UnitOfWork, name: str, tenant: str, title: str, lead: str | None, weight: int) -> Account:
-    """A project of a tenant; ``lead`` becomes its lead at once."""
+    """A project of a tenant, or of a group within one; ``lead`` becomes its lead at once."""
     directory = uow.directory()
     parent = directory.by_name.get(tenant)
-    if parent is None or parent.kind not in {AccountKind.TENANT, AccountKind.GROUP}:
-        raise Invalid(f"there is no tenant {tenant[:80]!r}", "tenant", fix="see baray admin tenant list")
-    _check_new(directory, name)
+    if parent is None or directory.tree.tenant_of(parent.id) is None or parent.kind is AccountKind.PROJECT:
+        raise Invalid(
+            f"there is no tenant, nor a group of one, {tenant[:80]!r}", "tenant", fix="see baray admin account list"
+        )
+    if len(directory.path_of(parent)) >= MOST_DEEP:
+        raise Refused(f"the tree would be deeper than {MOST_DEEP} accounts", "tenant", code="misplaced-account")
+    check_new(directory, name)
     project = uow.accounts.add(Account(0, parent.id, AccountKind.PROJECT, name, title, weight=weight))
     if lead is not None:
         uow.people.grant(_user(uow, lead, "lead").id, project.id, Role.LEAD)
@@ -86,15 +91,30 @@ def remove_member(uow: UnitOfWork, account: Account, user: str) -> None:
         raise NotFound(f"{user} is no member of {account.name}", "user")
 
 
-def put_quota(uow: UnitOfWork, account: Account, flavor: str, quota: Quota, expected: int | None) -> None:
-    """Set the account's quota of a flavor; what is held already stays held, nothing more starts above it."""
-    if flavor not in uow.directory().flavors:
+def put_quota(
+    uow: UnitOfWork, account: Account, flavor: str, quota: Quota, expected: int | None, *, overcommit: bool = False
+) -> None:
+    """Set the account's quota of a flavor; what is held already stays held, nothing more starts above it.
+
+    ``total`` instead of a flavor caps the GPUs of all of them together. More than there is may be guaranteed only if
+    ``overcommit`` says so.
+    """
+    directory = uow.directory()
+    if flavor not in directory.flavors and flavor != TOTAL:
         raise NotFound(f"there is no flavor {flavor[:80]!r}", "flavor")
+    if flavor == TOTAL and (quota.guaranteed or quota.lend_limit is not None or quota.borrow_limit is None):
+        field = "borrow_limit" if quota.borrow_limit is None else "guaranteed" if quota.guaranteed else "lend_limit"
+        raise Invalid(
+            f"the quota {TOTAL} is a cap on all flavors together: it guarantees and lends nothing",
+            field, fix="give borrow_limit alone: the most GPUs at one time",
+        )  # fmt: skip
     check_version(uow.accounts.quota_version(account.id, flavor), expected)
     for field in ("guaranteed", "borrow_limit", "lend_limit"):
         value = getattr(quota, field)
         if value is not None and not 0 <= value <= _MOST:
             raise Invalid(f"{value} is out of bounds", field, fix=f"use 0 to {_MOST}, or null for no limit")
+    if not overcommit:
+        check_promises(directory, directory.tree.with_quota(account.id, flavor, quota))
     uow.accounts.put_quota(account.id, flavor, quota)
 
 
@@ -109,7 +129,7 @@ def check_version(version: int, expected: int | None) -> None:
         raise Stale(f"it was changed meanwhile: version {version}, not {expected}", fix="read it again, then repeat")
 
 
-def _check_new(directory: Directory, name: str) -> None:
+def check_new(directory: Directory, name: str) -> None:
     check_name(name)
     if name in directory.by_name:
         raise Conflict(

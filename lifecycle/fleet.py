@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from domain.accounts import TOTAL
 from domain.errors import Conflict, Fault, Invalid, NotFound
 from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Flavor
 from domain.jobs import CLASSIFICATIONS
@@ -19,6 +20,8 @@ _LABELS_MOST = 32
 
 def add_flavor(uow: UnitOfWork, flavor: Flavor, micro_su_per_hour: int, now_ms: int) -> None:
     check_name(flavor.name)
+    if flavor.name == TOTAL:
+        raise Invalid(f"{TOTAL!r} stands for all flavors together", "name", fix="choose another name")
     if flavor.name in uow.directory().flavors:
         raise Conflict(f"there is a flavor {flavor.name!r} already", "name", code="already-exists")
     if not 1 <= flavor.milli <= MILLI:
@@ -67,16 +70,6 @@ def sync_cluster(uow: UnitOfWork, name: str, kind: str, driver: Driver, now_ms: 
         rate = 10_000 if flavor == CPU_FLAVOR else 1_000_000
         add_flavor(uow, Flavor(flavor, "CPU core" if flavor == CPU_FLAVOR else flavor), rate, now_ms)
     uow.fleet.put_cluster(name, kind, inventory)
-
-
-def capacity(directory: Directory) -> dict[str, int]:
-    """What there is of each flavor in all clusters, idle or not, in thousandths; of ``cpu`` in thousandths of a core."""
-    total: dict[str, int] = {}
-    for node in (node for nodes in directory.nodes.values() for node in nodes):
-        for name, count in ((CPU_FLAVOR, node.cpus), *node.devices.items()):
-            unit = directory.flavors[name].milli if name in directory.flavors else MILLI
-            total[name] = total.get(name, 0) + count * unit
-    return total
 
 
 def cluster_named(uow: UnitOfWork, name: str) -> ClusterRecord:

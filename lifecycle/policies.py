@@ -9,8 +9,8 @@ from domain.guarantees import guaranteed, overpromised
 from domain.people import Caller
 from domain.quantities import DAY_MS, MILLI
 from lifecycle.accounts import check_version
-from lifecycle.fleet import capacity
 from lifecycle.ports import Directory, UnitOfWork
+from lifecycle.promises import capacity
 from scheduler.policy import Policy
 from scheduler.rules import DatedPolicy, digest, read_policy, write_policy
 

@@ -48,7 +48,9 @@ def schedule(lookout: Lookout, epoch: int, now_ms: int) -> int:
 
 def commit(uow: UnitOfWork, answer: Plan, epoch: int, now_ms: int) -> int:
     """Turn starts into attempts, job by job, in the plan's order; and tell those to stop that make way."""
-    batch = _Batch(uow, epoch, now_ms, uow.directory(), uow.accounts.held(), Gatekeeper(uow, now_ms))
+    directory = uow.directory()
+    held = directory.tree.with_totals(uow.accounts.held())
+    batch = _Batch(uow, epoch, now_ms, directory, held, Gatekeeper(uow, now_ms))
     by_job: dict[int, list[Start]] = {}
     for start in answer.starts:
         by_job.setdefault(start.job_id, []).append(start)
@@ -144,8 +146,8 @@ class _Batch:
         parts = split_hold(start.hold, purses, start.flavor, job.spec.constraint.classification)
         if parts is None:
             return None
-        for account in self.directory.tree.path(job.project_id):
-            self.held[account, start.flavor] = self.held.get((account, start.flavor), 0) + start.milli
+        for key in self.directory.tree.counted(job.project_id, start.flavor):
+            self.held[key] = self.held.get(key, 0) + start.milli
         for part in parts:
             purse = (part.allocation_id, part.grant_id)
             self.spent[purse] = self.spent.get(purse, 0) + part.micro_su

@@ -15,11 +15,12 @@ from domain.purses import Purse
 from domain.quantities import MILLI
 from domain.records import Job
 from domain.tariffs import Tariff, tariff_at, within
+from lifecycle.counts import Counts
 from lifecycle.dependencies import Ties
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
-from quotas.admission import Application, FlavorTerms, Refusal, admit
+from quotas.admission import RATE_LIMITED, Application, FlavorTerms, Refusal, admit
 from scheduler.cycle import plan
 from scheduler.fixes import fixes
 from scheduler.policy import Policy
@@ -73,17 +74,18 @@ def submit_many(uow: UnitOfWork, caller: Caller, specs: Sequence[JobSpec], now_m
     ties = _ties(uow, caller, specs)
     desk = _Desk.of(uow, caller, ties, now_ms)
     faults: list[Fault] = []
-    code = "refused"
+    code, wait_s = "refused", None
     placed: list[tuple[JobSpec, int]] = []
     for position, spec in enumerate(specs):
         try:
             placed.append((spec, desk.admit(spec, position).id))
         except (Invalid, Refused) as error:
             code, place = error.code, f"jobs.{position}"
+            wait_s = error.retry_after_s
             faults += [Fault(f.message, f"{place}.{f.field}" if f.field else place, f.fix) for f in error.faults]
     if faults:
         refusal = Refused(f"{len(faults)} of the jobs' requests cannot be admitted", code=code)
-        refusal.faults = tuple(faults)
+        refusal.faults, refusal.retry_after_s = tuple(faults), wait_s
         raise refusal
     gates = Gatekeeper(uow, now_ms)
     closed = {project_id: gates.names(project_id, caller.user.id) for _, project_id in placed}
@@ -140,11 +142,10 @@ class _Desk:
     caller: Caller
     ties: Ties
     now_ms: int
+    counts: Counts
     remaining: dict[int, int] = field(default_factory=dict)  # of projects that have an allocation
     worth: dict[int, list[Purse]] = field(default_factory=dict)  # by grant, if any has conditions
     terms: dict[tuple[Resources, Constraint, str, str], FlavorTerms] = field(default_factory=dict)
-    queued: dict[int, int] = field(default_factory=dict)  # unfinished jobs of accounts that limit them
-    own: dict[int, int] = field(default_factory=dict)  # the caller's, of accounts that limit each user's
 
     @classmethod
     def of(cls, uow: UnitOfWork, caller: Caller, ties: Ties, now_ms: int) -> "_Desk":
@@ -152,7 +153,10 @@ class _Desk:
         by_name = uow.directory().by_name
         projects = {by_name[spec.project].id for spec in ties.batch if spec.project in by_name}
         ledger = uow.ledger
-        return cls(uow, caller, ties, now_ms, ledger.remaining(projects, now_ms), ledger.worth(projects, now_ms))
+        counts = Counts(uow, caller.user.id, now_ms)
+        return cls(
+            uow, caller, ties, now_ms, counts, ledger.remaining(projects, now_ms), ledger.worth(projects, now_ms)
+        )
 
     def admit(self, spec: JobSpec, position: int) -> Account:
         """The project, if the job may enter; raises with every refusal otherwise. ``position`` is that in its batch."""
@@ -161,7 +165,7 @@ class _Desk:
         judged = self.ties.judge(position)
         _check_words(self.uow, directory, spec, directory.policy_at(self.now_ms), judged.unknown)
         path = directory.path_of(project)
-        self._count_queued(directory, path)
+        self.counts.look(directory, path)
         application = Application(
             spec=spec,
             path=[directory.tree.accounts[account] for account in path],
@@ -169,34 +173,20 @@ class _Desk:
             flavors={name: self._terms_of(directory, spec, name) for name in spec.resources.flavors},
             remaining=self.remaining.get(project.id),
             purses=self.worth.get(project.id),
-            queued=self.queued,
-            user_queued=self.own,
+            queued=self.counts.queued,
+            user_queued=self.counts.own,
+            sent=self.counts.sent,
+            user_sent=self.counts.own_sent,
         )
         refusals = [*admit(application), *(Refusal("never-met", fault) for fault in judged.hopeless)]
         if refusals:
             error = Refused(refusals[0].fault.message, code=refusals[0].code)
             error.faults = tuple(refusal.fault for refusal in refusals)
+            if refusals[0].code == RATE_LIMITED:
+                error.retry_after_s = self.counts.wait_s()
             raise error
-        for account in path:
-            for counted in (self.queued, self.own):
-                if account in counted:
-                    counted[account] += 1
+        self.counts.one_more(path)
         return project
-
-    def _count_queued(self, directory: Directory, path: tuple[int, ...]) -> None:
-        """Count the unfinished jobs below each account of the path that limits them, and keep others from adding."""
-        limits = {account: directory.tree.accounts[account].limits for account in path}
-        all_ = {a for a in path if limits[a].queued_jobs is not None and a not in self.queued}
-        own = {a for a in path if limits[a].user_queued_jobs is not None and a not in self.own}
-        if not all_ | own:
-            return
-        self.uow.accounts.lock(sorted(all_ | own))
-        for account in sorted(all_ | own):
-            below = [project for project, above in directory.tree.paths.items() if account in above]
-            if account in all_:
-                self.queued[account] = self.uow.jobs.unfinished(below)
-            if account in own:
-                self.own[account] = self.uow.jobs.unfinished(below, self.caller.user.id)
 
     def _terms_of(self, directory: Directory, spec: JobSpec, name: str) -> FlavorTerms:
         key = (spec.resources, spec.constraint, spec.qos, name)

@@ -6,14 +6,17 @@ names the rule and the smallest change that would pass.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
-from domain.accounts import Account, AccountState, Quota
+from domain.accounts import TOTAL, Account, AccountState, Quota
 from domain.errors import Fault
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import JobSpec
 from domain.purses import Purse, payable
-from domain.quantities import MINUTE_MS, format_duration, format_su
+from domain.quantities import MILLI, MINUTE_MS, format_duration, format_su
 from domain.tariffs import Tariff
+
+RATE_LIMITED = "rate-limited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Application:
 
     ``path`` is the project and all above it; ``quotas`` those of the path; ``remaining`` micro-SU the project could
     still spend if nothing else ran (None: it has no allocation), ``purses`` where of, by grant (None: all of it on
-    anything); ``queued`` the unfinished jobs of each account, ``user_queued`` the user's own of them.
+    anything); ``queued`` the unfinished jobs of each account, ``user_queued`` the user's own of them; ``sent`` and ``user_sent`` those
+    submitted within the last minute, of accounts that limit it.
     """
 
     spec: JobSpec
@@ -47,6 +51,8 @@ class Application:
     queued: Mapping[int, int]
     purses: Sequence[Purse] | None = None
     user_queued: Mapping[int, int] = field(default_factory=dict)
+    sent: Mapping[int, int] = field(default_factory=dict)
+    user_sent: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def admit(application: Application) -> tuple[Refusal, ...]:
     # A list of flavors is a choice: the job is refused only if every one of them is.
     if all(per_flavor):
         refusals += [refusal for refusal in per_flavor if refusal]
-    return tuple(refusals)
+    return (*refusals, *_pace(application))
 
 
 def _accounts(application: Application) -> list[Refusal]:
@@ -104,6 +110,27 @@ def _limits(application: Application) -> list[Refusal]:
     return found
 
 
+def _pace(application: Application) -> list[Refusal]:
+    """Last of all: it passes by itself."""
+    found = []
+    for account in application.path:
+        who, limits = f"{account.kind} {account.name}", account.limits
+        for most, sent, message in (
+            (limits.submissions_per_minute, application.sent, f"{who} has submitted {{}} jobs within a minute"),
+            (
+                limits.user_submissions_per_minute, application.user_sent,
+                f"you have submitted {{}} jobs in {who} within a minute",
+            ),
+        ):  # fmt: skip
+            if most is not None and sent.get(account.id, 0) >= most:
+                fault = Fault(
+                    f"{message.format(sent[account.id])}, as many as may be", "project",
+                    "wait a little, or submit one array instead of many jobs",
+                )  # fmt: skip
+                found.append(Refusal("rate-limited", fault))
+    return found
+
+
 def _flavor(application: Application, name: str) -> Refusal | None:
     """Why this flavor can never carry the job, or None."""
     terms, resources = application.flavors[name], application.spec.resources
@@ -120,11 +147,12 @@ def _flavor(application: Application, name: str) -> Refusal | None:
         return Refusal("never-fits", Fault(message, "resources", "see baray admin cluster list for what nodes have"))
     units = (resources.cpus if name == CPU_FLAVOR else resources.gpus) * resources.nodes
     milli = units * terms.milli
-    for account in application.path:
-        quota = application.quotas.get((account.id, name))
+    for account, of in product(application.path, (name,) if name == CPU_FLAVOR else (name, TOTAL)):
+        quota = application.quotas.get((account.id, of))
         if quota is not None and quota.ceiling is not None and milli > quota.ceiling:
             most = quota.ceiling // terms.milli
-            message = f"{_asked(application.spec, name)} is above the quota of {account.kind} {account.name}, {most}"
+            what = f"{quota.ceiling / MILLI:g} GPUs in all" if of == TOTAL else str(most)
+            message = f"{_asked(application.spec, name)} is above the quota of {account.kind} {account.name}, {what}"
             fix = f"ask for {most} or fewer in all" if most else f"ask for another flavor than {name}"
             return Refusal("quota-ceiling", Fault(message, "resources.gpus", fix))
     return _budget(application, name, milli, terms.tariff, terms.now_ms)

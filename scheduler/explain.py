@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from domain.accounts import Account, Shortfall
+from domain.accounts import TOTAL, Account, Shortfall
 from domain.dependencies import parse_dependency, waiting_for
 from domain.fleet import CPU_FLAVOR
 from domain.purses import Purse
-from domain.quantities import format_duration, format_su
+from domain.quantities import MILLI, format_duration, format_su
 from scheduler.live import Span
 from scheduler.queue import PendingJob
 from scheduler.room import Ask
@@ -80,14 +80,16 @@ def conditions(cost: int, left: int, purses: Iterable[Purse], ask: Ask) -> Reaso
 
 
 def quota(account: Account, flavor: str, asked: int, milli: int, short: Shortfall) -> Reason:
-    """A quota on the way up the tree is used up. The way out is the number of devices that still fits."""
+    """A quota on the way up the tree is used up, of the flavor or in all. The way out is what still fits of devices."""
     left = max(0, short.ceiling - short.held) // milli
     fixes = (f"{left} instead of {asked // milli} fit the quota now",) if left else ()
+    in_all = short.name == TOTAL
+    unit, of = (MILLI, " GPUs in all") if in_all else (milli, "")
     return Reason(
         "quota",
-        f"asks {asked // milli} of {_unit(flavor)}; {account.kind} {account.name} holds {short.held // milli} "
-        f"of its {short.ceiling // milli}",
-        {"account": account.name, "flavor": flavor, "asked": asked, "held": short.held, "ceiling": short.ceiling},
+        f"asks {asked // milli} of {_unit(flavor)}; {account.kind} {account.name} holds {short.held / unit:g} "
+        f"of its {short.ceiling / unit:g}{of}",
+        {"account": account.name, "flavor": short.name, "asked": asked, "held": short.held, "ceiling": short.ceiling},
         fixes,
     )
 

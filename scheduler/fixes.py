@@ -187,10 +187,10 @@ def _most(trials: _Trials, flavor: str, name: str) -> int:
     if known is None:
         return 0
     bounds = [_widest(state.nodes, asked, flavor, name)]
-    for account in state.tree.path(trials.job.project_id):
-        quota = state.tree.quotas.get((account, flavor))
+    for key in state.tree.counted(trials.job.project_id, flavor):
+        quota = state.tree.quotas.get(key)
         if quota is not None and quota.ceiling is not None:
-            left = quota.ceiling - state.held.get((account, flavor), 0)
+            left = quota.ceiling - state.held.get(key, 0)
             bounds.append(left // (known.milli * asked.nodes))
     if hold := trials.hold(flavor):
         bounds.append(getattr(asked, name) * trials.budget(flavor) // hold)

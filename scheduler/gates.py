@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from domain.accounts import AccountState, Shortfall, Withheld
+from domain.accounts import TOTAL, AccountState, Shortfall, Withheld
 from domain.fleet import CPU_FLAVOR
 from domain.purses import Purse, less, payable, split_hold
 from scheduler import explain
@@ -127,8 +127,8 @@ class Gates:
         tree = self.state.tree
         if self._is_capped(line, flavor):
             short = tree.shortfall(self.held, project, flavor, terms.milli)
-            if short is None and self._shortfall(line, terms) is not None:
-                return explain.awaited(flavor, self.awaited_by[flavor])
+            if short is None and (waited := self._shortfall(line, terms)) is not None:
+                return explain.awaited(flavor, self.awaited_by[waited.name])
             if short is not None:
                 unit = self.state.flavors[flavor].milli
                 return explain.quota(tree.accounts[short.account_id], flavor, terms.milli, unit, short)
@@ -160,9 +160,9 @@ class Gates:
         short = self._shortfall(line, terms)
         if short is not None:
             if terms.milli <= short.ceiling:
-                key = (short.account_id, flavor)
+                key = (short.account_id, short.name)
                 self.awaited[key] = self.awaited.get(key, 0) + terms.milli
-                self.awaited_by.setdefault(flavor, job_id)
+                self.awaited_by.setdefault(short.name, job_id)
             return
         kept = tree.withheld({}, flavor).after(tree.paths[line.project_id], terms.milli)
         if kept + terms.milli <= self.capacity.get(flavor, 0):
@@ -173,7 +173,7 @@ class Gates:
         """The quota on the way up that has too little left beside what is held, and awaited by those out of patience."""
         tree, flavor, held = self.state.tree, terms.ask.flavor, self.held
         if self.awaited:
-            keys = [(account, flavor) for account in tree.paths[line.project_id]]
+            keys = tree.counted(line.project_id, flavor)
             held = {key: held.get(key, 0) + self.awaited.get(key, 0) for key in keys}
         return tree.shortfall(held, line.project_id, flavor, terms.milli)
 
@@ -214,11 +214,14 @@ class Gates:
     def take(self, line: Line, terms: Terms) -> None:
         """One task starts."""
         flavor, held, running = terms.ask.flavor, self.held, self.running
+        capped = () if flavor == CPU_FLAVOR else self.state.tree.capped
         self._withheld.pop(flavor, None)
         self._spend(line.project_id, terms)
         user_id = line.user_id
         for account in self.state.tree.paths[line.project_id]:
             held[account, flavor] = held.get((account, flavor), 0) + terms.milli
+            if account in capped:
+                held[account, TOTAL] = held.get((account, TOTAL), 0) + terms.milli
             running[account] = running.get(account, 0) + 1
         if self._limited[line.project_id]:
             for account in self.state.tree.paths[line.project_id]:
@@ -258,9 +261,7 @@ class Gates:
         key = (line.project_id, flavor)
         found = self._ceilings.get(key)
         if found is None:
-            quotas = (
-                self.state.tree.quotas.get((account, flavor)) for account in self.state.tree.paths[line.project_id]
-            )
+            quotas = map(self.state.tree.quotas.get, self.state.tree.counted(*key))
             found = self._ceilings[key] = any(quota and quota.ceiling is not None for quota in quotas)
         return found
 

@@ -87,8 +87,8 @@ class _Way:
         for attempt in state.live:
             if attempt.stopping:
                 way._release(attempt)
-                for account in state.tree.paths[attempt.project_id]:
-                    way.held[account, attempt.flavor] = way.held.get((account, attempt.flavor), 0) - attempt.milli
+                for key in state.tree.counted(attempt.project_id, attempt.flavor):
+                    way.held[key] = way.held.get(key, 0) - attempt.milli
                 continue
             for node in way._nodes(attempt):
                 way.on_node.setdefault(node, []).append(attempt)
@@ -115,8 +115,10 @@ class _Way:
             self._stop(needy, victim)
         for node in group[: ask.nodes]:
             self.spaces[node].add(ask.flavor, -ask.gpus, -ask.cpus, -ask.memory_bytes)
-        for account in self.desk.state.tree.paths[needy.line.project_id]:
-            self.held[account, ask.flavor] = self.held.get((account, ask.flavor), 0) + terms.milli
+        tree = self.desk.state.tree
+        for key in tree.counted(needy.line.project_id, ask.flavor):
+            self.held[key] = self.held.get(key, 0) + terms.milli
+        for account in tree.paths[needy.line.project_id]:
             self.used[account] = self.used.get(account, 0) + terms.hold
         return True
 
@@ -127,8 +129,10 @@ class _Way:
         self._release(victim)
         for node in self._nodes(victim):
             self.on_node[node].remove(victim)
-        for account in self.desk.state.tree.paths[victim.project_id]:
-            self.held[account, victim.flavor] = self.held.get((account, victim.flavor), 0) - victim.milli
+        tree = self.desk.state.tree
+        for key in tree.counted(victim.project_id, victim.flavor):
+            self.held[key] = self.held.get(key, 0) - victim.milli
+        for account in tree.paths[victim.project_id]:
             self.used[account] = self.used.get(account, 0) - self._refund(victim)
 
     def _release(self, attempt: Running) -> None:
@@ -153,25 +157,27 @@ class _Way:
             for span in desk.bookings.kept.get(node, ())
         )
 
-    def _lacks(self, needy: Needy, terms: Terms) -> dict[int, int]:
-        """How many thousandths each account on the task's way up is short of its quota, as a part for each node."""
-        tree, flavor, lacks = self.desk.state.tree, terms.ask.flavor, {}
-        for account in tree.paths[needy.line.project_id]:
-            quota = tree.quotas.get((account, flavor))
+    def _lacks(self, needy: Needy, terms: Terms) -> dict[tuple[int, str], int]:
+        """How many thousandths each quota on the task's way up is short of, as a part for each node."""
+        tree, lacks = self.desk.state.tree, {}
+        for key in tree.counted(needy.line.project_id, terms.ask.flavor):
+            quota = tree.quotas.get(key)
             if quota is not None and quota.ceiling is not None:
-                short = self.held.get((account, flavor), 0) + terms.milli - quota.ceiling
+                short = self.held.get(key, 0) + terms.milli - quota.ceiling
                 if short > 0:
-                    lacks[account] = -(-short // terms.ask.nodes)
+                    lacks[key] = -(-short // terms.ask.nodes)
         return lacks
 
-    def _victims(self, needy: Needy, terms: Terms, node: int, lacks: Mapping[int, int]) -> list[Running] | None:
+    def _victims(
+        self, needy: Needy, terms: Terms, node: int, lacks: Mapping[tuple[int, str], int]
+    ) -> list[Running] | None:
         """The cheapest set on one node that makes room there, and in the quotas that lack it: taken one by one, then the
         unneeded spared.
         """
         ask, space, less = terms.ask, self.spaces[node].copy(), _Less()
 
         def enough() -> bool:
-            return space.fits(ask) and all(less.held[account, ask.flavor] >= part for account, part in lacks.items())
+            return space.fits(ask) and all(less.held[key] >= part for key, part in lacks.items())
 
         chosen: list[Running] = []
         for victim in sorted(self.on_node.get(node, ()), key=lambda one: (self._price([one]), one.key)):
@@ -194,8 +200,10 @@ class _Way:
         """Count the node and the accounts without the victim; with it again for ``sign`` -1."""
         gpus, cpus, memory = self._gives(victim, node)
         space.add(victim.flavor, sign * gpus, sign * cpus, sign * memory)
-        for account in self.desk.state.tree.paths[victim.project_id]:
-            less.held[account, victim.flavor] += sign * victim.milli
+        tree = self.desk.state.tree
+        for key in tree.counted(victim.project_id, victim.flavor):
+            less.held[key] += sign * victim.milli
+        for account in tree.paths[victim.project_id]:
             less.used[account] += sign * self._refund(victim)
 
     def _gives(self, attempt: Running, node: int) -> tuple[int, int, int]:

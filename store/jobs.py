@@ -193,6 +193,18 @@ class Jobs:
         rows = self.connection.execute(select(JobRow.id, JobRow.name).where(JobRow.id.in_(job_ids)))
         return {row.id: row.name for row in rows}
 
+    def submitted(
+        self, project_ids: Sequence[int], since_ms: int, user_id: int | None = None
+    ) -> tuple[int, int | None]:
+        """How many jobs these projects (and this user) have submitted after a time, and when the oldest of them was."""
+        query = select(func.count(), func.min(JobRow.submitted_ms)).where(
+            JobRow.submitted_ms > since_ms, JobRow.project_id.in_(project_ids)
+        )
+        if user_id is not None:
+            query = query.where(JobRow.user_id == user_id)
+        count, oldest = self.connection.execute(query).one()
+        return count, oldest
+
     def unfinished(self, project_ids: Sequence[int], user_id: int | None = None) -> int:
         """How many jobs of these projects (and of this user) are not over."""
         query = select(func.count()).where(JobRow.ended_ms.is_(None), JobRow.project_id.in_(project_ids))

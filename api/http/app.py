@@ -26,6 +26,7 @@ from api.http.routes import (
     logs,
     people,
     policies,
+    tree,
     usage,
 )
 from api.http.schemas.base import Problem
@@ -76,6 +77,7 @@ def create_app(services: Services) -> FastAPI:
         jobs,
         logs,
         accounts,
+        tree,
         budgets,
         people,
         fleet,

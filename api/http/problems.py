@@ -37,7 +37,7 @@ STATUS: Mapping[type[BarayError], int] = {
     errors.Unavailable: 503,
     errors.StaleLeader: 503,
 }
-_BY_CODE = {"unreadable": 400, "disk-full": 507, "idempotency-mismatch": 422}
+_BY_CODE = {"unreadable": 400, "disk-full": 507, "idempotency-mismatch": 422, "rate-limited": 429}
 
 
 # What pydantic expected, in our words.
@@ -65,6 +65,8 @@ def install(app: FastAPI) -> None:
 def problem(error: BarayError) -> Response:
     status = _BY_CODE.get(error.code) or next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
     return _response(status, error.code, error.message, error.faults, headers)
 
 

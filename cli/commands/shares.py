@@ -75,7 +75,7 @@ def quota(session: "Session", account: str | None) -> None:
     """Show what accounts may hold at one time, and what they hold now. ACCOUNT is a tenant, a project or 'centre'."""
     found = session.centre.quotas.each(account or session.asked_project)
     session.out.items(found, QUOTA, "account", empty="no quotas: nothing is limited")
-    warn_of_promises(session)
+    show_promises(session)
 
 
 @click.command()
@@ -115,6 +115,21 @@ def allocations(session: "Session") -> None:
     found = session.centre.allocations.each(session.asked_project)
     session.out.items(found, ALLOCATION, "id", empty="no allocations")
     hint(session)
+
+
+PROMISE = [
+    Column("FLAVOR", "flavor"),
+    Column("GUARANTEED", "guaranteed", right=True),
+    Column("CAPACITY", "capacity", right=True),
+    Column("FREE TO PROMISE", "free", right=True),
+]
+
+
+def show_promises(session: "Session") -> None:
+    """Below the quotas: what is guaranteed of each flavor in all, for whoever may see all of them."""
+    if session.out.format in {"table", "wide"} and (found := session.centre.quotas.promises()):
+        session.out.lines(["", *session.out.table(found, PROMISE)])
+    warn_of_promises(session)
 
 
 def warn_of_promises(session: "Session") -> None:

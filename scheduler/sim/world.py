@@ -125,8 +125,9 @@ class World:
 
     def _count(self, running: Running, by: int) -> None:
         milli, flavor = by * running.milli, running.flavor
+        for key in self.tree.counted(running.project_id, flavor):
+            self.held[key] = self.held.get(key, 0) + milli
         for account in self.tree.paths[running.project_id]:
-            self.held[account, flavor] = self.held.get((account, flavor), 0) + milli
             self.running[account] = self.running.get(account, 0) + by
 
     def _charge(self, job: PendingJob, micro_su: int) -> None:

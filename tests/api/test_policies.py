@@ -175,7 +175,7 @@ def test_guarantees_above_capacity_are_warned_of_with_the_shortfall(centre: Cent
     with centre.store.write() as uow:
         names = uow.directory().by_name
         accounts.put_quota(uow, names["cadt"], H100, Quota(6_000), None)
-        accounts.put_quota(uow, names["flood"], H100, Quota(5_000), None)
+        accounts.put_quota(uow, names["flood"], H100, Quota(5_000), None, overcommit=True)
         accounts.put_quota(uow, names["flood"], A100, Quota(2_000), None)
     found = api.post("/policy/check", {"document": {"reclaim": False, "patience": None}}).json["warnings"]
     assert found == [

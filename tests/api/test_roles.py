@@ -15,7 +15,7 @@ from domain.accounts import Quota
 from domain.allocations import ChangeKind
 from domain.errors import CannotStart
 from domain.quantities import DAY_MS
-from lifecycle import accounts, calendar, changes, gates, people
+from lifecycle import accounts, calendar, changes, gates, moves, people
 from lifecycle.effects import Wish
 from tests.conftest import services_of
 from tests.support.centre import Centre
@@ -150,6 +150,11 @@ POST    /imports                                     +   3   3   3   3   3   3  
 GET     /imports                                     +   3   3   3   3   3   3   3   3   3   3   3
 GET     /history                                     +   +   3   3   +   3   3   3   3   3   3   3
 GET     /scenario                                    +   +   3   3   +   3   3   3   3   3   3   3
+GET     /accounts                                    +   +   +   +   +   +   +   +   +   +   +   +
+POST    /accounts                                    +   3   3   3   3   3   3   +   4   4   4   4
+GET     /accounts/{name}                             +   +   +   +   +   +   3   +   +   +   4   4
+PATCH   /accounts/{name}                             +   3   3   3   3   3   3   +   4   4   4   4
+POST    /accounts/{name}/move                        +   3   3   3   3   3   3   +   4   4   4   4
 GET     /gates                                       +   +   +   +   +   +   +   +   +   +   +   +
 POST    /gates                                       +   3   3   +   3   3   3   3   3   3   4   4
 DELETE  /gates/{gate_id}                             +   3   3   +   3   3   3   3   3   3   4   4
@@ -223,6 +228,9 @@ BODIES: dict[str, Any] = {
         "starts_ms": NEW_YEAR_MS + DAY_MS,
         "length": "1h",
     },
+    "POST /accounts": {"name": "new", "under": "cadt", "title": "New"},
+    "PATCH /accounts/{name}": {"title": "New"},
+    "POST /accounts/{name}/move": {"under": "lab"},
     "POST /gates": {"gate": "ethics-decision", "account": "speech", "reason": "a test"},
     "POST /terms": {"version": "v2", "title": "Terms", "text": "Be fair."},
     "POST /terms/acceptance": {"version": "v1"},
@@ -266,6 +274,7 @@ def path_of(line: Line, centre: Centre) -> str:
         "/reservations": "class",
         "/tenants": "cadt",
         "/projects": "speech",
+        "/accounts": "speech",
         "/users": "dara",
         "/clusters": "sim",
         "/flavors": H100,
@@ -295,6 +304,7 @@ def furnished(centre: Centre, tmp_path: Path) -> Centre:
         people.put_secret(uow, centre.vault, speech, "KEY", "value")
         accounts.put_quota(uow, speech, H100, Quota(8_000, 0), None)
         admin = people.authenticate(uow, centre.population.tokens["admin"], NEW_YEAR_MS)
+        moves.add_group(uow, "lab", "cadt", "Lab", 1)
         gates.require(uow, admin, "training-passed", "speech", "a test", NEW_YEAR_MS, from_ms=NEW_YEAR_MS + DAY_MS)
         gates.set_terms(uow, admin, "v1", "Terms", "Be fair.", None, NEW_YEAR_MS + 60_000)
         asked = calendar.Asked("class", "cadt", False, NEW_YEAR_MS + DAY_MS, 3_600_000, flavor=H100, gpus=1)

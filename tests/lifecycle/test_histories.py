@@ -143,7 +143,7 @@ def _administer(centre: Centre, act: Act) -> None:
         if act.what == "quota":
             tenant = uow.directory().by_name["cadt"]
             held = uow.accounts.held().get((tenant.id, H100), 0)
-            accounts.put_quota(uow, tenant, H100, Quota(max(held, act.pick * 1_000), 0), None)
+            accounts.put_quota(uow, tenant, H100, Quota(max(held, act.pick * 1_000), 0), None, overcommit=True)
         else:
             fleet.set_cluster_state(uow, CLUSTER, "draining" if act.what == "drain" else "active", None)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import quotas.admission
-from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
+from domain.accounts import TOTAL, Account, AccountKind, AccountState, Limits, Quota
 from domain.jobs import Constraint, JobSpec
 from domain.purses import Conditions, Purse
 from domain.quantities import HOUR_MS, MICRO
@@ -75,6 +75,22 @@ ROWS = (
     Row(
         "account-inactive", "tenant cadt is closed", "project", "ask the centre to activate it",
         application(path=(PROJECT, closed(TENANT), CENTRE)),
+    ),
+    Row(
+        "rate-limited", "project speech has submitted 2 jobs within a minute, as many as may be", "project",
+        "wait a little, or submit one array instead of many jobs",
+        application(path=(replace(PROJECT, limits=Limits(submissions_per_minute=2)), TENANT, CENTRE), sent={3: 2}),
+        application(path=(replace(PROJECT, limits=Limits(submissions_per_minute=2)), TENANT, CENTRE), sent={3: 1}),
+    ),
+    Row(
+        "rate-limited", "you have submitted 2 jobs in tenant cadt within a minute, as many as may be", "project",
+        "wait a little, or submit one array instead of many jobs",
+        application(path=(PROJECT, replace(TENANT, limits=Limits(user_submissions_per_minute=2)), CENTRE), user_sent={2: 2}),
+    ),
+    Row(
+        "quota-ceiling", "4 of h100-80gb is above the quota of tenant cadt, 3 GPUs in all", "resources.gpus",
+        "ask for 3 or fewer in all", replace(needing(4), quotas={(2, TOTAL): Quota(0, 3_000)}),
+        replace(needing(3), quotas={(2, TOTAL): Quota(0, 3_000)}),
     ),
     Row(
         "walltime-limit", "a walltime of 1d1h is above the limit of project speech, 1d", "resources.walltime",

@@ -7,7 +7,7 @@ nodes serve: it is to be compared where the choice between nodes does not matter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from domain.accounts import Tree
+from domain.accounts import TOTAL, Tree
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import CLASSIFICATIONS, Constraint, Resources
 from domain.purses import Purse, split_hold
@@ -342,7 +342,7 @@ def _keep_place(work: Work, job: PendingJob) -> None:
         short = tree.shortfall(_spoken_for(work), job.project_id, flavor, milli)
         if short is not None:
             if milli <= short.ceiling:
-                key = (short.account_id, flavor)
+                key = (short.account_id, short.name)
                 work.awaited[key] = work.awaited.get(key, 0) + milli
             continue
         idle = {(account, flavor): milli for account in tree.path(job.project_id)}
@@ -498,6 +498,8 @@ def _start(work: Work, job: PendingJob, nth: int, flavor: str, nodes: Sequence[N
             purses[at] = replace(purses[at], available=purses[at].available - part.micro_su)
     for account in work.state.tree.path(job.project_id):
         work.held[account, flavor] = work.held.get((account, flavor), 0) + milli
+        if flavor != CPU_FLAVOR:
+            work.held[account, TOTAL] = work.held.get((account, TOTAL), 0) + milli
         work.running[account] = work.running.get(account, 0) + 1
     _use(work, job, flavor, nodes, work.now_ms)
     _served(work, job, hold)

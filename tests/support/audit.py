@@ -57,7 +57,7 @@ def _quotas(database: Database, tree: Tree, attempts: list) -> list[str]:
     kept = {(row.account_id, row.flavor): row.milli for row in database.rows("SELECT * FROM holding WHERE milli <> 0")}
     if kept != {key: milli for key, milli in real.items() if milli}:
         wrong.append(f"holdings say {kept}, live attempts {dict(real)}")
-    for (account, flavor), milli in real.items():
+    for (account, flavor), milli in tree.with_totals(real).items():
         quota = tree.quotas.get((account, flavor))
         if quota is not None and quota.ceiling is not None and milli > quota.ceiling:
             wrong.append(f"account {account} holds {milli} of {flavor}, its ceiling is {quota.ceiling}")

@@ -17,7 +17,7 @@ from scheduler.queue import PendingJob, Queue
 from scheduler.snapshot import NodeState, State, Window
 from tests.support import factories
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100
-from tests.support.strategies import ACCOUNTS, NOW_MS, PROJECTS, fill, occupied, picky
+from tests.support.strategies import ACCOUNTS, NOW_MS, PROJECTS, fill, occupied, picky, total_quotas
 
 _TIERS = {"urgent": Tier(3, preempts=True), "interactive": Tier(2), "normal": Tier(1)}
 
@@ -65,7 +65,7 @@ def _state(
 
 def _quotas(rng: random.Random) -> dict[tuple[int, str], Quota]:
     """Ceilings, and guarantees of which a part is lent."""
-    return {
+    return total_quotas(rng) | {
         (rng.choice(ACCOUNTS[1:]), rng.choice([H100, H100, A100])): Quota(
             rng.randint(0, 6) * 1_000, rng.choice([None, None, 2_000, 4_000]), rng.choice([None, 0, 1_000])
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from domain.accounts import Limits, Quota
+from domain.accounts import TOTAL, Limits, Quota
 from domain.jobs import ANYWHERE, Constraint, Placement, Resources
 from domain.purses import Conditions, Purse, largest_remainder
 from domain.quantities import DAY_MS, HOUR_MS, MICRO, MINUTE_MS
@@ -158,12 +158,18 @@ def _conditions(rng: random.Random) -> Conditions:
 
 
 def _busy_quotas(rng: random.Random) -> dict[tuple[int, str], Quota]:
-    return {
+    return total_quotas(rng) | {
         (rng.choice(ACCOUNTS), rng.choice([H100, H100, A100, CPU])): Quota(
             rng.randint(0, 6) * 1_000, rng.choice([None, 0, 2_000]), rng.choice([None, None, 0, 1_000])
         )
         for _ in range(rng.randint(0, 3))
     }
+
+
+def total_quotas(rng: random.Random) -> dict[tuple[int, str], Quota]:
+    """Now and then a cap on the GPUs of all flavors together. It takes nothing from ``rng``: seeds mean what they did."""
+    own = random.Random(repr(rng.getstate()[1][:9]))
+    return {(own.choice(ACCOUNTS), TOTAL): Quota(0, own.randint(0, 12) * 1_000)} if own.random() < 0.3 else {}
 
 
 def fill(
@@ -229,7 +235,7 @@ def occupied(state: State, live: tuple[Running, ...], usage: Mapping[int, int], 
             user_running[account, attempt.user_id] += 1
             spent[account] += hold
     return replace(
-        state, live=Live.of(live), held=dict(held), running=dict(running), user_running=dict(user_running), usage=dict(spent),
+        state, live=Live.of(live), held=state.tree.with_totals(held), running=dict(running), user_running=dict(user_running), usage=dict(spent),
         user_usage=dict(by_user), **changed,
     )  # fmt: skip
 

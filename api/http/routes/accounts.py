@@ -22,10 +22,12 @@ from api.http.schemas.centre import (
 from domain.access import Permission
 from domain.accounts import Account, AccountKind, Limits, Quota
 from domain.errors import NotFound
-from domain.quantities import format_duration, parse_duration
+from domain.quantities import MILLI, format_duration, parse_duration
 from lifecycle import accounts, people
 from lifecycle.accounts import CENTRE, account_named
+from lifecycle.moves import change_checked
 from lifecycle.policies import promises
+from lifecycle.promises import Promise, promised
 
 routes = Routes("accounts")
 
@@ -89,9 +91,9 @@ def get_tenant(call: Call, name: str) -> dict[str, Any]:
 
 @routes.patch("/tenants/{name}", Permission.TENANT_WRITE, TenantOut)
 def change_tenant(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
-    """Change its title, state or weight. A suspended tenant's jobs stay pending."""
+    """Change its title, state or weight. A suspended tenant's waiting jobs are held; a closure is refused while it is in use."""
     account = _account(call, name, AccountKind.TENANT)
-    changed = accounts.change(call.uow, account, call.if_match, **body.model_dump())
+    changed = change_checked(call.uow, account, call.if_match, **body.model_dump())
     call.version(changed.version)
     call.wakes = True
     return show_tenant(changed)
@@ -124,7 +126,7 @@ def get_project(call: Call, name: str) -> dict[str, Any]:
 @routes.patch("/projects/{name}", Permission.PROJECT_WRITE, ProjectOut)
 def change_project(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
     account = _account(call, name, AccountKind.PROJECT)
-    changed = accounts.change(call.uow, account, call.if_match, **body.model_dump())
+    changed = change_checked(call.uow, account, call.if_match, **body.model_dump())
     call.version(changed.version)
     call.wakes = True
     return show_project(call, changed)
@@ -180,17 +182,24 @@ def delete_secret(call: Call, name: str, secret: str) -> None:
 def list_quotas(call: Call, account: str | None = None) -> dict[str, Any]:
     """Quotas with what is held against them, of one account or of all that the caller may see.
 
-    Whoever sees all of them is warned of flavors of which more is guaranteed than there is.
+    Whoever sees all of them is told how much of each flavor is guaranteed in all and how much there is, and warned of
+    those of which more is guaranteed.
     """
     visible = call.visible()
-    directory, held = call.directory, call.uow.accounts.held()
+    directory = call.directory
+    held = directory.tree.with_totals(call.uow.accounts.held())
     wanted = None if account is None else account_named(directory, account).id
     items = [
         _show_quota(call, account_id, flavor, quota, held)
         for (account_id, flavor), quota in sorted(directory.tree.quotas.items())
         if (visible is None or account_id in visible) and wanted in {None, account_id}
     ]
-    return {"items": items, "next": None, "warnings": promises(directory) if visible is None else []}
+    return {
+        "items": items,
+        "next": None,
+        "warnings": promises(directory) if visible is None else [],
+        "promises": [_show_promise(call, one) for one in promised(directory)] if visible is None else [],
+    }
 
 
 @routes.get("/quotas/{account}/{flavor}", Permission.ACCOUNT_READ, QuotaOut)
@@ -200,22 +209,25 @@ def get_quota(call: Call, account: str, flavor: str) -> dict[str, Any]:
     if quota is None:
         raise NotFound(f"{account} has no quota of {flavor[:80]!r}", "flavor")
     call.version(call.uow.accounts.quota_version(found.id, flavor))
-    return _show_quota(call, found.id, flavor, quota, call.uow.accounts.held())
+    return _show_quota(call, found.id, flavor, quota, _held(call))
 
 
 @routes.put("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE, QuotaOut)
 def put_quota(call: Call, account: str, flavor: str, body: QuotaIn) -> dict[str, Any]:
-    """Set how much of the flavor the account may hold at one time. Takes effect with the next start."""
+    """Set how much of the flavor the account may hold at one time. Takes effect with the next start.
+
+    The flavor `total` caps the GPUs of all flavors together: `borrow_limit` alone. Guarantees beyond what there is are
+    refused (`overcommitted`) unless `overcommit` is true.
+    """
     found = _account(call, account)
-    known = call.directory.flavors.get(flavor)
-    milli = known.milli if known else 1
+    milli = _unit(call, flavor)
     limits = (body.guaranteed, body.borrow_limit, body.lend_limit)
     guaranteed, borrow, lend = (None if value is None else value * milli for value in limits)
     quota = Quota(guaranteed or 0, borrow, lend)
-    accounts.put_quota(call.uow, found, flavor, quota, call.if_match)
+    accounts.put_quota(call.uow, found, flavor, quota, call.if_match, overcommit=body.overcommit)
     call.version(call.uow.accounts.quota_version(found.id, flavor))
     call.wakes = True
-    return _show_quota(call, found.id, flavor, quota, call.uow.accounts.held())
+    return _show_quota(call, found.id, flavor, quota, _held(call))
 
 
 @routes.delete("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE)
@@ -246,6 +258,8 @@ def put_limits(call: Call, account: str, body: LimitsIn) -> dict[str, Any]:
         walltime_ms,
         body.user_running_jobs,
         body.user_queued_jobs,
+        body.submissions_per_minute,
+        body.user_submissions_per_minute,
     )
     accounts.set_limits(call.uow, found, limits, call.if_match)
     call.version(found.version + 1)
@@ -267,16 +281,35 @@ def _account(call: Call, name: str, kind: AccountKind | None = None) -> Account:
 def _show_quota(
     call: Call, account_id: int, flavor: str, quota: Quota, held: dict[tuple[int, str], int]
 ) -> dict[str, Any]:
-    directory = call.directory
-    milli = directory.flavors[flavor].milli
+    directory, milli, holds = call.directory, _unit(call, flavor), held.get((account_id, flavor), 0)
     return {
         "account": directory.tree.accounts[account_id].name,
         "flavor": flavor,
         "guaranteed": quota.guaranteed // milli,
         "borrow_limit": None if quota.borrow_limit is None else quota.borrow_limit // milli,
         "lend_limit": None if quota.lend_limit is None else quota.lend_limit // milli,
-        "held": held.get((account_id, flavor), 0) // milli,
+        "held": holds / milli if holds % milli else holds // milli,
     }
+
+
+def _show_promise(call: Call, one: Promise) -> dict[str, Any]:
+    unit = _unit(call, one.flavor)
+    return {
+        "flavor": one.flavor,
+        "guaranteed": one.guaranteed // unit,
+        "capacity": one.capacity // unit,
+        "free": one.free // unit,
+    }
+
+
+def _unit(call: Call, flavor: str) -> int:
+    """Thousandths of a device of the flavor; of a whole GPU for all flavors together."""
+    known = call.directory.flavors.get(flavor)
+    return MILLI if known is None else known.milli
+
+
+def _held(call: Call) -> dict[tuple[int, str], int]:
+    return call.directory.tree.with_totals(call.uow.accounts.held())
 
 
 def _show_limits(limits: Limits) -> dict[str, Any]:
@@ -287,4 +320,6 @@ def _show_limits(limits: Limits) -> dict[str, Any]:
         "walltime": None if limits.walltime_ms is None else format_duration(limits.walltime_ms),
         "user_running_jobs": limits.user_running_jobs,
         "user_queued_jobs": limits.user_queued_jobs,
+        "submissions_per_minute": limits.submissions_per_minute,
+        "user_submissions_per_minute": limits.user_submissions_per_minute,
     }

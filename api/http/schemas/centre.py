@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 
 from api.http.schemas.base import Body, Listing, Ms, Name, Plain, Shape, Su, Title, Weight, Whole
 
@@ -31,6 +31,29 @@ class AccountPatch(Body):
     title: Title | None = None
     state: Plain | None = Field(default=None, examples=["suspended"])
     weight: Weight | None = None
+
+
+class GroupIn(Body):
+    name: Name
+    under: Name = Field(description="the account above it", examples=["cadt"])
+    title: Title
+    weight: Weight = 1
+
+
+class MoveIn(Body):
+    under: Name = Field(description="the account above it from now on", examples=["cadt"])
+    overcommit: StrictBool = Field(default=False, description="more than there is may be guaranteed after it")
+
+
+class AccountOut(Shape):
+    name: str
+    kind: str
+    under: str | None
+    path: str
+    title: str
+    state: str
+    weight: int
+    version: int
 
 
 class TenantOut(Shape):
@@ -168,6 +191,7 @@ class QuotaIn(Body):
     guaranteed: Amount = 0
     borrow_limit: Amount | None = None
     lend_limit: Amount | None = None
+    overcommit: StrictBool = Field(default=False, description="more than there is may be guaranteed")
 
 
 class QuotaOut(Shape):
@@ -176,11 +200,21 @@ class QuotaOut(Shape):
     guaranteed: int
     borrow_limit: int | None
     lend_limit: int | None
-    held: int
+    held: int | float
+
+
+class PromiseOut(Shape):
+    """How much of a flavor is guaranteed in all, how much there is, and what may still be promised."""
+
+    flavor: str
+    guaranteed: int
+    capacity: int
+    free: int
 
 
 class QuotasOut(Listing[QuotaOut]):
     warnings: list[str]
+    promises: list[PromiseOut]
 
 
 class LimitsIn(Body):
@@ -190,6 +224,8 @@ class LimitsIn(Body):
     walltime: Plain | None = Field(default=None, examples=["24h"])
     user_running_jobs: Count | None = None
     user_queued_jobs: Count | None = None
+    submissions_per_minute: Count | None = None
+    user_submissions_per_minute: Count | None = None
 
 
 class StoredOut(Shape):

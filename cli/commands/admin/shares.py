@@ -6,7 +6,7 @@ import click
 
 from cli import words
 from cli.commands.admin.fields import bound, bounds, show, text_or_none
-from cli.commands.shares import QUOTA, warn_of_promises
+from cli.commands.shares import QUOTA, show_promises, warn_of_promises
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -20,6 +20,8 @@ LIMITS = [
     Column("WALLTIME", "walltime", words.limit, right=True),
     Column("RUNNING PER USER", "user_running_jobs", words.limit, right=True),
     Column("QUEUED PER USER", "user_queued_jobs", words.limit, right=True),
+    Column("PER MINUTE", "submissions_per_minute", words.limit, right=True),
+    Column("PER MINUTE AND USER", "user_submissions_per_minute", words.limit, right=True),
 ]
 
 
@@ -34,7 +36,7 @@ def quota() -> None:
 def list_(session: "Session", account: str | None) -> None:
     """List the quotas."""
     session.out.items(session.centre.quotas.each(account), QUOTA, "account", empty="no quotas: nothing is limited")
-    warn_of_promises(session)
+    show_promises(session)
 
 
 @quota.command("show")
@@ -52,10 +54,18 @@ def show_(session: "Session", account: str, flavor: str) -> None:
 @click.option("--guaranteed", type=bound, metavar="N|none", help="Its own; none is no limit.")
 @click.option("--borrow-limit", type=bound, metavar="N|none", help="Idle capacity that it may use beyond that.")
 @click.option("--lend-limit", type=bound, metavar="N|none", help="How much of its own it lets others use.")
+@click.option("--overcommit", is_flag=True, help="More than there is may be guaranteed.")
 @acting
-def set_(session: "Session", account: str, flavor: str, guaranteed: Any, borrow_limit: Any, lend_limit: Any) -> None:
-    """Set the quota of an account for a flavor; what is not named stays as it is."""
+def set_(
+    session: "Session", account: str, flavor: str, guaranteed: Any, borrow_limit: Any, lend_limit: Any, overcommit: bool
+) -> None:
+    """Set the quota of an account for a flavor; what is not named stays as it is.
+
+    FLAVOR 'total' caps the GPUs of all flavors together: --borrow-limit alone.
+    """
     fields = bounds(guaranteed=guaranteed, borrow_limit=borrow_limit, lend_limit=lend_limit)
+    if overcommit:
+        fields["overcommit"] = True
     changed = session.centre.quotas.change(account, flavor, **fields)
     session.out.outcome(f"set the quota of {account} for {flavor}", changed, QUOTA, "account")
     warn_of_promises(session)
@@ -92,6 +102,8 @@ def show_limits(session: "Session", account: str) -> None:
 @click.option("--walltime", metavar="TIME|none", help="The longest time limit of a job, such as 48h.")
 @click.option("--user-running-jobs", type=bound, metavar="N|none", help="Of each user, at one time.")
 @click.option("--user-queued-jobs", type=bound, metavar="N|none", help="Of each user, at one time.")
+@click.option("--submissions-per-minute", type=bound, metavar="N|none", help="Jobs; an array is one.")
+@click.option("--user-submissions-per-minute", type=bound, metavar="N|none", help="Of each user.")
 @acting
 def set_limits(session: "Session", account: str, walltime: str | None, **counts: Any) -> None:
     """Set limits of an account; what is not named stays as it is."""
