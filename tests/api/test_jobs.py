@@ -118,7 +118,8 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(api: Api, centre: Cen
     assert answer.status == 200
     assert answer.json == {
         "admitted": True, "flavor": H100, "cost_su": "8", "available_su": "1001", "starts_now": True,
-        "place": {"cluster": "sim", "nodes": ["n1"]}, "reason": None, "estimate": None, "fixes": [],
+        "place": {"cluster": "sim", "nodes": ["n1"]}, "reason": None, "estimate": None, "fixes": [], "gates": [],
+        "rates": [{"from_ms": centre.clock.now_ms(), "su_per_hour": "2"}], "qos_factor": "1", "cost_money": {},
     }  # fmt: skip
     assert api.post("/jobs", {**JOB, "project": "nope"}, query={"dry_run": True}).status == 422
     assert centre.database.dump() == before
