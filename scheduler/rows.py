@@ -181,7 +181,8 @@ def _tiers(desk: Desk, lines: Sequence[Line], line: Column, submitted: Column) -
 
 def is_overdue(tiers: Column) -> "npt.NDArray[np.bool_]":
     """Which of them are that of those out of patience."""
-    return tiers % 2 == 1
+    late: npt.NDArray[np.bool_] = tiers % 2 == 1
+    return late
 
 
 def _reasons(
