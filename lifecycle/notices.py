@@ -13,15 +13,16 @@ from quotas import forecast
 from quotas.notices import due, reclaimable
 
 
-def give_notices(store: Store, epoch: int, now_ms: int) -> int:
-    """Give all notices that are due. Answers how many those were."""
+def give_notices(store: Store, epoch: int, now_ms: int, *, marks_too: bool = True) -> int:
+    """Give all notices that are due. Answers how many those were. ``marks_too`` looks at every allocation's pace as well."""
     with store.read() as uow:
-        standings = uow.budgets.standings(now_ms)
         rule = reclaim_at(uow, now_ms)
+        near_ms = None if marks_too or rule is not None else now_ms + max(ENDS_WITHIN_MS.values())
+        standings = uow.budgets.standings(now_ms, ends_before_ms=near_ms)
         found = [(one, kind) for one in standings for kind in due(one, rule, now_ms)]
         given = uow.budgets.noticed({one.allocation_id for one, _ in found})
         new = [(one, kind) for one, kind in found if (one.allocation_id, kind) not in given]
-        marks = _marks(uow, standings, now_ms)
+        marks = _marks(uow, standings, now_ms) if marks_too else {}
     if not new and not marks:
         return 0
     with store.write() as uow:

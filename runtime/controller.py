@@ -33,6 +33,7 @@ _GUESSES_KEPT = 10_000  # more than the estimates are learnt from
 _SWEEP_EVERY_MS = 3_600_000
 _TENURE_EVERY_MS = 10_000  # money is spent by the dates; this lets the states follow
 _NOTICES_EVERY_MS = 60_000
+_PACE_EVERY_MS = 3_600_000  # every allocation is looked at; once a day would do
 _BACK_OFF_S = 1.0
 _SEAL_MS = 1_000  # how long rows wait for their leaves: gathered, they are cheaper
 _SEAL_BUSY_MS = 5_000  # the same while there is other work
@@ -179,7 +180,8 @@ class Controller:
     def _notices(self) -> None:
         now_ms = self.clock.now_ms()
         if now_ms - self._noticed_ms >= _NOTICES_EVERY_MS:
-            give_notices(self.store, self._leading(), now_ms)
+            hour = now_ms // _PACE_EVERY_MS != self._noticed_ms // _PACE_EVERY_MS
+            give_notices(self.store, self._leading(), now_ms, marks_too=hour)
             self._noticed_ms = now_ms
 
     def _seal(self, *, busy: bool) -> None:

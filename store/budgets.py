@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from domain.allocations import OPEN
@@ -73,8 +73,13 @@ class Budgets:
 
     # Where allocations stand.
 
-    def standings(self, now_ms: int, allocation_ids: Collection[int] | None = None) -> list[Standing]:
-        """Of the allocations that may be spent from now (or of those that are named, whatever their state), by number."""
+    def standings(
+        self, now_ms: int, allocation_ids: Collection[int] | None = None, *, ends_before_ms: int | None = None
+    ) -> list[Standing]:
+        """Of the allocations that may be spent from now (or of those that are named, whatever their state), by number.
+
+        With ``ends_before_ms`` only those that end before, or of which four fifths are consumed.
+        """
         kinds = {
             kind: func.sum(case((BookRow.kind == kind.value, BookRow.balance), else_=0)).label(kind.value)
             for kind in (BookKind.ALLOCATION, BookKind.HELD, BookKind.CONSUMED, BookKind.COMMITTED)
@@ -102,6 +107,10 @@ class Budgets:
             .group_by(AllocationRow.id)
             .order_by(AllocationRow.id)
         )  # fmt: skip
+        if ends_before_ms is not None:
+            consumed = func.sum(case((BookRow.kind == BookKind.CONSUMED.value, BookRow.balance), else_=0))
+            much = consumed * 100 >= 80 * func.sum(BookRow.balance)
+            statement = statement.having(or_(much, AllocationRow.ends_ms <= ends_before_ms))
         return [
             Standing(
                 row.id, row.project_id, row.starts_ms, row.ends_ms,
