@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import kueue, ledger, openb, planning, quality, waiting
+from bench import audit, kueue, ledger, openb, planning, quality, waiting
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -135,6 +135,7 @@ def _rate(count: int, act: Callable[[], object]) -> float:
 
 _POSTINGS, _LEDGER = ledger.Postings(), ledger.Large()
 _BASELINE, _LARGE = kueue.Replays(kueue.BASELINE), kueue.Replays(kueue.LARGE)
+_SEALING, _VERIFYING = audit.Sealing(), audit.Verifying()
 
 FIGURES = (
     Figure("submit", "jobs/s", ">= 1.2 x peer", submit, "submit"),
@@ -165,6 +166,8 @@ FIGURES = (
     Figure("ledger-size", "bytes an entry", "-", _LEDGER.size, skipped=ledger.skipped, notes=_LEDGER.size_notes),
     Figure("openb-packing", "% of GPUs", ">= 95.4", openb.packing, openb.PEER, statistics.fmean, openb.skipped),
     Figure("openb-decision", "ms", "<= 1", openb.decision, openb.DECISION_PEER, skipped=openb.skipped),
+    Figure("seal", "leaves/s", ">= 5000", _SEALING.measure, notes=_SEALING.notes),
+    Figure("audit-verify", "leaves/s", ">= 10000", _VERIFYING.measure, notes=_VERIFYING.notes),
     Figure("replay", "jobs/s", ">= 50000", quality.speed, skipped=quality.skipped),
     Figure("replay-growth", "% longer mean wait", "<= 1", quality.growth, skipped=quality.skipped),
     *(

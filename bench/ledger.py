@@ -71,9 +71,9 @@ class Postings:
 
     def _run(self, store: Store, server: int, number: int) -> float:
         with store.write() as uow:
-            attempts = _attempts(uow, number)
+            attempts = add_attempts(uow, number)
         rows = {str(attempt.id): attempt.row for attempt in attempts}
-        everything = _lives(attempts)
+        everything = lives(attempts)
         begun, used = time.perf_counter(), time.process_time() + _cpu_s(server)
         for first in range(0, len(everything), _A_COMMIT):
             with store.write() as uow:
@@ -145,14 +145,14 @@ def _centre(count: int) -> Iterator[tuple[Store, Engine]]:
         migrate(engine)
         store = Store(engine)
         with store.write() as uow:
-            _found(uow, count)
+            set_up(uow, count)
         try:
             yield store, engine
         finally:
             engine.dispose()
 
 
-def _found(uow: UnitOfWork, count: int) -> None:
+def set_up(uow: UnitOfWork, count: int) -> None:
     assert found(uow, _NOW_MS) is not None, "the database is new"
     accounts.add_tenant(uow, "cadt", "CADT", "university", "education", "KH-12", 1)
     accounts.add_project(uow, "speech", "cadt", "Speech", None, 1)
@@ -164,7 +164,7 @@ def _found(uow: UnitOfWork, count: int) -> None:
         allocations.add_allocation(uow, "speech", paid, *_SPAN, _NOW_MS)
 
 
-def _attempts(uow: UnitOfWork, run: int) -> list[Attempt]:
+def add_attempts(uow: UnitOfWork, run: int, count: int = _ATTEMPTS) -> list[Attempt]:
     """Attempts of one job that are over, so that any number of them may be; with their holds split as usual."""
     project = uow.directory().by_name["speech"].id
     spec = JobSpec("speech", "bench", Resources((CPU_FLAVOR,), 0, 1, 1, 1 << 30, HOUR_MS), command=("true",))
@@ -177,12 +177,12 @@ def _attempts(uow: UnitOfWork, run: int) -> list[Attempt]:
     parts = split_hold(hold.hold, purses, CPU_FLAVOR, None)
     assert parts is not None, "there is enough"
     made = [
-        replace(hold, id=AttemptId(job.id, None, number), parts=parts) for number in range(1, _ATTEMPTS + 1)
+        replace(hold, id=AttemptId(job.id, None, number), parts=parts) for number in range(1, count + 1)
     ]  # fmt: skip
     return uow.attempts.add(made)
 
 
-def _lives(attempts: Sequence[Attempt]) -> list[Transaction]:
+def lives(attempts: Sequence[Attempt]) -> list[Transaction]:
     """Their holds, then slice after slice of all of them, then their releases: as in a centre that is busy."""
     found = [ledger.hold(str(attempt.id), attempt.parts, _NOW_MS) for attempt in attempts]
     for nth in range(1, _SLICES + 1):

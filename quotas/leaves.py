@@ -13,6 +13,8 @@ from enum import StrEnum
 from domain.canonical import canonical
 
 VERSION = 1
+_LEDGER = b'{"entries":%%s,"leaf":"ledger","transaction":%%s,"v":%d}' % VERSION
+_strings = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 SALT_BYTES = 32
 
 
@@ -39,8 +41,9 @@ class LedgerLeaf:
 
     def text(self) -> bytes:
         told = {name: value for name, value in self.columns.items() if value is not None}
-        moved = sorted([key, str(amount)] for key, _, amount in self.entries)
-        return _leaf(Kind.LEDGER, {"entries": moved, "transaction": told})
+        moved = sorted([(key, str(amount)) for key, _, amount in self.entries])
+        # As ``canonical`` would write all of it; but lists of strings have no other text, and there are many.
+        return _LEDGER % (_strings(moved).encode(), canonical(told))
 
     def fault(self) -> str | None:
         sums: dict[str, int] = {}

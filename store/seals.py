@@ -30,7 +30,7 @@ _COLUMNS = tuple(sorted(column.name for column in _LEDGER.c if column.name != "i
 # Statements of the sealer and of the verification are built once.
 _SIZE = select(func.coalesce(func.max(_LEAVES.c.idx) + 1, 0))
 _WAITING = select(_UNSEALED).order_by(_UNSEALED.c.id).limit(bindparam("most"))
-_TRANSACTIONS = select(_LEDGER).where(among(_LEDGER.c.id, "rows"))
+_TRANSACTIONS = select(_LEDGER.c.id, *(_LEDGER.c[name] for name in _COLUMNS)).where(among(_LEDGER.c.id, "rows"))
 _MOVED = (
     select(_ENTRIES.c.transaction_id, _BOOKS.c.key, _BOOKS.c.unit, _ENTRIES.c.amount)
     .outerjoin(_BOOKS, _BOOKS.c.id == _ENTRIES.c.book_id)
@@ -58,7 +58,7 @@ class Seals:
 
     def waiting(self, limit: int) -> list[Waiting]:
         """The first rows that wait, in the order of their commits as far as it can be seen."""
-        rows = self.connection.execute(_WAITING, {"most": limit})
+        rows = self.connection.execute(_WAITING, {"most": limit}).all()
         return [Waiting(row.id, row.kind, row.row_id) for row in rows]
 
     def records(self, rows: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Record]:
@@ -80,11 +80,10 @@ class Seals:
 
     def _transactions(self, rows: Sequence[int]) -> Iterable[LedgerLeaf]:
         entries: dict[int, list[tuple[str, str, int]]] = {}
-        for transaction, key, unit, amount in self.connection.execute(_MOVED, {"rows": rows}):
+        for transaction, key, unit, amount in self.connection.execute(_MOVED, {"rows": rows}).all():
             entries.setdefault(transaction, []).append((key or "", unit or "", amount))
-        for row in self.connection.execute(_TRANSACTIONS, {"rows": rows}):
-            columns = {name: getattr(row, name) for name in _COLUMNS}
-            yield LedgerLeaf(row.id, columns, tuple(entries.get(row.id, ())))
+        for number, *values in self.connection.execute(_TRANSACTIONS, {"rows": rows}).all():
+            yield LedgerLeaf(number, dict(zip(_COLUMNS, values, strict=True)), tuple(entries.get(number, ())))
 
     def size(self) -> int:
         return self.connection.scalar(_SIZE) or 0
@@ -104,7 +103,7 @@ class Seals:
         )
 
     def leaves(self, first: int, limit: int) -> list[Leaf]:
-        rows = self.connection.execute(_RUN, {"first": first, "most": limit})
+        rows = self.connection.execute(_RUN, {"first": first, "most": limit}).all()
         return [Leaf(row.idx, row.kind, row.row_id, row.hash) for row in rows]
 
     def leaf_of(self, kind: str, row: int) -> Leaf | None:
