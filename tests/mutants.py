@@ -85,8 +85,7 @@ MUTANTS = (
     ),
     Mutant(
         3, "the planner looks at the project's own quota alone", "domain/accounts.py",
-        "        for above in self.path(account_id):\n            quota =",
-        "        for above in self.path(account_id)[:1]:\n            quota =",
+        "        for key in self.counted(account_id, flavor):\n", "        for key in self.counted(account_id, flavor)[:1]:\n",
         ("tests/scheduler/test_plan_properties.py", "tests/lifecycle/test_limits_hold.py"),
     ),
     Mutant(
@@ -319,6 +318,29 @@ MUTANTS = (
         8, "a charge is given back by somebody of the project", "lifecycle/impartial.py",
         "    if any(held & _OWN for held in roles):\n", "    if not caller and any(held & _OWN for held in roles):\n",
         ("tests/lifecycle/test_corrections.py",),
+    ),
+    Mutant(
+        3, "a moved account leaves its holdings behind", "lifecycle/moves.py",
+        "    changes = {(one, flavor): -milli for one in left for flavor, milli in carried.items()}\n",
+        "    changes: dict[tuple[int, str], int] = {}\n",
+        ("tests/lifecycle/test_moves.py",),
+    ),
+    Mutant(
+        3, "a cap on all flavors is not asked for GPUs", "domain/accounts.py",
+        "        if self.capped and flavor != CPU_FLAVOR:\n            found +=",
+        "        if self.capped and flavor == CPU_FLAVOR:\n            found +=",
+        ("tests/domain/test_tree.py", "tests/lifecycle/test_moves.py"),
+    ),
+    Mutant(
+        8, "a person's release opens a gate", "lifecycle/control.py",
+        "    if not job.held and names:\n", "    names = ()\n    if not job.held and names:\n",
+        ("tests/lifecycle/test_gates.py",),
+    ),
+    Mutant(
+        8, "anybody's acceptance opens the gate for all", "lifecycle/gates.py",
+        "self.uow.gates.accepted([user_id]).get(user_id, frozenset())",
+        "frozenset[int]().union(*self.uow.gates.accepted(range(100)).values())",
+        ("tests/lifecycle/test_gates.py",),
     ),
 )  # fmt: skip
 
