@@ -5,7 +5,8 @@ from typing import Any
 
 from client.accounts import Promise
 from client.errors import NotFoundError
-from client.models import Conditions, Funder, Grant, Limits, Notice, Price, Quota, ReclaimRule
+from client.models import Limits, Quota
+from client.money import Conditions, Funder, Grant, Notice, Price, ReclaimRule
 from client.transport import Transport, segment
 
 QUOTA_FIELDS = ("guaranteed", "borrow_limit", "lend_limit")

@@ -13,7 +13,7 @@ from cli.tables import Column
 
 if TYPE_CHECKING:
     from cli.session import Session
-    from client.models import Conditions
+    from client.money import Conditions
 
 FUNDER = [Column("NAME", "name"), Column("TITLE", "title", flex=True)]
 
