@@ -68,7 +68,8 @@ class _Lot:
         """Itself, if it is better than the other."""
         if self.started > than.started:
             return _Lot(self.started, now_ms, booked=True)
-        if self.started < than.started or self.starts_ms is None:
+        # Booked for now, and not started: what runs there is past its walltime and ends any moment.
+        if self.started < than.started or self.starts_ms is None or self.starts_ms <= now_ms:
             return None
         return self if than.starts_ms is None or self.starts_ms <= than.starts_ms - MINUTE_MS else None
 
