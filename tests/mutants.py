@@ -279,6 +279,41 @@ MUTANTS = (
         ("tests/runtime/test_controller.py",),
     ),
     Mutant(
+        8, "a head is signed over the wrong root", "lifecycle/seal.py",
+        "        root, number, at_ms = grown.root(), 1,", "        root, number, at_ms = grown.roots[0], 1,",
+        ("tests/lifecycle/test_seal.py",),
+    ),
+    Mutant(
+        8, "a changed reason is not noticed", "quotas/leaves.py",
+        "        if commitment(self.salt, self.personal) != self.commitment:", "        if self.commitment is None:",
+        ("tests/lifecycle/test_verify.py::test_a_changed_reason_is_noticed",),
+    ),
+    Mutant(
+        8, "a row that was slipped in is not looked for", "lifecycle/verify.py",
+        "        for stray in self.uow.seals.strays():", "        for stray in self.uow.seals.strays()[:0]:",
+        ("tests/lifecycle/test_verify.py::test_a_row_that_is_slipped_in_is_found",),
+    ),
+    Mutant(
+        8, "a head is believed whoever signed it", "lifecycle/verify.py",
+        "        if not self.signed_by(key.public, head.signature,", "        if not self.signed_by and not (head.signature,",
+        ("tests/lifecycle/test_verify.py::test_an_altered_value_is_found",),
+    ),
+    Mutant(
+        8, "a change leaves no audit entry", "api/http/guard.py",
+        "            if not call.rehearsed and (told.entry or", "            if not call.rehearsed and (",
+        ("tests/api/test_trail.py::test_an_entry_says_who_did_what_to_which_and_why",),
+    ),
+    Mutant(
+        8, "who no longer leads goes on sealing", "lifecycle/seal.py",
+        "            uow.leader.check(epoch)\n", "",
+        ("tests/lifecycle/test_seal.py::test_who_no_longer_leads_seals_nothing",),
+    ),
+    Mutant(
+        8, "the audit trail can be rewritten", "store/append_only.py",
+        '    return f"NEW.personal IS NULL AND NEW.salt IS NULL AND {kept}"', '    return f"TRUE OR {kept}"',
+        ("tests/store/test_append_only.py",),
+    ),
+    Mutant(
         8, "any role will do", "domain/access.py",
         "    return permission in OPEN_TO_ALL or not MATRIX[permission].isdisjoint(roles)",
         "    return permission in OPEN_TO_ALL or bool(roles)",
