@@ -23,12 +23,15 @@ def audit(database: Database, store: Store) -> list[str]:
     with store.read() as uow:
         tree = uow.directory().tree
         unbalanced = uow.ledger.unbalanced()
+        unsealed = [f"{stray.kind} {stray.row} {stray.what}" for stray in uow.seals.strays()]
+        unsealed += [f"book {key} is not what its name says" for key in uow.seals.misnamed_books()]
         reports = {by: usage(uow, by, None, None, None) for by in KINDS}
     facts = database.rows("SELECT attempt_id, flavor, SUM(gpu_ms) AS gpu_ms FROM usage GROUP BY attempt_id, flavor")
     attempts = database.rows("SELECT * FROM attempt")
     past = database.rows("SELECT * FROM imported_run")
     return [
         *unbalanced,
+        *unsealed,
         *_quotas(database, tree, attempts),
         *_nodes(database, attempts),
         *_attempts(attempts, {row.attempt_id: int(row.gpu_ms) for row in facts}),
