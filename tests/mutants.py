@@ -361,6 +361,11 @@ MUTANTS = (
         ("tests/lifecycle/test_moves.py",),
     ),
     Mutant(
+        3, "the tree changes under a step that goes by it", "store/leases.py",
+        "    .with_for_update()\n)\n", "    .with_for_update(of=LeaderRow)\n)\n",
+        ("tests/lifecycle/test_moves_race.py",),
+    ),
+    Mutant(
         3, "a cap on all flavors is not asked for GPUs", "domain/accounts.py",
         "        if self.capped and flavor != CPU_FLAVOR:\n            found +=",
         "        if self.capped and flavor == CPU_FLAVOR:\n            found +=",
