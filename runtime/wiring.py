@@ -18,7 +18,7 @@ from lifecycle.keys import list_key
 from lifecycle.lookout import Lookout
 from lifecycle.seal import Sealer
 from local.driver import LocalDriver
-from local.gpus import find_machine
+from local.gpus import Machine, find_machine
 from monitoring.metrics import Metrics
 from runtime.clock import SystemClock
 from runtime.controller import Controller
@@ -70,22 +70,12 @@ def build(settings: Settings) -> Centre:
     if not is_current(engine):
         migrate_apart(settings)
     lookout = Lookout(store := Store(engine))
+    signer = _signer(settings, store, clock.now_ms())
     sources = FileSources(data / "sources")
     wake = _Wake()
-    driver = LocalDriver(
-        root=data / "local",
-        machine=machine,
-        clock=clock,
-        wake=wake,
-        sources=sources.path,
-        uid_base=settings.local_uid_base,
-        log_limit_bytes=settings.log_limit_mib * _MIB,
-        output_limit_bytes=settings.output_limit_mib * _MIB,
-    )
+    driver = _local_driver(settings, machine, clock, wake, sources)
     vault = FileVault(data / "secret.key")
-    signer = _signer(settings, store)
     with store.write() as uow:
-        list_key(uow, signer, clock.now_ms())
         sync_cluster(uow, LOCAL, "local", driver, clock.now_ms())
         first_token = found(uow, clock.now_ms())
     metrics = Metrics(store)
@@ -124,11 +114,29 @@ def build(settings: Settings) -> Centre:
     return Centre(settings, store, driver, controller, create_app(services), first_token, notes, lock)
 
 
-def _signer(settings: Settings, store: Store) -> FileSigner:
-    """The key that signs the audit tree; made if the centre never had one."""
+def _local_driver(
+    settings: Settings, machine: Machine, clock: SystemClock, wake: "_Wake", sources: FileSources
+) -> LocalDriver:
+    return LocalDriver(
+        root=settings.data_dir / "local",
+        machine=machine,
+        clock=clock,
+        wake=wake,
+        sources=sources.path,
+        uid_base=settings.local_uid_base,
+        log_limit_bytes=settings.log_limit_mib * _MIB,
+        output_limit_bytes=settings.output_limit_mib * _MIB,
+    )
+
+
+def _signer(settings: Settings, store: Store, now_ms: int) -> FileSigner:
+    """The key that signs the audit tree; made and listed if the centre never had one."""
     with store.read() as uow:
         keys = uow.seals.public_keys()
-    return open_key(settings.audit_key_file, settings.audit_name, keys[-1].public if keys else None)
+    signer = open_key(settings.audit_key_file, settings.audit_name, keys[-1].public if keys else None)
+    with store.write() as uow:
+        list_key(uow, signer, now_ms)
+    return signer
 
 
 class _Wake:

@@ -35,7 +35,7 @@ class FileSigner:
         except OSError as error:
             raise CannotStart(
                 f"the key {self._path} cannot be read: {error.strerror}",
-                fix="restore it from a backup, or make a new one: baray admin audit rotate-key",
+                fix="name the centre's with BARAY_AUDIT_KEY or restore it from a backup; if it is lost: baray admin audit rotate-key",
             ) from error
         return self._key
 

@@ -59,6 +59,7 @@ from quotas.ledger import Settled
 from quotas.rules import ChargingRules, DatedRules
 from scheduler.policy import Policy
 from scheduler.rules import DatedPolicy
+from store.append_only import protect, unprotect
 from store.unit_of_work import UnitOfWork as SqlUnitOfWork
 from tests.support.centre import EVERY, Centre
 from tests.support.clock import NEW_YEAR_MS
@@ -514,7 +515,9 @@ class TestLedger:
     )
     def test_what_was_tampered_with_is_found(self, centre: Centre, tampering: str) -> None:
         with centre.database.connect(writes=True) as connection:
+            unprotect(connection)
             connection.exec_driver_sql(tampering)
+            protect(connection)
         with centre.store.read() as uow:
             assert uow.ledger.unbalanced()
 
