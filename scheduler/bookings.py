@@ -73,12 +73,26 @@ class Bookings:
         """The ask starts inside a reservation of its own, which keeps that much less for it. Answers its name."""
         entered = None
         for node in nodes:
-            for span in list(self.kept.get(node, ())):
+            for span in self.kept.get(node, ()):
                 if span.owner in owners and span.from_ms <= self.now_ms and span.gpus > 0 and span.flavor == ask.flavor:
-                    entered = str(span.who)
-                    self.keep(node, _less(span, ask, self.now_ms, until_ms))
-                    break
+                    rest = self._unused(node, span)
+                    if rest.gpus > 0:
+                        entered = str(span.who)
+                        self.keep(node, _less(rest, ask, self.now_ms, until_ms))
+                        break
         return entered
+
+    def _unused(self, node: int, whole: Span) -> Span:
+        """What a reservation keeps on the node now, less what its owner's jobs have of that."""
+        parts = [
+            span for span in self.kept[node]
+            if span.who == whole.who and span.flavor == whole.flavor and span.from_ms <= self.now_ms < span.until_ms
+        ]  # fmt: skip
+        return whole._replace(
+            gpus=sum(span.gpus for span in parts),
+            cpus=sum(span.cpus for span in parts),
+            memory_bytes=sum(span.memory_bytes for span in parts),
+        )
 
     def keep(self, node: int, span: Span) -> None:
         self.kept.setdefault(node, []).append(span)

@@ -90,7 +90,7 @@ MUTANTS = (
     ),
     Mutant(
         3, "the planner spends what is not there", "scheduler/gates.py",
-        "        if terms.hold > self.available.get(project, 0):", "        if terms.hold < 0:",
+        "        if terms.hold > left:", "        if terms.hold < 0:",
         ("tests/scheduler/test_plan_properties.py",),
     ),
     Mutant(
@@ -136,7 +136,7 @@ MUTANTS = (
     ),
     Mutant(
         4, "what runs past the walltime is charged too", "quotas/charging.py",
-        "    return Settled(min(attempt.hold, cost(used, attempt.micro_su_per_hour)), used)",
+        "    return Settled(min(attempt.hold, owed), gpu_ms(attempt.milli, until_ms - started_ms))",
         "    return Settled(cost(used, attempt.micro_su_per_hour), used)",
         ("tests/quotas/test_ledger.py", "tests/lifecycle/test_metering.py"),
     ),
@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         4, "what was not used is not given back", "lifecycle/charge.py",
-        "        self.postings.append(ledger.release(name, attempt.parts, settled, ended_ms))\n", "",
+        "        self.postings.append(ledger.release(name, attempt.parts, settled, over_ms))\n", "",
         ("tests/lifecycle/test_metering.py",),
     ),
     Mutant(
@@ -260,7 +260,7 @@ MUTANTS = (
     ),
     Mutant(
         7, "an end goes unseen by who begins to wait for it", "lifecycle/control.py",
-        "    uow.dependencies.take_turn()\n    job = _job(uow, task_id)\n", "    job = _job(uow, task_id)\n",
+        "    uow.dependencies.take_turn()\n    job = job_of(uow, task_id)\n", "    job = job_of(uow, task_id)\n",
         ("tests/lifecycle/test_dependencies.py",),
     ),
     Mutant(

@@ -256,4 +256,6 @@ def test_money_stays_sound_at_every_moment(centre: Centre) -> None:
 @pytest.mark.promise(4)
 def test_money_stays_sound_in_many_histories(centre: Centre) -> None:
     met = search(centre, 80 if centre.database.kind == SQLITE else 25, 60)
-    assert centre.database.kind != SQLITE or met.keys() >= DONE | {f"{kind} done" for kind in ChangeKind}, f"everything happened: {met}"
+    assert centre.database.kind != SQLITE or met.keys() >= DONE | {f"{kind} done" for kind in ChangeKind}, (
+        f"everything happened: {met}"
+    )

@@ -207,10 +207,11 @@ def _exchange(database: Database) -> list[str]:
         if (bargain.out_su, kept) != (inside[key], exchanged[(*key, bargain.unit)]):
             wrong.append(f"allocation {key[0]} keeps {exchanged} of grant {key[1]}, by its bargain {kept}")
         money[bargain.grant_id, bargain.unit] += kept
-    for grant in grants.values():
-        if money[grant.id, grant.unit] != grant.amount or len({unit for at, unit in money if at == grant.id}) > 1:
-            wrong.append(f"grant {grant.name} is of {grant.amount} {grant.unit}, there are {money}")
-    return wrong
+    return wrong + [
+        f"grant {grant.name} is of {grant.amount} {grant.unit}, there are {money}"
+        for grant in grants.values()
+        if money[grant.id, grant.unit] != grant.amount or len({unit for at, unit in money if at == grant.id}) > 1
+    ]
 
 
 def _cost(attempt) -> int:
@@ -230,9 +231,11 @@ def _paid(database: Database, attempts: list) -> list[str]:
         sums[row.attempt_id] += int(row.paid)
         if row.paid < 0:
             wrong.append(f"attempt {row.attempt_id} was given back more of book {row.book_id} than that paid")
-    for attempt in attempts:
-        if sums[attempt.id] != _cost(attempt):
-            wrong.append(f"attempt {attempt.id} cost {_cost(attempt)}, the ledger says {sums[attempt.id]}")
+    wrong += [
+        f"attempt {attempt.id} cost {_cost(attempt)}, the ledger says {sums[attempt.id]}"
+        for attempt in attempts
+        if sums[attempt.id] != _cost(attempt)
+    ]
     late = database.rows(
         "SELECT ledger_transaction.name FROM ledger_transaction"
         " JOIN closed_period ON at_ms >= from_ms AND at_ms < until_ms"
