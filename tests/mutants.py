@@ -137,7 +137,7 @@ MUTANTS = (
     Mutant(
         4, "what runs past the walltime is charged too", "quotas/charging.py",
         "    return Settled(min(attempt.hold, owed), gpu_ms(attempt.milli, until_ms - started_ms))",
-        "    return Settled(cost(used, attempt.micro_su_per_hour), used)",
+        "    return Settled(owed, gpu_ms(attempt.milli, until_ms - started_ms))",
         ("tests/quotas/test_ledger.py", "tests/lifecycle/test_metering.py"),
     ),
     Mutant(
