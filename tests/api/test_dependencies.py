@@ -46,7 +46,7 @@ def test_a_job_whose_dependency_can_never_be_met_is_over_with_that_reason(api: A
     over = api.get(f"/jobs/{then}").json
     assert (over["state"], over["started_ms"], over["waits_for"]) == ("failed", None, [])
     assert over["reason"] == f"dependency ok:{first} can never be met: job {first} ended failed"
-    assert over["cost"] == {"held_su": "0", "charged_su": "0"}
+    assert over["cost"] == {"held_su": "0", "charged_su": "0", "held_money": {}, "charged_money": {}}
     refused = api.post("/jobs", {**JOB, "after": [f"failed:{first}", f"ok:{first}"]})
     assert (refused.status, refused.code) == (409, "never-met")
     assert [error["field"] for error in refused.json["errors"]] == ["after.1", "after"]

@@ -24,7 +24,8 @@ def test_a_job_from_submission_to_the_report(api: Api, centre: Centre) -> None:
     assert job["tasks"]["pending"] == job["tasks"]["total"] == 1
     centre.settle()
     running = api.get(f"/jobs/{job['id']}").json
-    assert (running["state"], running["cost"]) == ("running", {"held_su": "8", "charged_su": "0"})
+    cost = {"held_su": "8", "charged_su": "0", "held_money": {}, "charged_money": {}}
+    assert (running["state"], running["cost"]) == ("running", cost)
     centre.run()
     done = api.get(f"/jobs/{job['id']}").json
     assert (done["state"], done["cost"]["held_su"]) == ("succeeded", "0")

@@ -274,7 +274,7 @@ def test_admin_short_lists(centre: Centre, run: Run) -> None:
     assert run("admin", "member", "list", "speech", "-q").out == "dara\n"
     assert run("admin", "role", "list", "dara", "-q").out == "lead\n"
     assert run("admin", "token", "list", "dara", "-q").out == "3\n"
-    assert run("admin", "rate", "list", "h100", "-o", "csv").out == "from_ms,su_per_hour\n0,1\n"
+    assert run("admin", "rate", "list", "h100", "-o", "csv").out == "from_ms,su_per_hour,author,created_ms\n0,1,,\n"
     assert run("admin", "funder", "list", "-q").out == "moef\n"
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from scheduler.cycle import plan
 from scheduler.snapshot import State
@@ -12,6 +12,7 @@ from tests.support.strategies import states
 def test_random_states_start_things_and_block_things_for_every_reason() -> None:
     seen: Counter[str] = Counter()
 
+    @settings(max_examples=400)
     @given(states())
     def look(current: State) -> None:
         answer = plan(current, 10**12)
