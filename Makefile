@@ -37,8 +37,8 @@ test: dev ## the tests (under 10 minutes on 2 cores)
 test-all: test ## the slow proofs too
 	$(BIN)/pytest -q -n 2 -m slow
 
-promises: dev ## a line per promise of the design (ONLY=3 for one)
-	$(BIN)/python -m tests.promises $(if $(ONLY),--only $(ONLY))
+promises: dev ## a line per promise of the design (ONLY=3 for one; FAST=1 without the slow proofs)
+	$(BIN)/python -m tests.promises $(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast)
 
 mutants: dev ## each promise's seeded mutants must be caught by its tests (ONLY=3 for one)
 	$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY))
