@@ -12,7 +12,7 @@ from domain.quantities import DAY_MS, MINUTE_MS
 
 OFFSET_MS = PHNOM_PENH * MINUTE_MS
 
-_NAME = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_NAME = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")  # each month has one name
 _FIRST_YEAR, _LAST_YEAR = 1970, 9999
 
 

@@ -144,12 +144,13 @@ def _within(change: Change, wish: Wish, sources: tuple[PartAsked, ...]) -> int |
     """The whole of a top-up that is granted: as asked where grants pay shares of it, or what they pay together."""
     if change.kind is not ChangeKind.TOP_UP:
         raise Invalid("only a top-up is paid by grants", "sources", fix="leave them out")
+    asked = sum(part.micro_su or 0 for part in wish.sources) if wish.micro_su is None else wish.micro_su
     if any(part.share is not None for part in sources):
-        return wish.micro_su
+        return asked
     total = sum(part.micro_su or 0 for part in sources)
-    if wish.micro_su is not None and total > wish.micro_su:
+    if total > asked:
         raise Invalid(
-            f"{format_su(total)} SU are more than was asked for, {format_su(wish.micro_su)}",
-            "sources", fix=f"give {format_su(wish.micro_su)} SU or less",
+            f"{format_su(total)} SU are more than was asked for, {format_su(asked)}",
+            "sources", fix=f"give {format_su(asked)} SU or less",
         )  # fmt: skip
     return total

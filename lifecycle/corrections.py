@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from domain.errors import Conflict, Invalid, NotFound, Refused
+from domain.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from domain.ids import AttemptId
 from domain.money import BookKind, Transaction
 from domain.months import month_ends, month_of
@@ -139,6 +139,12 @@ class _Desk:
         rows = [attempt.row for attempt in attempts]
         jobs = self.uow.jobs.many([attempt.id.job for attempt in attempts])
         self.users |= {job.id: job.user_id for job in jobs.values()}
+        own = min((job.id for job in jobs.values() if job.user_id == self.caller.user.id), default=None)
+        if own is not None:  # an administrator submits without a part in the project, and whoever had one may have left
+            raise NotAllowed(
+                f"job {own} is {self.caller.user.name}'s own, and nobody decides what they pay",
+                fix="ask another allocator of the centre", code="own-job",
+            )  # fmt: skip
         self.paid |= self.uow.ledger.paid(rows)
         for one in self.uow.charging.corrections_of(rows):
             self.before.setdefault(one.attempt_row, []).append(one)

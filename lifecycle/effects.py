@@ -26,7 +26,7 @@ from domain.quantities import format_su
 from lifecycle.decisions import Desk, listed, unspent, wrong_state
 from lifecycle.grants import check_amount, check_grant
 from lifecycle.ports import UnitOfWork
-from lifecycle.terms import PartAsked, check_pays, read_sources
+from lifecycle.terms import PartAsked, amounts_of, check_pays, read_sources
 from quotas import funding
 from quotas.funding import Parts
 
@@ -97,6 +97,8 @@ def _top_up(desk: Desk, one: Allocation, wish: Wish) -> Outcome:
     elif not wish.sources:
         raise Invalid("it is not said how much more it is to have", "su", fix="give su, or sources")
     if not desk.decided:
+        if wish.sources:
+            amounts_of(wish.sources, wish.micro_su)
         return Outcome(one)
     asked = wish.sources or _alike(desk.uow, one, wish.micro_su or 0)
     sources = read_sources(desk.uow, one.project_id, asked, wish.micro_su, one.starts_ms, one.ends_ms, desk.now_ms)

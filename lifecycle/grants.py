@@ -1,6 +1,6 @@
 """Funders and their grants. A grant posts its transaction with its row."""
 
-from domain.accounts import AccountKind
+from domain.accounts import AccountKind, AccountState
 from domain.errors import Conflict, Fault, Invalid
 from domain.grants import Grant, GrantState
 from domain.jobs import CLASSIFICATIONS
@@ -61,7 +61,15 @@ def change_state(uow: UnitOfWork, grant: Grant, state: str, expected: int | None
 
 
 def check_grant(directory: Directory, grant: Grant, project_id: int, field: str) -> None:
-    """May the project be given anything of the grant? Raises Invalid or Conflict: its state, or the tenant's sector."""
+    """May the project be given anything of the grant? Raises Conflict: the grant's state, the project's, or its sector."""
+    closed = [
+        account
+        for one in directory.tree.path(project_id)
+        if (account := directory.tree.accounts[one]).state is AccountState.CLOSED
+    ]
+    if closed:
+        message = f"{closed[0].kind} {closed[0].name} is closed and is given nothing more"
+        raise Conflict(message, "project", fix="name a project that is open", code="account-closed")
     if grant.state is not GrantState.ACTIVE:
         fix = "name another grant, or ask the centre to resume it"
         raise Conflict(f"grant {grant.name} is {grant.state}", field, fix=fix, code="wrong-state")

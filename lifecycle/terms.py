@@ -60,7 +60,7 @@ def read_sources(
     found = [_grant(uow, place, part.grant) for place, part in enumerate(asked)]
     if len({grant.id for grant in found}) < len(found):
         raise Invalid("a grant is named twice", "sources", fix="add its parts up")
-    amounts = _amounts(asked, whole)
+    amounts = amounts_of(asked, whole)
     for place, (grant, micro_su) in enumerate(zip(found, amounts, strict=True)):
         if micro_su <= 0:
             raise Invalid("a grant's part is more than 0 SU", f"sources.{place}.su")
@@ -77,7 +77,7 @@ def read_sources(
     return tuple(Source(grant.id, micro_su) for grant, micro_su in zip(found, amounts, strict=True))
 
 
-def _amounts(asked: Sequence[PartAsked], whole: int | None) -> list[int]:
+def amounts_of(asked: Sequence[PartAsked], whole: int | None) -> list[int]:
     """Each part in micro-SU: as it is given, or its share of the whole by largest remainder."""
     for place, part in enumerate(asked):
         if (part.micro_su is None) == (part.share is None):

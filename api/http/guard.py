@@ -29,6 +29,7 @@ Answer = TypeVar("Answer")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _KEY_LENGTH = 200
+_VERSION_DIGITS = 18  # what fits into the database, and more than anything was ever changed
 
 
 @dataclass(slots=True)
@@ -98,11 +99,15 @@ Handler = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Whether a route leaves an audit entry: always, or only if what it acts on is ``another``'s."""
+    """Whether a route leaves an audit entry: always, or only if what it acts on is ``another``'s.
+
+    The first answer of a ``secret`` one is kept sealed: what is told once must not lie open in the database.
+    """
 
     path: str
     entry: bool
     another: bool
+    secret: bool = False
 
 
 class Routes:
@@ -143,10 +148,14 @@ class Routes:
         media: str | None = None,
         max_body_size: int | None = None,
         no_entry: str | None = None,
+        secret: bool = False,
     ) -> Callable[[Handler], Handler]:
-        """``no_entry`` says why the route leaves no audit entry, unless it acts on what is another user's."""
+        """``no_entry`` says why the route leaves no audit entry, unless it acts on what is another user's.
+
+        ``secret``: what it answers is told this once.
+        """
         changes = method != "GET" if writes is None else writes
-        told = Told(path, entry=changes and no_entry is None, another=changes)
+        told = Told(path, changes and no_entry is None, changes, secret)
         more: dict[str, Any] = {} if media is None else {"media": media}
         return self._declare(
             method,
@@ -213,6 +222,9 @@ def _endpoint(
 ) -> Handler:
     """The function that FastAPI calls: the handler's own signature, with the request in place of its ``call``."""
 
+    def opener(services: Services) -> Callable[[bytes], bytes]:
+        return (lambda kept: services.vault.open(kept).encode()) if told.secret else (lambda kept: kept)
+
     def endpoint(request: Request, **arguments: Any) -> Response:
         services: Services = request.app.state.services
         begun = time.perf_counter()
@@ -227,7 +239,7 @@ def _endpoint(
             first = _first(services, token, key, now_ms) if key else None
             if first is None:
                 raise
-            return _replay(first, digest)
+            return _replay(first, digest, opener(services))
         services.observe_request(method, handler.__name__, answer.status_code, time.perf_counter() - begun)
         return answer
 
@@ -240,7 +252,7 @@ def _endpoint(
                 uow.take_turn()  # If-Match is compared with what nobody else is changing
             caller = authenticate(uow, token, now_ms)
             if key and (first := uow.once.find(caller.user.id, key)):
-                return _replay(first, digest)
+                return _replay(first, digest, opener(services))
             call = Call(services, uow, caller, permission, now_ms, _if_match(request), status)
             result = handler(call, **arguments)
             assert call.checked or permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {permission}"
@@ -248,7 +260,8 @@ def _endpoint(
                 _leave_entry(call, request, handler.__name__, told.path, arguments)
             content = result if isinstance(result, bytes) else b"" if result is None else _json(result)
             if key and writes:
-                uow.once.keep(caller.user.id, key, digest, call.status, content, now_ms)
+                kept = services.vault.seal(content.decode()) if told.secret else content
+                uow.once.keep(caller.user.id, key, digest, call.status, kept, now_ms)
         services.used_tokens[caller.token.id] = now_ms
         if call.wakes:
             services.wake()
@@ -297,7 +310,7 @@ def _if_match(request: Request) -> int | None:
     if text is None or text.strip() == "*":
         return None
     number = text.strip().removeprefix("W/").strip('"')
-    if not number.isdecimal():
+    if not (number.isdecimal() and len(number) <= _VERSION_DIGITS):
         raise Invalid("If-Match takes the ETag of an earlier answer", "If-Match")
     return int(number)
 
@@ -317,7 +330,7 @@ def _first(services: Services, token: str, key: str, now_ms: int) -> tuple[bytes
         return uow.once.find(authenticate(uow, token, now_ms).user.id, key)
 
 
-def _replay(first: tuple[bytes, int, bytes], digest: bytes) -> Response:
+def _replay(first: tuple[bytes, int, bytes], digest: bytes, opened: Callable[[bytes], bytes]) -> Response:
     kept, status, body = first
     if kept != digest:
         raise Invalid(
@@ -325,4 +338,4 @@ def _replay(first: tuple[bytes, int, bytes], digest: bytes) -> Response:
             "Idempotency-Key", fix="use a new key for a new request", code="idempotency-mismatch",
         )  # fmt: skip
     media = None if status == 204 else "application/json"
-    return Response(body, status, {"Idempotent-Replay": "true"}, media_type=media)
+    return Response(opened(body), status, {"Idempotent-Replay": "true"}, media_type=media)

@@ -102,6 +102,15 @@ def test_every_post_takes_a_key(api: Api, centre: Centre) -> None:
     assert caller.post("/logout", headers=KEY).status == 401, "the token is gone, and with it the way to the answer"
 
 
+@pytest.mark.promise(8)
+def test_a_token_does_not_lie_open_among_the_first_answers(api: Api, centre: Centre) -> None:
+    first, again = (api.post("/users/dara/tokens", {"name": "laptop"}, headers=KEY) for _ in range(2))
+    assert (first.status, first.body) == (again.status, again.body)
+    (row,) = centre.database.rows("SELECT body FROM once")
+    assert first.json["token"].encode() not in bytes(row[0])
+    assert api.as_(first.json["token"]).get("/whoami").json["user"] == "dara"
+
+
 @on_sqlite
 @pytest.mark.parametrize("key", ["", "x" * 201, "\xa0", "a\tb"])
 def test_a_key_that_is_none_is_refused(api: Api, centre: Centre, key: str) -> None:

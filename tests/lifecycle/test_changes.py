@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from domain.accounts import AccountState
 from domain.allocations import Allocation, AllocationState, Change, ChangeKind, ChangeState
 from domain.errors import BarayError, Conflict, Invalid, NotAllowed, NotFound, Refused, Stale
 from domain.jobs import JobState
 from domain.quantities import DAY_MS, MICRO
-from lifecycle import changes, people
+from lifecycle import allocations, changes, people
 from lifecycle.effects import Outcome, Wish
 from lifecycle.terms import InstalmentAsked, PartAsked
 from tests.lifecycle.test_allocations import reasons
@@ -194,6 +195,28 @@ def test_a_change_is_asked_for_and_decided_by_another(centre: Centre) -> None:
     for act in (approve, decline, withdraw):
         with pytest.raises(Conflict, match=f"change {change.id} is approved already"):
             act(centre, change.id)
+
+
+@pytest.mark.promise(3)
+def test_no_more_is_granted_than_was_asked_for_of_named_grants(centre: Centre) -> None:
+    one = allocate(centre)
+    with pytest.raises(Invalid, match="an amount or a share"):
+        ask(centre, one.id, K.TOP_UP, sources=(PartAsked("wb-77"),))
+    change = ask(centre, one.id, K.TOP_UP, sources=(PartAsked("wb-77", 100 * MICRO),))
+    with pytest.raises(Invalid, match="101 SU are more than was asked for, 100"):
+        approve(centre, change.id, PartAsked("moeys-2026", 101 * MICRO))
+    approve(centre, change.id, PartAsked("moeys-2026", share=1_000_000))
+    assert left(centre, one.id) == {"allocation": 600}
+
+
+def test_what_is_closed_is_given_nothing_more(centre: Centre) -> None:
+    one, vision = allocate(centre), centre.population.projects["vision"]
+    with centre.store.write() as uow:
+        uow.accounts.update(replace(uow.directory().tree.accounts[vision], state=AccountState.CLOSED))
+    with pytest.raises(Conflict, match="project vision is closed"):
+        decide(centre, one.id, K.SPLIT, micro_su=MICRO, project_id=vision)
+    with centre.store.write() as uow, pytest.raises(Conflict, match="project vision is closed"):
+        allocations.allocate(uow, centre.caller("chanthy"), "vision", TERMS, "agreed", centre.clock.now_ms())
 
 
 def decline(centre: Centre, change: int, user: str = "chanthy") -> Change:

@@ -114,6 +114,23 @@ def test_nobody_gives_anything_back_to_a_project_of_their_own(centre: Centre, en
     assert charged(centre) == 6 * MICRO
 
 
+@pytest.mark.promise(8)
+def test_nobody_decides_what_their_own_job_pays(centre: Centre) -> None:
+    """An administrator may submit to any project without a part in it."""
+    job = centre.submit(spec(needs=resources(1), command="run 1h"), user="admin").id
+    centre.run()
+    with centre.store.write() as uow, pytest.raises(NotAllowed, match="admin's own"):
+        corrections.refund(uow, centre.caller("admin"), centre.attempt(job).id, None, "mine", centre.clock.now_ms())
+    with centre.store.write() as uow, pytest.raises(NotAllowed, match="admin's own"):
+        corrections.adjust(uow, centre.caller("admin"), centre.attempt(job).id, -1, "mine", centre.clock.now_ms())
+    assert refund(centre, centre.attempt(job).id).kind == "refund"
+
+
+def test_a_month_has_one_name(centre: Centre) -> None:
+    with pytest.raises(Invalid, match="is no month"):
+        close(centre, "\uff12\uff10\uff12\uff15-11")
+
+
 def test_what_still_runs_is_neither_given_back_nor_adjusted(centre: Centre) -> None:
     job = centre.submit(spec(needs=resources(1, walltime="2h"), command="run 1h")).id
     centre.settle()

@@ -86,7 +86,7 @@ def take_role(call: Call, name: str, account: str, role: str) -> None:
     people.take_role(call.uow, name, account, role)
 
 
-@routes.post("/users/{name}/tokens", Permission.USER_WRITE, NewTokenOut)
+@routes.post("/users/{name}/tokens", Permission.USER_WRITE, NewTokenOut, secret=True)
 def issue_token(call: Call, name: str, body: TokenIn) -> dict[str, Any]:
     """Make a token. Its text is in this answer and nowhere else, ever again."""
     user = _self_or_user(call, name)
