@@ -111,7 +111,7 @@ def _text(one: Waiting, record: Record | None) -> bytes:
     """What is sealed of a row. One that is gone, or that holds what nothing can read, does not keep the others waiting."""
     try:
         return missing(one.kind, one.row) if record is None else record.text()
-    except (TypeError, ValueError):
+    except (AttributeError, RecursionError, TypeError, ValueError):
         return missing(one.kind, one.row)
 
 

@@ -6,18 +6,19 @@ and why are what was committed to); every tile; every head's root, number, time 
 out, added or taken away; and that the ledger's balances are the sums of its entries.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lifecycle.keys import overlapping
 from lifecycle.ports import UnitOfWork
 from lifecycle.witness import Leaf
-from quotas.leaves import Kind, PublicKey, Record, TreeHead, missing
+from quotas.leaves import Kind, PublicKey, Record, TreeHead, missing, readable
 from quotas.merkle import Frontier, from_tiles, inclusion_proof, leaf_hash, verify_inclusion
 from quotas.notes import checkpoint
 
 BATCH = 2_000
 _HEADS = 500
+_STRANGE = "holds what was never written"  # SQLite keeps a text where a number belongs
 
 # (public key, signature, message) -> whether the signature is the key's.
 SignedBy = Callable[[bytes, bytes, bytes], bool]
@@ -89,7 +90,7 @@ class Verification:
         """Every leaf with its row. Raises Altered where the count breaks."""
         first = 0
         while leaves := self.uow.seals.leaves(first, self.batch):
-            records = self.uow.seals.records([(leaf.kind, leaf.row) for leaf in leaves])
+            records = self._records(leaves)
             for leaf in leaves:
                 if leaf.index != first:
                     raise Altered("leaf", first, f"leaf {first}", f"is not there; the next is {leaf.index}")
@@ -97,22 +98,37 @@ class Verification:
                 first += 1
             progress(first)
 
+    def _records(self, leaves: Sequence[Leaf]) -> Mapping[tuple[str, int], Record]:
+        """The rows of the leaves. If they cannot be read together, the one is named that cannot be."""
+        for leaf in leaves:
+            if not readable(leaf):
+                raise Altered("leaf", leaf.index, f"leaf {leaf.index}", _STRANGE)
+        try:
+            return self.uow.seals.records([(leaf.kind, leaf.row) for leaf in leaves])
+        except ValueError:
+            for leaf in leaves:
+                try:
+                    self.uow.seals.records([(leaf.kind, leaf.row)])
+                except ValueError as error:
+                    raise Altered(leaf.kind, leaf.row, f"{leaf.kind} row {leaf.row}", _STRANGE) from error
+            raise
+
     def _check_leaf(self, leaf: Leaf, record: Record | None) -> None:
         if leaf.kind not in set(Kind):
             raise Altered("leaf", leaf.index, f"leaf {leaf.index}", f"is of {leaf.kind!r}, which is nothing")
         if record is None:
-            if leaf_hash(missing(leaf.kind, leaf.row)) == leaf.hash:
+            if leaf.row < 2**53 and leaf_hash(missing(leaf.kind, leaf.row)) == leaf.hash:
                 what = "was taken away before it could be sealed"
             else:
                 what = f"was sealed as leaf {leaf.index} and is gone"
             raise Altered(leaf.kind, leaf.row, f"{leaf.kind} row {leaf.row}", what)
-        fault = record.fault()
+        fault = record.fault() if readable(record) else _STRANGE
         if fault is not None:
             raise Altered(leaf.kind, leaf.row, record.title, fault)
         try:
             found = leaf_hash(record.text())
         except (TypeError, ValueError) as error:
-            raise Altered(leaf.kind, leaf.row, record.title, f"holds what was never written: {error}") from error
+            raise Altered(leaf.kind, leaf.row, record.title, f"{_STRANGE}: {error}") from error
         if found != leaf.hash:
             raise self._differs(leaf, record, found)
 
@@ -137,9 +153,22 @@ class Verification:
 
     def _plain_heads(self) -> Iterator[TreeHead]:
         after = 0
-        while heads := self.uow.seals.heads(after, _HEADS):
+        while heads := self._some_heads(after):
             yield from heads
             after = heads[-1].number
+
+    def _some_heads(self, after: int) -> list[TreeHead]:
+        try:
+            heads = self.uow.seals.heads(after, _HEADS)
+        except ValueError:
+            try:
+                heads = self.uow.seals.heads(after, 1)
+            except ValueError as error:
+                raise Altered("head", after + 1, f"head {after + 1}", _STRANGE) from error
+        strange = next((head for head in heads if not readable(head)), None)
+        if strange is not None:
+            raise Altered("head", strange.number, strange.title, _STRANGE)
+        return heads
 
     def _each_head(self, keys: Mapping[int, PublicKey]) -> Iterator[TreeHead]:
         """Every head, in order, its signature checked; its root is not yet."""

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from typing import Any, get_type_hints
 
 from domain.canonical import canonical
 
@@ -87,7 +89,7 @@ class AuditEntry:
         try:
             if canonical(json.loads(self.facts)) != self.facts.encode():
                 return "has facts in another form than they were written in"
-        except (TypeError, ValueError):
+        except (RecursionError, TypeError, ValueError):
             return "has facts that nothing can read"
         if self.personal is None and self.salt is None:
             return None  # erased, or none from the start
@@ -151,6 +153,19 @@ class PublicKey:
 
 
 Record = LedgerLeaf | AuditEntry | TreeHead | PublicKey
+
+
+def readable(record: Any) -> bool:
+    """True if each value of a row is of the type that is written there: a database may keep any in any column."""
+    if isinstance(record, LedgerLeaf):
+        values = all(isinstance(value, str | int | None) for value in record.columns.values())
+        return values and all(isinstance(amount, int) for _, _, amount in record.entries)
+    return all(isinstance(getattr(record, name), kind) for name, kind in _types(type(record)).items())
+
+
+@cache
+def _types(kind: type) -> Mapping[str, Any]:
+    return get_type_hints(kind)
 
 
 def missing(kind: str, row: int) -> bytes:

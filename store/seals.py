@@ -1,10 +1,12 @@
 """The tree as rows: what waits for a leaf, leaves, tiles, signed heads and public keys."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, cast, delete, exists, func, insert, select
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from domain.money import Book, BookKind
 from lifecycle.paging import Page
@@ -67,7 +69,8 @@ class Seals:
         for kind in Kind:
             wanted = [row for of, row in rows if of == kind]
             if wanted:
-                found.update(((kind, record.row), record) for record in self._read(kind, wanted))
+                with _legible():
+                    found.update(((kind, record.row), record) for record in self._read(kind, wanted))
         return found
 
     def _read(self, kind: Kind, rows: Sequence[int]) -> Iterable[Record]:
@@ -144,7 +147,8 @@ class Seals:
     def heads(self, after: int, limit: int) -> list[TreeHead]:
         """Heads after that number, oldest first."""
         statement = select(_HEADS).where(_HEADS.c.id > after).order_by(_HEADS.c.id).limit(limit)
-        return [_as_head(row) for row in self.connection.execute(statement)]
+        with _legible():
+            return [_as_head(row) for row in self.connection.execute(statement)]
 
     def heads_back(self, page: Page) -> list[TreeHead]:
         """Newest first."""
@@ -188,7 +192,8 @@ class Seals:
         return [Stray(kind, row, what) for kind, row, what in found if row is not None]
 
     def tile_count(self) -> int:
-        return self.connection.scalar(select(func.count()).select_from(_TILES)) or 0
+        whole = _TILES.c.idx == cast(_TILES.c.idx, BigInteger)  # SQLite would keep 1.5 there too
+        return self.connection.scalar(select(func.count()).select_from(_TILES).where(whole)) or 0
 
     def misnamed_books(self) -> list[str]:
         """Keys of books whose other columns say something else than the key."""
@@ -198,6 +203,17 @@ class Seals:
             if row.kind not in set(BookKind)
             or Book(BookKind(row.kind), row.unit, row.funder_id, row.grant_id, row.allocation_id).key != row.key
         ]
+
+
+@contextmanager
+def _legible() -> Iterator[None]:
+    """Raise ValueError for a value of another type than its column's, which SQLite may hold."""
+    try:
+        yield
+    except DBAPIError:
+        raise  # the database's own
+    except StatementError as error:
+        raise ValueError(str(error.orig)) from error
 
 
 def _as_head(row: Any) -> TreeHead:
