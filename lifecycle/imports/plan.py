@@ -55,6 +55,7 @@ class There:
     runs: Mapping[RunKey, Kept]
     closed: Sequence[tuple[str, int, int]] = ()  # months into which nothing is posted any more: name, from, until
     importer: str = ""  # who asks: nobody gives to a project of their own
+    own: frozenset[str] = frozenset()  # accounts in which the importer has a part, there or above
 
     def parent_of(self, account: Account) -> str:
         return next((one.name for one in self.accounts.values() if one.id == account.parent_id), "")
@@ -233,6 +234,7 @@ def _of_importer(bundle: Bundle, there: There) -> set[str]:
     """The projects of whoever imports, as they are and as they would be."""
     own = {Role.LEAD.value, Role.MEMBER.value}
     known = {project for (project, user), roles in there.roles.items() if user == there.importer and roles & own}
+    known |= there.own | {one.name for one in bundle.projects if one.tenant in there.own}
     return known | {one.project for one in bundle.members if one.user == there.importer}
 
 

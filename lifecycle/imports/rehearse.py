@@ -7,6 +7,7 @@ from domain.errors import Conflict, Invalid
 from domain.grants import GrantState
 from domain.people import Caller
 from lifecycle.brought import Batch
+from lifecycle.decisions import has_part
 from lifecycle.imports import coldfront, csvfiles, sacct
 from lifecycle.imports.carry import carry_out
 from lifecycle.imports.past import plan_runs
@@ -97,6 +98,7 @@ def look(uow: UnitOfWork, caller: Caller, bundle: Bundle, options: Options, now_
         runs=uow.imports.runs(options.origin, *_span(bundle)) if bundle.runs else {},
         closed=[(period.name, period.from_ms, period.until_ms) for period in directory.closed],
         importer=caller.user.name,
+        own=frozenset(one.name for one in directory.tree.accounts.values() if has_part(uow, caller, one.id)),
     )
 
 

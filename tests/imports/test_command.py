@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
+from lifecycle import people
 from tests.cli.conftest import Result, Run
 from tests.imports.conftest import EXAMPLES, HERE, csv_files
 from tests.support.audit import assert_sound
@@ -185,6 +186,23 @@ def test_nobody_gives_to_a_project_of_their_own(run: Run, centre: Centre, tmp_pa
         "flood-maps/2026-01-01": "admin is lead or member of it: let another administrator import it",
         "khmer-ocr/2026-01-01": "admin is lead or member of it: let another administrator import it",
     }
+
+
+@on_sqlite
+def test_nor_to_one_below_an_account_of_their_own(run: Run, centre: Centre, tmp_path: Path) -> None:
+    """A role on a tenant covers its projects: those that are there, and those that the files would add."""
+    with centre.store.write() as uow:
+        people.give_role(uow, "admin", "itc", "lead")
+    budgets = "".join(f"{one},old,,10,2026-01-01,2026-12-31\n" for one in ("flood", "river", "voice"))
+    files = {
+        "projects.csv": "name,tenant,title,lead\nriver,itc,River,\nvoice,cadt,Voice,\n",
+        "grants.csv": "name,funder,funder_title,su,first_day,last_day\nold,moeys,,100,2026-01-01,2026-12-31\n",
+        "allocations.csv": "project,grant,funder,su,first_day,last_day\n" + budgets,
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = json.loads(run("csv", str(tmp_path), "-o", "json").out)
+    assert sorted(one["name"].partition("/")[0] for one in found["unmapped"]) == ["flood", "river"], found
 
 
 @on_sqlite
