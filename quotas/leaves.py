@@ -160,7 +160,8 @@ def readable(record: Any) -> bool:
     if isinstance(record, LedgerLeaf):
         values = all(isinstance(value, str | int | None) for value in record.columns.values())
         return values and all(isinstance(amount, int) for _, _, amount in record.entries)
-    return all(isinstance(getattr(record, name), kind) for name, kind in _types(type(record)).items())
+    made: Any = type(record)
+    return all(isinstance(getattr(record, name), kind) for name, kind in _types(made).items())
 
 
 @cache
