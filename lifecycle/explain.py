@@ -35,12 +35,12 @@ def explain(uow: UnitOfWork, lookout: Lookout, job: Job, now_ms: int) -> Why:
         return Why()
     reason = line.reason
     if reason is not None and reason.code == "no-allocation":
-        reason = _suspended(uow, job.project_id, now_ms) or reason
+        ours = suspended(uow, job.project_id, now_ms)
+        reason = reason if ours is None else reasons.allocation_suspended(ours)
     return Why(() if reason is None else (reason,), line.estimate, fixes(view.state, waiting, now_ms, view.plan))
 
 
-def _suspended(uow: UnitOfWork, project_id: int, now_ms: int) -> Reason | None:
-    """The reason of a project whose allocation would be open, were it not suspended."""
+def suspended(uow: UnitOfWork, project_id: int, now_ms: int) -> int | None:
+    """The allocation of a project that would be open, were it not suspended."""
     found = uow.allocations.page(Page(None, 1_000), frozenset({project_id}), [AllocationState.SUSPENDED])
-    ours = next((one for one in found if one.starts_ms <= now_ms < one.ends_ms), None)
-    return None if ours is None else reasons.allocation_suspended(ours.id)
+    return next((one.id for one in found if one.starts_ms <= now_ms < one.ends_ms), None)

@@ -68,7 +68,7 @@ def held_by(gate: Closed) -> Reason:
         "gate",
         f"held by gate {gate.gate}: {gate.message}: {gate.fix}",
         {"gate": gate.gate.value, "standing": gate.standing.value, "ask": gate.ask},
-        (gate.fix,),
+        tuple(dict.fromkeys((gate.fix, f"ask {gate.ask}"))),
     )
 
 

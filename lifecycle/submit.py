@@ -17,6 +17,7 @@ from domain.records import Job
 from domain.tariffs import Tariff, tariff_at, within
 from lifecycle.counts import Counts
 from lifecycle.dependencies import Ties
+from lifecycle.explain import suspended
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
@@ -177,6 +178,7 @@ class _Desk:
             user_queued=self.counts.own,
             sent=self.counts.sent,
             user_sent=self.counts.own_sent,
+            suspended=None if project.id in self.remaining else suspended(self.uow, project.id, self.now_ms),
         )
         refusals = [*admit(application), *(Refusal("never-met", fault) for fault in judged.hopeless)]
         if refusals:

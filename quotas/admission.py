@@ -38,7 +38,7 @@ class Application:
     """A job and all that bears on whether it may enter.
 
     ``path`` is the project and all above it; ``quotas`` those of the path; ``remaining`` micro-SU the project could
-    still spend if nothing else ran (None: it has no allocation), ``purses`` where of, by grant (None: all of it on
+    still spend if nothing else ran (None: it has no allocation, or it is ``suspended``: its id), ``purses`` where of, by grant (None: all of it on
     anything); ``queued`` the unfinished jobs of each account, ``user_queued`` the user's own of them; ``sent`` and ``user_sent`` those
     submitted within the last minute, of accounts that limit it.
     """
@@ -53,6 +53,7 @@ class Application:
     user_queued: Mapping[int, int] = field(default_factory=dict)
     sent: Mapping[int, int] = field(default_factory=dict)
     user_sent: Mapping[int, int] = field(default_factory=dict)
+    suspended: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,9 @@ def _flavor(application: Application, name: str) -> Refusal | None:
 def _budget(application: Application, name: str, milli: int, tariff: Tariff, now_ms: int) -> Refusal | None:
     """A job that alone exceeds what is left is refused; one that only waits for others' holds is not."""
     project = application.path[0].name
+    if application.remaining is None and application.suspended is not None:
+        told = f"allocation {application.suspended} of project {project} is suspended"
+        return Refusal("allocation-suspended", Fault(told, "project", "ask the centre to resume it"))
     if application.remaining is None:
         fault = Fault(f"project {project} has no allocation in force", "project", "ask the centre for an allocation")
         return Refusal("no-allocation", fault)

@@ -1,7 +1,10 @@
 """Allocations over time: they begin, are drained in order, and end under what runs."""
 
+from dataclasses import replace
+
 import pytest
 
+from domain.allocations import AllocationState
 from domain.errors import BarayError, Refused
 from domain.jobs import JobState
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
@@ -64,6 +67,19 @@ def test_a_job_waits_for_the_next_allocation_and_says_so(centre: Centre) -> None
     centre.run()
     assert centre.job(job).state is JobState.SUCCEEDED
     assert_sound(centre.database, centre.store)
+
+
+def test_a_new_job_is_told_of_the_allocation_that_is_suspended(centre: Centre) -> None:
+    project = poor(centre, (100, 0, 2))
+    with centre.store.write() as uow:
+        (mine,) = uow.allocations.page(EVERY, frozenset({project}))
+        uow.allocations.save(replace(mine, state=AllocationState.SUSPENDED))
+    with pytest.raises(Refused, match=f"allocation {mine.id} of project poor is suspended") as refused:
+        centre.submit(spec("poor"), "rith")
+    assert refused.value.code == "allocation-suspended"
+    centre.clock.advance(hours=3)
+    with pytest.raises(Refused, match="no allocation in force"):
+        centre.submit(spec("poor"), "rith")
 
 
 @pytest.mark.promise(4)

@@ -141,6 +141,10 @@ ROWS = (
         application(remaining=None),
     ),
     Row(
+        "allocation-suspended", "allocation 7 of project speech is suspended", "project", "ask the centre to resume it",
+        application(remaining=None, suspended=7),
+    ),
+    Row(
         "grant-conditions",
         f"1 of {A100} needs 3 SU; project speech has 2 SU left for such a job: grant for-h100 pays only for {H100}",
         "resources.flavor", "ask for what the grant pays for, or for another grant",
