@@ -6,7 +6,7 @@ An amount is an integer number of millionths of the currency's unit; people read
 from dataclasses import dataclass
 
 from domain.errors import Invalid
-from domain.quantities import MICRO, parse_su
+from domain.quantities import AMOUNT, MICRO, parse_su
 
 # ISO 4217, what is used as money (no metals, funds or test codes).
 CURRENCIES = frozenset(
@@ -51,4 +51,6 @@ def parse_money(text: str, field: str) -> int:
     try:
         return parse_su(text, field)
     except Invalid:
-        raise Invalid(f"{text[:40]!r} is no amount of money", field, fix='write it as "1500" or "0.25"') from None
+        raise Invalid(
+            f"{text[:40]!r} is no amount of money", field, fix=f'write it as "1500" or "0.25": {AMOUNT}'
+        ) from None

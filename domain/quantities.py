@@ -23,6 +23,7 @@ _BYTE_UNITS = {
     "": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
 }  # fmt: skip
+AMOUNT = "not below 0, at most 15 digits and six decimals"
 _DECIMAL = re.compile(r"(\d{1,15})(?:\.(\d{1,6}))?")
 
 
@@ -67,7 +68,9 @@ def parse_su(text: str, field: str) -> int:
     """Service units such as ``1500`` or ``0.25``, as micro-SU. Six decimals at the most."""
     match = _DECIMAL.fullmatch(text)
     if match is None:
-        raise Invalid(f"{text[:40]!r} is no amount of SU", field, fix='write service units such as "1500" or "0.25"')
+        raise Invalid(
+            f"{text[:40]!r} is no amount of SU", field, fix=f'write service units such as "1500" or "0.25": {AMOUNT}'
+        )
     return int(match[1]) * MICRO + int((match[2] or "").ljust(6, "0"))
 
 

@@ -170,7 +170,10 @@ def _fault(one: Mapping[str, Any]) -> Fault:
     if kind == "invalid":
         return Fault(context["said"], field, context["fix"] or None)
     if (wanted := _WANTED.get(kind)) is not None:
-        return Fault(f"must be {wanted}", field)
+        as_number = kind == "string_type" and type(one["input"]) in {int, float}  # readers may round what is no text
+        return Fault(f"must be {wanted}", field, "put it in quotes" if as_number else None)
+    if context.get("min_length") == 1:
+        return Fault("is empty", field, "fill it in")
     bounds = {name: context[name] for name in ("ge", "gt", "le", "lt", "max_length", "min_length") if name in context}
     words = {
         "ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}",

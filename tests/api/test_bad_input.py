@@ -111,7 +111,7 @@ JOBS = {
     "outputs outside": (job(outputs=["../x"]), 422, "invalid", "outputs.0", "stays inside"),
     "a signal that is none": (job(checkpoint={"signal": "KILL"}), 422, "invalid", "checkpoint.signal", "is no signal to stop by"),
     "a grace of a day": (job(checkpoint={"grace": "1d"}), 422, "invalid", "checkpoint.grace", "is too long"),
-    "a name of nothing": (job(name=""), 422, "invalid", "name", "is out of bounds"),
+    "a name of nothing": (job(name=""), 422, "invalid", "name", "is empty"),
     "a name with half a character": (job(name="\ud800"), 422, "invalid", "name", "half a character"),
     "a script with half a character": (job(command=None, run="\udfff"), 422, "invalid", "run", "half a character"),
     "a word with half a character": (job(command=["a", "\ud800"]), 422, "invalid", "command.1", "half a character"),
@@ -119,7 +119,7 @@ JOBS = {
     "a variable with half a character": (job(env={"\ud800": "1"}), 422, "invalid", "env", "is no name"),
     "a flavor with half a character": (job(resources={"flavor": "\ud800"}), 422, "invalid", "resources.flavor.0", "half a character"),
     "a number as flavor": (job(resources={"flavor": 5}), 422, "invalid", "resources.flavor", "must be a list"),
-    "no flavor of a list": (job(resources={"flavor": []}), 422, "invalid", "resources.flavor", "is out of bounds"),
+    "no flavor of a list": (job(resources={"flavor": []}), 422, "invalid", "resources.flavor", "is empty"),
     "a key with half a character": (job(**{"\ud800": 1}), 422, "invalid", None, "valid string"),
     "a name with a NUL": (job(name="a\0b"), 422, "invalid", "name", "NUL"),
     "a list for a body": ([], 422, "invalid", None, ""),
@@ -437,3 +437,21 @@ def test_a_hold_beyond_all_numbers_is_refused_and_not_a_bug(the_api: Api, the_ce
 def test_the_good_job_is_good(the_api: Api) -> None:
     """The one that all bad ones differ from by one thing."""
     assert the_api.post("/jobs", GOOD).status == 201
+
+
+@the_one_on_sqlite
+def test_an_amount_is_a_text_and_its_message_says_what_to_do(the_api: Api) -> None:
+    grant = {"name": "x", "funder": "moeys", **SPAN}
+    for amount, message, fix in (
+        (5.5, "must be a text", "put it in quotes"),
+        (2**53 + 1, "must be a text", "put it in quotes"),
+        (str(2**53 + 1), "'9007199254740993' is no amount of SU", "at most 15 digits"),
+        ("-5", "'-5' is no amount of SU", "not below 0"),
+    ):
+        (told,) = the_api.call("POST", "/grants", {**grant, "su": amount}).json["errors"]
+        assert (told["field"], told["message"], fix in told["fix"]) == ("su", message, True)
+    told = the_api.call("POST", "/allocation-requests", {"project": "speech", "su": "1", "purpose": "", **SPAN}).json
+    assert told["errors"] == [{"field": "purpose", "message": "is empty", "fix": "fill it in"}]
+    correction = {"attempt": "1.1", "su": "1.5x", "reason": "x"}
+    (told,) = the_api.call("POST", "/adjustments", correction).json["errors"]
+    assert (told["field"], told["message"]) == ("su", "'1.5x' is no amount of SU")

@@ -76,7 +76,7 @@ def adjust(call: Call, body: AdjustmentIn) -> dict[str, Any]:
     call.need_centre()
     if body.attempt is not None:
         assert body.su is not None, "the schema asks for both"
-        sign, text = (-1 if body.su[0] == "-" else 1), body.su.lstrip("+-")
+        sign, text = (-1 if body.su[0] == "-" else 1), body.su[body.su[0] in "+-" :]
         amount, attempt = sign * su(text, "su"), parse_attempt(body.attempt)
         found = [
             corrections.adjust(

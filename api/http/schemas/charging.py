@@ -14,9 +14,7 @@ Reason = Annotated[Plain, Field(min_length=1, max_length=1000, examples=["the co
 Attempt = Annotated[Plain, Field(max_length=60, examples=["1842_7.2"])]
 Signed = Annotated[
     Plain,
-    Field(
-        max_length=40, pattern=r"^[+-]?[0-9.]+$", description="service units to add, or to take off", examples=["-2.5"]
-    ),
+    Field(min_length=1, max_length=40, description="service units to add, or to take off", examples=["-2.5"]),
 ]
 Month = Annotated[Plain, Field(max_length=20, description="a month of the centre", examples=["2026-10"])]
 Duration = Annotated[Plain, Field(max_length=40, examples=["2h"])]
