@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         )
         sys.stdout.flush()
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+            said = f"{error.option_name!r} begins like an option, and nothing may be below 0 there."
+            error = click.UsageError(said, error.ctx)
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

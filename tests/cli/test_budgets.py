@@ -108,3 +108,22 @@ def test_the_reclaim_rule(centre: Centre, run: Run) -> None:
     assert of("set", "--never", *WHY) == 0
     assert sent(centre) == {"reason": WHY[1]}
     assert of("set", "--never", *whole, *WHY) == of("set", "--after", "50", *WHY) == of("set", *WHY) == 2
+
+
+def test_a_grant_may_be_named(centre: Centre, run: Run) -> None:
+    """As lists, allocations and --source name it."""
+    centre.on("GET /grants", page({"id": 3, "name": "adb"}))
+    centre.on("GET /grants/3", {"id": 3, "version": 1})
+    centre.on("PATCH /grants/3", {"id": 3, "state": "closed"})
+    assert run("admin", "grant", "close", "adb", *WHY).code == 0
+    unknown = run("admin", "grant", "show", "wb")
+    assert (unknown.code, "there is no grant 'wb'" in unknown.err) == (4, True)
+
+
+def test_an_amount_that_is_none_says_what_one_is(run: Run) -> None:
+    add = ("admin", "grant", "add", "adb", "--funder", "adb", "--to", "2099-12-31")
+    wrong = run(*add, "--su", "-5")
+    assert (wrong.code, "'-5' is no amount of SU" in wrong.err, "not below 0" in wrong.err) == (2, True, True)
+    assert "'9007199254740993' is no amount of money" in run(*add, "--money", "9007199254740993", "USD").err
+    backwards = run(*add, "--su", "5", "--from", "2099-12-31")
+    assert (backwards.code, "does not lie after --from" in backwards.err) == (2, True)

@@ -41,6 +41,11 @@ def test_wrong_usage(run: Run) -> None:
     assert "--state" in found.err
 
 
+def test_what_is_below_nothing_is_told_as_such(run: Run) -> None:
+    wrong = run("admin", "price", "set", "-1", "USD", "--reason", "x")
+    assert (wrong.code, "'-1' begins like an option, and nothing may be below 0" in wrong.err) == (2, True)
+
+
 def test_an_unknown_command_is_guessed(run: Run) -> None:
     found = run("sumbit")
     assert found.code == 2

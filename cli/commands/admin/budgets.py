@@ -7,7 +7,7 @@ import click
 
 from cli import words
 from cli.commands.admin.fields import BEGIN, END, show, span, su
-from cli.failures import USAGE, CliError
+from cli.failures import NOT_FOUND, USAGE, CliError
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -103,11 +103,11 @@ def list_grants(session: "Session") -> None:
 
 
 @grant.command("show")
-@click.argument("grant_id", metavar="ID")
+@click.argument("named", metavar="ID|NAME")
 @reading
-def show_grant(session: "Session", grant_id: str) -> None:
+def show_grant(session: "Session", named: str) -> None:
     """Show a grant, and what of it is not given out yet."""
-    show(session, session.centre.budgets.grant(grant_id), GRANT, "id")
+    show(session, session.centre.budgets.grant(_id_of(session, named)), GRANT, "id")
 
 
 @grant.command("add")
@@ -138,7 +138,7 @@ def add_grant(
         conditions["classification"] = data
     given = {"su": su(su_, "--su")} if su_ is not None else {}
     if money:
-        given = {"amount": su(money[0], "--money"), "currency": money[1]}
+        given = {"amount": su(money[0], "--money", "money"), "currency": money[1]}
     added = session.centre.budgets.add_grant(
         name=name, funder=funder, starts_ms=starts, ends_ms=ends, conditions=conditions or None, **given
     )  # fmt: skip
@@ -148,12 +148,22 @@ def add_grant(
 
 def _state(name: str, state: str, about: str) -> None:
     @grant.command(name, help=about)
-    @click.argument("grant_id", metavar="ID")
+    @click.argument("named", metavar="ID|NAME")
     @REASON
     @acting
-    def change(session: "Session", grant_id: str, reason: str) -> None:
-        changed = session.centre.budgets.set_grant_state(grant_id, state, reason)
-        session.out.outcome(f"grant {grant_id} is {state}", changed, GRANT, "id")
+    def change(session: "Session", named: str, reason: str) -> None:
+        changed = session.centre.budgets.set_grant_state(_id_of(session, named), state, reason)
+        session.out.outcome(f"grant {named} is {state}", changed, GRANT, "id")
+
+
+def _id_of(session: "Session", named: str) -> int | str:
+    """The number of a grant that is named as lists and allocations name it, or by its number."""
+    if named.isdecimal():
+        return int(named)
+    found = next((one["id"] for one in session.centre.budgets.grants() if one["name"] == named), None)
+    if found is None:
+        raise CliError(f"there is no grant {named!r}", NOT_FOUND, fixes=["see baray admin grant list"])
+    return found
 
 
 _state("suspend", "suspended", "Allocate nothing more of a grant for now; what was allocated goes on.")
@@ -184,6 +194,6 @@ def set_price(session: "Session", amount: str, currency: str, kind: str | None, 
     """Set what an SU costs from then on: baray admin price set 2.5 USD --for startup --reason "board, 3 March"."""
     begins = None if from_ == "now" else words.parse_future(from_, session.now_ms, "--from")
     made = session.centre.budgets.set_price(
-        currency, su(amount, "AMOUNT"), reason, tenant_kind=kind, from_ms=begins
+        currency, su(amount, "AMOUNT", "money"), reason, tenant_kind=kind, from_ms=begins
     )  # fmt: skip
     session.out.outcome(f"an SU costs {amount} {currency} for {kind or 'all others'}", made, PRICE, "currency")

@@ -63,9 +63,11 @@ def bounds(**fields: Any) -> dict[str, Any]:
     return {name: None if value is NO_BOUND else value for name, value in some(**fields).items()}
 
 
-def su(text: str, option: str) -> str:
+def su(text: str, option: str, of: str = "SU") -> str:
+    """The amount, if the centre could read it; an amount of money is written in the same way."""
     if not re.fullmatch(r"\d{1,15}(\.\d{1,6})?", text):
-        raise CliError(f"{option}: {text!r} is no amount of SU", USAGE, fixes=["write 1500 or 0.25"])
+        fix = "write 1500 or 0.25: not below 0, at most 15 digits and six decimals"
+        raise CliError(f"{option}: {text!r} is no amount of {of}", USAGE, fixes=[fix])
     return text
 
 
@@ -74,7 +76,7 @@ def span(session: "Session", starts: str, ends: str) -> tuple[int, int]:
     starts_ms = words.parse_time(starts, session.now_ms, "--from")
     ends_ms = words.parse_future(ends, starts_ms, "--to")
     if ends_ms <= starts_ms:
-        raise CliError("--to: lies before --from", USAGE)
+        raise CliError("--to: does not lie after --from", USAGE, fixes=["give a later end, or a span such as 365d"])
     return starts_ms, ends_ms
 
 
