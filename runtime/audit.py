@@ -106,7 +106,9 @@ def _head_of(path: Path) -> tuple[int, bytes]:
         return int(lines[1]), base64.b64decode(lines[2], validate=True)
     except (OSError, ValueError, IndexError) as error:
         raise Invalid(
-            f"{path} is no signed head: {error}", "--head", fix="give the note of baray admin audit heads"
+            f"{path} is no signed head" + (f": {error.strerror}" if isinstance(error, OSError) else ""),
+            "--head",
+            fix="give what baray admin audit heads --note wrote",
         ) from error
 
 

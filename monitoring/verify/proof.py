@@ -51,9 +51,10 @@ def read_head(note: str, keys: list[str]) -> Head:
 def signs(key: str, name: str, blob: bytes, text: bytes) -> bool:
     """Whether the key made the signature: four bytes that name the key, then the signature itself."""
     of, _, rest = key.partition("+")
-    public = base64.b64decode(rest.partition("+")[2], validate=True)
+    hash_, _, encoded = rest.partition("+")
+    public = base64.b64decode(encoded, validate=True)
     named = hashlib.sha256(of.encode() + b"\n" + public).digest()[:4]
-    if of != name or public[:1] != b"\x01" or blob[:4] != named:
+    if of != name or public[:1] != b"\x01" or (hash_, blob[:4]) != (named.hex(), named):
         return False
     try:
         Ed25519PublicKey.from_public_bytes(public[1:]).verify(blob[4:], text)

@@ -115,6 +115,7 @@ def test_only_the_keys_that_are_trusted_count(outside: Outside, verify: Verifier
     swapped = public[:-4] + ("AAA=" if not public.endswith("AAA=") else "BBB=")
     assert verify(outside.inclusion, f"other+{named}+{public}").returncode == 1
     assert verify(outside.inclusion, f"{name}+{named}+{swapped}").returncode == 1
+    assert verify(outside.inclusion, f"{name}+00000000+{public}").returncode == 1
     assert verify(outside.inclusion, "nonsense").returncode == 1
     assert verify(outside.inclusion, f"other+{named}+{public}", outside.key).returncode == 0
 
