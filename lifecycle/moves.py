@@ -51,7 +51,7 @@ def move(
     if account.parent_id == parent.id:
         return account
     if why := tree.misplaced(account.id, parent.id):
-        raise _misplaced(f"{account.kind} {account.name} cannot be under {parent.kind} {parent.name}: {why}")
+        raise _misplaced(f"{_named(account)} cannot be under {_named(parent)}: {why}")
     after = tree.moved(account.id, parent.id)
     left = set(tree.path(account.id)) - set(after.path(account.id))
     joined = [one for one in after.path(account.id) if one not in tree.path(account.id)]
@@ -131,3 +131,7 @@ def _in_use(uow: UnitOfWork, account: Account) -> list[Fault]:
 
 def _misplaced(message: str) -> Refused:
     return Refused(message, "under", fix="choose another place: baray admin account list", code="misplaced-account")
+
+
+def _named(account: Account) -> str:
+    return "the centre" if account.parent_id is None else f"{account.kind} {account.name}"

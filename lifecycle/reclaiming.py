@@ -50,7 +50,9 @@ def reclaim(
         raise NotFound(f"there is no allocation {allocation_id}", "allocation")
     rule = reclaim_at(uow, now_ms)
     if rule is None:
-        raise _refused("no rule is in force by which unused SU are taken back", "set one: reclaim-rule set")
+        raise _refused(
+            "no rule is in force by which unused SU are taken back", "set one: baray admin allocation reclaim-rule set"
+        )
     if not one.open_at(now_ms):
         raise _refused(f"allocation {one.id} is not open", "what is over has gone back already")
     standing = next(iter(uow.budgets.standings(now_ms, [one.id])))

@@ -74,7 +74,7 @@ ALLOCATION = [
 def quota(session: "Session", account: str | None) -> None:
     """Show what accounts may hold at one time, and what they hold now. ACCOUNT is a tenant, a project or 'centre'."""
     found = session.centre.quotas.each(account or session.asked_project)
-    session.out.items(found, QUOTA, "account", empty="no quotas: nothing is limited")
+    session.out.items(found, QUOTA, "account", empty="no quotas among the accounts that you may see")
     show_promises(session)
 
 

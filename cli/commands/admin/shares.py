@@ -35,7 +35,9 @@ def quota() -> None:
 @reading
 def list_(session: "Session", account: str | None) -> None:
     """List the quotas."""
-    session.out.items(session.centre.quotas.each(account), QUOTA, "account", empty="no quotas: nothing is limited")
+    session.out.items(
+        session.centre.quotas.each(account), QUOTA, "account", empty="no quotas among the accounts that you may see"
+    )
     show_promises(session)
 
 
