@@ -8,8 +8,9 @@ from domain.allocations import Allocation, AllocationState, Step, move, state_on
 from domain.errors import Invalid, NotAllowed, Refused
 from domain.people import Caller
 from domain.quantities import format_su
-from lifecycle.decisions import Desk, check_no_part, check_reason, locked, wrong_state
+from lifecycle.decisions import WAITING_MOST, Desk, check_no_part, check_reason, check_waiting, locked, wrong_state
 from lifecycle.grants import check_amount
+from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
 from lifecycle.submit import project_of
 from lifecycle.terms import PartAsked, Terms, read_instalments, read_shares, read_sources
@@ -24,6 +25,8 @@ def request(
     check_reason(purpose, "purpose")
     check_amount(micro_su, "su", starts_ms, ends_ms)
     _check_span(starts_ms, ends_ms, now_ms)
+    waiting = uow.allocations.page(Page(None, WAITING_MOST), frozenset({project.id}), [AllocationState.REQUESTED])
+    check_waiting(waiting, project.name)
     asked = Allocation(
         0, project.id, (), starts_ms, ends_ms, AllocationState.REQUESTED,
         asked=micro_su, purpose=purpose, requested_by=caller.user.id,

@@ -10,8 +10,18 @@ from domain.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from domain.people import Caller
 from domain.quantities import format_su
 from lifecycle import effects
-from lifecycle.decisions import Desk, check_no_part, check_reason, has_part, locked, unspent
+from lifecycle.decisions import (
+    WAITING_MOST,
+    Desk,
+    check_no_part,
+    check_reason,
+    check_waiting,
+    has_part,
+    locked,
+    unspent,
+)
 from lifecycle.effects import Outcome, Wish
+from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
 from lifecycle.terms import PartAsked
 from quotas import funding
@@ -41,6 +51,8 @@ def ask(
     check_reason(reason)
     one = _locked(uow, allocation_id, expected, wish)
     effects.apply(Desk(uow, caller.user.id, reason, now_ms, decided=False), kind, one, wish)
+    waiting = uow.allocations.changes(Page(None, WAITING_MOST), frozenset({one.project_id}), ChangeState.REQUESTED)
+    check_waiting(waiting, uow.directory().tree.accounts[one.project_id].name)
     change = Change(0, one.id, kind, wish.written(), reason, caller.user.id, now_ms)
     change = uow.allocations.add_change(change)
     Desk(uow, caller.user.id, reason, now_ms, change=change.id).note(one, Step.REQUEST, kind=kind.value)

@@ -19,6 +19,7 @@ from lifecycle.exchange import exchanged
 from lifecycle.ports import UnitOfWork
 
 REASON_MOST = 1_000
+WAITING_MOST = 100  # requests of one project that nobody has decided yet; so many changes as well
 _OWN = frozenset({Role.LEAD, Role.MEMBER})
 
 
@@ -57,6 +58,15 @@ def check_reason(reason: str, field: str = "reason") -> str:
     if not reason.strip() or len(reason) > REASON_MOST:
         raise Invalid("a decision needs a reason", field, fix=f"say why, in 1 to {REASON_MOST} characters")
     return reason
+
+
+def check_waiting(waiting: Collection[object], project: str) -> None:
+    """Raises Refused where a project has asked for as much already as anybody can look through."""
+    if len(waiting) >= WAITING_MOST:
+        raise Refused(
+            f"{WAITING_MOST} requests of project {project} wait for a decision already",
+            "project", fix="withdraw some, or ask the centre to decide", code="too-many-requests",
+        )  # fmt: skip
 
 
 def check_no_part(uow: UnitOfWork, caller: Caller, project_ids: Collection[int]) -> None:

@@ -9,7 +9,7 @@ from domain.allocations import Allocation, AllocationState, Change, ChangeKind, 
 from domain.errors import BarayError, Conflict, Invalid, NotAllowed, NotFound, Refused, Stale
 from domain.jobs import JobState
 from domain.quantities import DAY_MS, MICRO
-from lifecycle import allocations, changes, people
+from lifecycle import allocations, changes, decisions, people
 from lifecycle.effects import Outcome, Wish
 from lifecycle.terms import InstalmentAsked, PartAsked
 from tests.lifecycle.test_allocations import reasons
@@ -142,10 +142,14 @@ def test_nothing_is_closed_under_a_running_job(centre: Centre) -> None:
         decide(centre, flood, K.CLOSE)
     assert refused.value.code == "jobs-running"
     assert centre.database.dump() == rows
+    centre.control("cancel", jobs[0])
+    centre.settle()
+    with pytest.raises(Refused, match=f"job {jobs[1]} runs on allocation {flood}"):
+        decide(centre, flood, K.CLOSE)
     centre.run()
     closed = decide(centre, flood, K.CLOSE).allocation
-    assert (closed.state, closed.returned) == (AllocationState.CLOSED, 996 * MICRO)
-    assert grants_left(centre)["moeys-2026"] == before["moeys-2026"] + 996
+    assert (closed.state, closed.returned) == (AllocationState.CLOSED, 998 * MICRO)
+    assert grants_left(centre)["moeys-2026"] == before["moeys-2026"] + 998
     for kind in K:
         wish = {"micro_su": 1, "to": 1, "ends_ms": SPAN[1] + 9, "number": 1}
         with pytest.raises(Conflict, match=f"allocation {flood} is closed"):
@@ -207,6 +211,23 @@ def test_no_more_is_granted_than_was_asked_for_of_named_grants(centre: Centre) -
         approve(centre, change.id, PartAsked("moeys-2026", 101 * MICRO))
     approve(centre, change.id, PartAsked("moeys-2026", share=1_000_000))
     assert left(centre, one.id) == {"allocation": 600}
+
+
+def test_what_waits_for_a_decision_is_bounded(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (decisions, changes, allocations):
+        monkeypatch.setattr(module, "WAITING_MOST", 2)
+    one, now_ms = allocate(centre), centre.clock.now_ms()
+    first, _ = (ask(centre, one.id, K.SUSPEND) for _ in range(2))
+    with pytest.raises(Refused, match="2 requests of project speech wait"):
+        ask(centre, one.id, K.SUSPEND)
+    decline(centre, first.id)
+    ask(centre, one.id, K.SUSPEND)
+    with centre.store.write() as uow:
+        speech, dara = uow.directory().by_name["speech"], centre.caller("dara")
+        for _ in range(2):
+            allocations.request(uow, dara, speech, MICRO, *SPAN, "more", now_ms)
+        with pytest.raises(Refused, match="2 requests of project speech wait"):
+            allocations.request(uow, dara, speech, MICRO, *SPAN, "more", now_ms)
 
 
 def test_what_is_closed_is_given_nothing_more(centre: Centre) -> None:
