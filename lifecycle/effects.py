@@ -218,9 +218,9 @@ def _moved(desk: Desk, one: Allocation, state: AllocationState, step: Step) -> O
 def _close(desk: Desk, one: Allocation, _wish: Wish) -> Outcome:
     available, committed = unspent(desk.uow, one), unspent(desk.uow, one, BookKind.COMMITTED)
     if running := _running(desk.uow, one.id):
-        jobs = "job" if len(running) == 1 else "jobs"
+        jobs, run = ("job", "runs") if len(running) == 1 else ("jobs", "run")
         raise Refused(
-            f"{jobs} {listed(running)} run on allocation {one.id}", "allocation",
+            f"{jobs} {listed(running)} {run} on allocation {one.id}", "allocation",
             fix="suspend it so that nothing more starts, and close it when they are over, or cancel them",
             code="jobs-running",
         )  # fmt: skip

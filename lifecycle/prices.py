@@ -33,7 +33,9 @@ def set_price(
         message = "only the first price of a currency and kind of tenant may begin in the past, none in ten years"
         raise Invalid(message, "from_ms", fix="choose a time to come")
     if (currency, tenant_kind, begins) in known:
-        raise Conflict("such a price begins at that time already", "from_ms", code="already-exists")
+        raise Conflict(
+            "such a price begins at that time already", "from_ms", fix="choose another time", code="already-exists"
+        )
     return uow.budgets.add_price(Price(currency, tenant_kind, begins, amount, caller.user.id, reason, now_ms))
 
 

@@ -298,6 +298,7 @@ def work(call: Checked, centre: Centre) -> None:
         "/jobs",
         {**JOB, "command": ["run", "1m", "leave", "42"], "outputs": ["*.txt"], "source": source["sha256"]},
     ).json
+    theirs = centre.submit(spec(command="run 1m")).id  # nobody corrects what their own job cost
     centre.run()
     call("POST", "/jobs", {**JOB, "env": {"A": "1"}}, query={"dry_run": True})
     running = call(
@@ -322,11 +323,11 @@ def work(call: Checked, centre: Centre) -> None:
     call("POST", "/jobs/{job}/hold", job=held["id"])
     call("POST", "/jobs/{job}/extend", {"by": "1h"}, job=f"{running['id']}_0")
     call("POST", "/jobs/{job}/extend", {"by": "1h", "to": "3h"}, job=f"{running['id']}_0")
-    call("POST", "/adjustments", {"attempt": f"{over['id']}.1", "su": "-0.001", "reason": "a test"})
+    call("POST", "/adjustments", {"attempt": f"{theirs}.1", "su": "-0.001", "reason": "a test"})
     span = {"flavor": H100, "from_ms": NEW_YEAR_MS, "to_ms": NEW_YEAR_MS + 60_000, "su_per_hour": "1"}
     call("POST", "/adjustments", {**span, "reason": "a test", "dry_run": True})
     call("POST", "/adjustments", {"attempt": "1.1", "reason": "a test"})
-    call("POST", "/refunds", {"attempt": f"{over['id']}.1", "reason": "a test"})
+    call("POST", "/refunds", {"attempt": f"{theirs}.1", "reason": "a test"})
     call("GET", "/corrections")
     call("POST", "/jobs/{job}/requeue", job=f"{running['id']}_1")
     call("POST", "/jobs/{job}/cancel", job=running["id"])
