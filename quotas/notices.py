@@ -12,7 +12,8 @@ def due(standing: Standing, rule: Reclaim | None, now_ms: int) -> list[NoticeKin
     found = [kind for kind, percent in USED_PERCENT.items() if _is_used(standing, percent)]
     left_ms, length_ms = standing.ends_ms - now_ms, standing.ends_ms - standing.starts_ms
     found += [kind for kind, span_ms in ENDS_WITHIN_MS.items() if 0 < left_ms <= span_ms < length_ms]
-    if rule is not None and may_reclaim(standing, rule, now_ms):
+    # What ends before the notice would have run out is never taken back: it goes back by itself.
+    if rule is not None and left_ms > rule.notice_ms and may_reclaim(standing, rule, now_ms):
         found.append(NoticeKind.RECLAIM)
     return found
 

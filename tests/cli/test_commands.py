@@ -315,6 +315,7 @@ def test_quota_and_limit_set(centre: Centre, run: Run) -> None:
     assert "48h" in run("admin", "limit", "show", "cadt").out
     assert run("admin", "limit", "set", "cadt").code == 2
     assert "neither a whole number" in run("admin", "quota", "set", "cadt", "h100", "--guaranteed", "x").err
+    assert "write 0 for nothing" in run("admin", "quota", "set", "cadt", "h100", "--guaranteed", "none").err
 
 
 def test_grants_rates_and_allocations(centre: Centre, run: Run) -> None:

@@ -141,3 +141,8 @@ def test_a_forecast_is_within_the_allocations_time(
     one = standing(available, held, consumed, gone_days=gone, left_days=left)
     at_ms = runs_out(one, min(before, consumed), NOW)
     assert at_ms is None or NOW <= at_ms < one.ends_ms
+
+
+def test_what_ends_before_the_notice_has_run_out_is_not_announced() -> None:
+    assert NoticeKind.RECLAIM in due(standing(MICRO, gone_days=50, left_days=15), RULE, NOW)
+    assert NoticeKind.RECLAIM not in due(standing(MICRO, gone_days=50, left_days=14), RULE, NOW)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import words
-from cli.commands.admin.fields import bound, bounds, show, text_or_none
+from cli.commands.admin.fields import NO_BOUND, bound, bounds, show, text_or_none
 from cli.commands.shares import QUOTA, show_promises, warn_of_promises
+from cli.failures import USAGE, CliError
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -53,9 +54,11 @@ def show_(session: "Session", account: str, flavor: str) -> None:
 @quota.command("set")
 @click.argument("account")
 @click.argument("flavor")
-@click.option("--guaranteed", type=bound, metavar="N|none", help="Its own; none is no limit.")
-@click.option("--borrow-limit", type=bound, metavar="N|none", help="Idle capacity that it may use beyond that.")
-@click.option("--lend-limit", type=bound, metavar="N|none", help="How much of its own it lets others use.")
+@click.option("--guaranteed", type=bound, metavar="N", help="Its own; 0 is nothing of its own.")
+@click.option(
+    "--borrow-limit", type=bound, metavar="N|none", help="Idle capacity that it may use beyond that; none is no limit."
+)
+@click.option("--lend-limit", type=bound, metavar="N|none", help="How much of its own it lets others use; none is all.")
 @click.option("--overcommit", is_flag=True, help="More than there is may be guaranteed.")
 @acting
 def set_(
@@ -65,6 +68,8 @@ def set_(
 
     FLAVOR 'total' caps the GPUs of all flavors together: --borrow-limit alone.
     """
+    if guaranteed is NO_BOUND:
+        raise CliError("--guaranteed: 'none' is no number", USAGE, fixes=["write 0 for nothing of its own"])
     fields = bounds(guaranteed=guaranteed, borrow_limit=borrow_limit, lend_limit=lend_limit)
     if overcommit:
         fields["overcommit"] = True
