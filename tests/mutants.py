@@ -56,7 +56,7 @@ MUTANTS = (
     Mutant(
         1, "a repeated submission makes a second job", "api/http/guard.py",
         "            if key and (first := uow.once.find(caller.user.id, key)):\n"
-        "                return _replay(first, digest)\n",
+        "                return _replay(first, digest, opener(services))\n",
         "            first = uow.once.find(caller.user.id, key) if key else None\n"
         "            key = None if first else key\n",
         ("tests/api/test_idempotency.py",),
