@@ -53,7 +53,10 @@ ENDS_WITHIN_MS: Mapping[NoticeKind, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the leads of a project and the allocators are told of one of its allocations, once."""
+    """Something that the leads of a project and the allocators are told of one of its allocations.
+
+    Once of each kind, as long as what it is ``about`` is the same: the allocation's end, or what it was given in all.
+    """
 
     id: int
     allocation_id: int
@@ -61,6 +64,7 @@ class Notice:
     kind: NoticeKind
     at_ms: int
     facts: Mapping[str, int | str]
+    about: str = ""
     read: bool = False
 
 

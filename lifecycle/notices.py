@@ -1,4 +1,5 @@
-"""Notices: the leads of a project and the allocators are told, once, how far an allocation is used, and how soon it ends.
+"""Notices: the leads of a project and the allocators are told how far an allocation is used, and how soon it ends; once of
+each, until it is extended or given more.
 
 Run by the controller now and then, and repeatable: what was told is not due again. The same round keeps what each
 allocation has consumed as a day begins, from which its pace is foretold without a look at the ledger's entries.
@@ -10,7 +11,7 @@ from domain.budgets import ENDS_WITHIN_MS, USED_PERCENT, Notice, NoticeKind, Rec
 from domain.quantities import DAY_MS, format_duration, format_su
 from lifecycle.ports import Store, UnitOfWork
 from quotas import forecast
-from quotas.notices import due, reclaimable
+from quotas.notices import about, due, reclaimable
 
 
 def give_notices(store: Store, epoch: int, now_ms: int, *, marks_too: bool = True) -> int:
@@ -21,14 +22,15 @@ def give_notices(store: Store, epoch: int, now_ms: int, *, marks_too: bool = Tru
         standings = uow.budgets.standings(now_ms, ends_before_ms=near_ms)
         found = [(one, kind) for one in standings for kind in due(one, rule, now_ms)]
         given = uow.budgets.noticed({one.allocation_id for one, _ in found})
-        new = [(one, kind) for one, kind in found if (one.allocation_id, kind) not in given]
+        new = [(one, kind) for one, kind in found if (one.allocation_id, kind, about(one, kind)) not in given]
         marks = _marks(uow, standings, now_ms) if marks_too else {}
     if not new and not marks:
         return 0
     with store.write() as uow:
         uow.leader.check(epoch)
         for one, kind in new:
-            uow.budgets.notice(Notice(0, one.allocation_id, one.project_id, kind, now_ms, _facts(one, kind, rule)))
+            facts = _facts(one, kind, rule)
+            uow.budgets.notice(Notice(0, one.allocation_id, one.project_id, kind, now_ms, facts, about(one, kind)))
         if marks:
             uow.budgets.mark(now_ms // DAY_MS, marks)
             uow.budgets.forget_marks((now_ms - forecast.WINDOW_MS) // DAY_MS)

@@ -11,7 +11,7 @@ from lifecycle.changes import decide
 from lifecycle.effects import Outcome, Wish
 from lifecycle.notices import reclaim_at
 from lifecycle.ports import UnitOfWork
-from quotas.notices import may_reclaim, reclaimable
+from quotas.notices import about, may_reclaim, reclaimable
 
 _AHEAD_MS = 3_650 * DAY_MS
 _NOTICE_MOST_MS = 365 * DAY_MS
@@ -66,7 +66,8 @@ def reclaim(
 
 
 def _check(uow: UnitOfWork, standing: Standing, rule: Reclaim, now_ms: int) -> None:
-    told_ms = uow.budgets.noticed([standing.allocation_id]).get((standing.allocation_id, NoticeKind.RECLAIM))
+    key = (standing.allocation_id, NoticeKind.RECLAIM, about(standing, NoticeKind.RECLAIM))
+    told_ms = uow.budgets.noticed([standing.allocation_id]).get(key)
     what = f"allocation {standing.allocation_id}"
     if not may_reclaim(standing, rule, now_ms):
         used = f"{format_su(standing.consumed)} of {format_su(standing.micro_su)} SU are consumed"

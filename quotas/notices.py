@@ -18,6 +18,13 @@ def due(standing: Standing, rule: Reclaim | None, now_ms: int) -> list[NoticeKin
     return found
 
 
+def about(standing: Standing, kind: NoticeKind) -> str:
+    """What a notice of the kind is about: one that is extended, or given more, is told of anew."""
+    if kind in ENDS_WITHIN_MS:
+        return str(standing.ends_ms)
+    return str(standing.given) if kind in USED_PERCENT else f"{standing.given}/{standing.ends_ms}"
+
+
 def may_reclaim(standing: Standing, rule: Reclaim, now_ms: int) -> bool:
     """True if so much time is gone, so little is used, and there is something that may be taken back."""
     gone_ms, length_ms = now_ms - standing.starts_ms, standing.ends_ms - standing.starts_ms

@@ -154,19 +154,19 @@ class Budgets:
 
     # Notices.
 
-    def noticed(self, allocation_ids: Collection[int]) -> dict[tuple[int, NoticeKind], int]:
-        """When allocations were given which notice."""
-        statement = select(NoticeRow.allocation_id, NoticeRow.kind, NoticeRow.at_ms).where(
+    def noticed(self, allocation_ids: Collection[int]) -> dict[tuple[int, NoticeKind, str], int]:
+        """When allocations were given which notice, about what."""
+        statement = select(NoticeRow.allocation_id, NoticeRow.kind, NoticeRow.about, NoticeRow.at_ms).where(
             among(NoticeRow.allocation_id, "ids")
         )
         rows = self.connection.execute(statement, {"ids": list(allocation_ids)})
-        return {(row.allocation_id, NoticeKind(row.kind)): row.at_ms for row in rows}
+        return {(row.allocation_id, NoticeKind(row.kind), row.about): row.at_ms for row in rows}
 
     def notice(self, notice: Notice) -> None:
-        """Give a notice. One of that kind was given before: Conflict."""
+        """Give a notice. One of that kind, about the same, was given before: Conflict."""
         values = {
-            "allocation_id": notice.allocation_id, "kind": notice.kind.value, "at_ms": notice.at_ms,
-            "facts": dict(notice.facts),
+            "allocation_id": notice.allocation_id, "kind": notice.kind.value, "about": notice.about,
+            "at_ms": notice.at_ms, "facts": dict(notice.facts),
         }  # fmt: skip
         self.connection.execute(insert(NoticeRow).values(values))
 
@@ -188,7 +188,7 @@ class Budgets:
             statement = statement.where(ReadingRow.at_ms.is_(None))
         return [
             Notice(
-                row.id, row.allocation_id, row.project_id, NoticeKind(row.kind), row.at_ms, row.facts,
+                row.id, row.allocation_id, row.project_id, NoticeKind(row.kind), row.at_ms, row.facts, row.about,
                 row.seen_ms is not None,
             )
             for row in self.connection.execute(statement)

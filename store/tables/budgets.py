@@ -40,14 +40,15 @@ class BargainRow(Base):
 
 
 class NoticeRow(Base):
-    """Something that people were told of an allocation. Of each kind there is one at the most."""
+    """Something that people were told of an allocation. Of each kind there is one at the most about the same thing."""
 
     __tablename__ = "notice"
-    __table_args__ = (UniqueConstraint("allocation_id", "kind"),)
+    __table_args__ = (UniqueConstraint("allocation_id", "kind", "about"),)
 
     id: Mapped[pk]
     allocation_id: Mapped[int] = mapped_column(ForeignKey("allocation.id"))
     kind: Mapped[str]
+    about: Mapped[str]
     at_ms: Mapped[big] = mapped_column(index=True)
     facts: Mapped[dict[str, Any]]
 

@@ -10,6 +10,7 @@ from domain.errors import Invalid, Refused, StaleLeader
 from domain.jobs import JobState
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from lifecycle import reclaiming
+from lifecycle.changes import decide
 from lifecycle.effects import Wish
 from lifecycle.notices import give_notices, run_out, words
 from lifecycle.paging import Page
@@ -82,6 +83,27 @@ def test_each_notice_is_given_once(centre: Centre) -> None:
         centre.clock.advance(hours=24 * days)
         assert tell(centre) == wanted, days
     assert kinds(centre)[3:] == ["ends-30d", "ends-7d", "ends-1d"]
+
+
+def change(centre: Centre, allocation_id: int, kind: ChangeKind, wish: Wish) -> None:
+    caller = centre.caller("chanthy")
+    with centre.store.write() as uow:
+        decide(uow, caller, allocation_id, kind, wish, "good work", None, centre.clock.now_ms())
+
+
+def test_what_is_extended_or_topped_up_is_told_of_anew(centre: Centre) -> None:
+    close_all(centre)
+    one = add_allocation(centre, "speech", ("moeys-2026", 20 * MICRO))
+    use(centre, 8)
+    centre.clock.advance(hours=24 * 85)
+    assert tell(centre) == 3
+    change(centre, one.id, ChangeKind.EXTEND, Wish(ends_ms=one.ends_ms + 90 * DAY_MS))
+    change(centre, one.id, ChangeKind.TOP_UP, Wish(micro_su=20 * MICRO))
+    assert tell(centre) == 0
+    use(centre, 8)
+    centre.clock.advance(hours=24 * 89)
+    assert tell(centre) == 3
+    assert kinds(centre) == ["used-80", "ends-30d", "ends-7d"] * 2
 
 
 def test_an_old_leader_gives_no_notice(centre: Centre) -> None:
@@ -200,6 +222,17 @@ def test_nothing_goes_back_once_use_has_picked_up(centre: Centre) -> None:
     centre.settle()
     with pytest.raises(Refused, match="by the rule nothing of allocation .* 26 held by jobs"):
         reclaim(centre, allocation)
+
+
+def test_what_is_given_after_the_notice_needs_one_of_its_own(centre: Centre) -> None:
+    allocation = unused(centre)
+    set_rule(centre)
+    tell(centre)
+    centre.clock.advance(hours=24 * 14)
+    change(centre, allocation, ChangeKind.TOP_UP, Wish(micro_su=50 * MICRO))
+    with pytest.raises(Refused, match="nobody was told"):
+        reclaim(centre, allocation)
+    assert tell(centre) == 1
 
 
 def test_nobody_reclaims_of_their_own_project(centre: Centre) -> None:

@@ -369,14 +369,16 @@ class TestBudgets:
         assert [uow.budgets.consumed_before([1], day) for day in (4, 6, 99)] == [{}, {1: 50}, {1: 90}]
 
     def test_a_notice_is_given_once_and_read_by_each(self, centre: Centre, speech: int) -> None:
-        given = Notice(0, 1, speech, NoticeKind.USED_80, NOW, {"su": "1", "ends_ms": 5})
+        given = Notice(0, 1, speech, NoticeKind.USED_80, NOW, {"su": "1", "ends_ms": 5}, "7")
         with centre.store.write() as uow:
             uow.budgets.notice(given)
             uow.budgets.notice(replace(given, kind=NoticeKind.ENDS_7D))
         with pytest.raises(Conflict), centre.store.write() as uow:
             uow.budgets.notice(given)
         with centre.store.write() as uow:
-            assert uow.budgets.noticed([1, 2]) == {(1, NoticeKind.USED_80): NOW, (1, NoticeKind.ENDS_7D): NOW}
+            assert uow.budgets.noticed([1, 2]) == {
+                (1, NoticeKind.USED_80, "7"): NOW, (1, NoticeKind.ENDS_7D, "7"): NOW,
+            }  # fmt: skip
             newest, oldest = uow.budgets.notices(1, EVERY, None, unread=False)
             assert oldest == replace(given, id=oldest.id)
             assert uow.budgets.notices(1, Page(newest.id, 5), None, unread=False) == [oldest]

@@ -71,11 +71,12 @@ def _notices() -> None:
         sa.Column("id", _ID, autoincrement=True, nullable=False),
         sa.Column("allocation_id", _ID, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("about", sa.String(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("facts", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["allocation_id"], ["allocation.id"], name=op.f("fk_notice_allocation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
-        sa.UniqueConstraint("allocation_id", "kind", name=op.f("uq_notice_allocation_id_kind")),
+        sa.UniqueConstraint("allocation_id", "kind", "about", name=op.f("uq_notice_allocation_id_kind_about")),
     )
     op.create_index(op.f("ix_notice_at_ms"), "notice", ["at_ms"])
     op.create_table(
