@@ -5,24 +5,39 @@ keeps anybody waiting; it only makes states say so, and moves what is due. Each 
 and what was done once is not due again.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
-from domain.allocations import OVER, STANDING, Allocation, AllocationState, Step, move
+from domain.allocations import OVER, STANDING, Allocation, AllocationState, ChangeState, Step, move
+from domain.errors import Conflict
 from domain.money import BookKind
 from domain.quantities import format_su
 from lifecycle.decisions import Desk, locked, unspent
 from lifecycle.effects import give_back, pay_instalment
 from lifecycle.ports import Store, UnitOfWork
 
+_Act: TypeAlias = Callable[[UnitOfWork, int, int], None]
+
 
 def tenure(store: Store, epoch: int, now_ms: int) -> int:
-    """Do all that is due. Answers to how many allocations something was done."""
+    """Do all that is due. Answers for how many allocations, and changes asked for, something was done.
+
+    What fails for one keeps no other waiting; the first failure is raised at the end.
+    """
     with store.read() as uow:
-        due = uow.allocations.due(now_ms)
-    for allocation_id in due:
-        with store.write() as uow:
-            uow.leader.check(epoch)
-            _keep(uow, allocation_id, now_ms)
+        due: list[tuple[_Act, int]] = [(_keep, number) for number in uow.allocations.due(now_ms)]
+        due += [(_decline, number) for number in uow.allocations.overtaken()]
+    failed: Conflict | None = None
+    for act, number in due:
+        try:
+            with store.write() as uow:
+                uow.leader.check(epoch)
+                act(uow, number, now_ms)
+        except Conflict as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
     return len(due)
 
 
@@ -34,6 +49,17 @@ def _keep(uow: UnitOfWork, allocation_id: int, now_ms: int) -> None:
         _pay(uow, _begin(uow, one, now_ms), now_ms)
     elif one.state in OVER:
         _return(uow, one, now_ms)
+
+
+def _decline(uow: UnitOfWork, change_id: int, now_ms: int) -> None:
+    """What was asked of an allocation that is over meanwhile can no longer be."""
+    change = uow.allocations.change(change_id, lock=True)
+    if change is None or change.state is not ChangeState.REQUESTED:
+        return
+    why = "the allocation is over"
+    uow.allocations.save_change(replace(change, state=ChangeState.DECLINED, decided_ms=now_ms, answer=why))
+    if (one := uow.allocations.get(change.allocation_id)) is not None:
+        Desk(uow, None, why, now_ms, change=change.id).note(one, Step.DECLINE, kind=change.kind.value)
 
 
 def _begin(uow: UnitOfWork, one: Allocation, now_ms: int) -> Allocation:

@@ -154,6 +154,19 @@ class Allocations:
         }  # fmt: skip
         self.connection.execute(update(ChangeRow).where(ChangeRow.id == change.id).values(values))
 
+    def overtaken(self) -> list[int]:
+        """By number."""
+        statement = (
+            select(ChangeRow.id)
+            .join(AllocationRow, AllocationRow.id == ChangeRow.allocation_id)
+            .where(
+                ChangeRow.state == ChangeState.REQUESTED.value,
+                AllocationRow.state.in_([state.value for state in AllocationState if state.final]),
+            )
+            .order_by(ChangeRow.id)
+        )
+        return list(self.connection.execute(statement).scalars())
+
     def changes(self, page: Page, projects: frozenset[int] | None, state: ChangeState | None = None) -> list[Change]:
         """Oldest first, of the projects' allocations."""
         statement = select(ChangeRow.__table__).where(ChangeRow.id > (page.cursor or 0))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from domain.allocations import AllocationState, ChangeKind
+from domain.allocations import AllocationState, ChangeKind, ChangeState
 from domain.errors import BarayError, StaleLeader
 from domain.jobs import JobState
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
@@ -91,6 +91,20 @@ def test_a_dated_instalment_is_paid_on_its_day_and_a_report_waits(centre: Centre
     assert (get(centre, one.id).state, get(centre, one.id).returned) == (AllocationState.EXPIRED, 500 * MICRO)
     assert left(centre, one.id) == {"allocation": 0, "committed": 0}
     assert_sound(centre.database, centre.store)
+
+
+def test_what_was_asked_of_an_allocation_that_is_over_is_declined(centre: Centre) -> None:
+    one = allocate(centre)
+    asked = ask(centre, one.id, ChangeKind.TOP_UP, micro_su=MICRO)
+    assert keep(centre) == 0
+    decide(centre, one.id, ChangeKind.CLOSE)
+    assert keep(centre) == 1
+    with centre.store.read() as uow:
+        change = uow.allocations.change(asked.id)
+    assert change is not None
+    assert (change.state, change.answer, change.decided_by) == (ChangeState.DECLINED, "the allocation is over", None)
+    assert steps(centre, one.id)[-1] == ("decline", None, "the allocation is over")
+    assert keep(centre) == 0
 
 
 def test_an_old_leader_does_nothing(centre: Centre) -> None:

@@ -458,6 +458,7 @@ class TestAllocations:
         assert uow.allocations.changes(EVERY, frozenset({speech}), ChangeState.REQUESTED) == [second]
         assert uow.allocations.changes(EVERY, frozenset()) == []
         assert uow.allocations.changes(Page(first.id, 5), None) == [second]
+        assert uow.allocations.overtaken() == []
 
 
 class TestLedger:
