@@ -442,3 +442,10 @@ def test_a_mounted_application_is_no_way_around_it() -> None:
     app.mount("/inside", FastAPI())
     with pytest.raises(CannotStart):
         check_declared(app)
+
+
+def test_a_lead_sees_the_quotas_that_bind_the_project(api: Api, centre: Centre) -> None:
+    for account in ("cadt", "itc", "vision"):
+        assert api.put(f"/quotas/{account}/{H100}", {"borrow_limit": 3}).status == 200
+    lead = api.as_(centre.population.tokens["dara"])
+    assert [quota["account"] for quota in lead.get("/quotas").json["items"]] == ["cadt"]

@@ -180,7 +180,8 @@ def delete_secret(call: Call, name: str, secret: str) -> None:
 
 @routes.get("/quotas", Permission.ACCOUNT_READ, QuotasOut)
 def list_quotas(call: Call, account: str | None = None) -> dict[str, Any]:
-    """Quotas with what is held against them, of one account or of all that the caller may see.
+    """Quotas with what is held against them, of one account or of all that the caller may see, and of those above them,
+    since they bind as well.
 
     Whoever sees all of them is told how much of each flavor is guaranteed in all and how much there is, and warned of
     those of which more is guaranteed.
@@ -189,10 +190,11 @@ def list_quotas(call: Call, account: str | None = None) -> dict[str, Any]:
     directory = call.directory
     held = directory.tree.with_totals(call.uow.accounts.held())
     wanted = None if account is None else account_named(directory, account).id
+    binding = {above for one in visible or () for above in directory.tree.path(one)}
     items = [
         _show_quota(call, account_id, flavor, quota, held)
         for (account_id, flavor), quota in sorted(directory.tree.quotas.items())
-        if (visible is None or account_id in visible) and wanted in {None, account_id}
+        if (visible is None or account_id in binding) and wanted in {None, account_id}
     ]
     return {
         "items": items,
