@@ -60,7 +60,8 @@ def reserve(uow: UnitOfWork, caller: Caller, asked: Asked, now_ms: int) -> Reser
     reservations leave too little. What runs now is not asked: see ``shortages``.
     """
     uow.take_turn()
-    directory, others = uow.directory(), uow.calendar.all()
+    directory = uow.directory()
+    others = directory.reservations
     one = _read(directory, asked, now_ms)
     if any(other.name == one.name for other in others):
         raise Conflict(

@@ -26,10 +26,6 @@ class Policies(Protocol):
 class Calendar(Protocol):
     """Reservations, by name."""
 
-    def all(self) -> tuple[Reservation, ...]:
-        """Read afresh: the directory's may be from before the turn was taken."""
-        ...
-
     def add(self, one: Reservation, user_id: int, now_ms: int) -> Reservation: ...
     def remove(self, reservation_id: int) -> None: ...
 

@@ -22,9 +22,6 @@ class Calendar:
 
     connection: Connection
 
-    def all(self) -> tuple[Reservation, ...]:
-        return load(self.connection)
-
     def add(self, one: Reservation, user_id: int, now_ms: int) -> Reservation:
         values = {
             "name": one.name, "account_id": one.account_id, "starts_ms": one.starts_ms, "length_ms": one.length_ms,

@@ -130,8 +130,9 @@ MUTANTS = (
         ("tests/api/test_reservations.py",),
     ),
     Mutant(
-        3, "a reservation is held against what others kept before", "lifecycle/calendar.py",
-        "uow.directory(), uow.calendar.all()", "uow.directory(), uow.directory().reservations",
+        3, "a reservation is held against what others kept before", "store/unit_of_work.py",
+        "        self._connection.execute(_TURN)\n        self._connection.info.pop(DIRECTORY, None)\n        self._connection.info.pop(STAMP, None)\n",
+        "        self._connection.execute(_TURN)\n",
         ("tests/api/test_reservations.py",),
     ),
     Mutant(
