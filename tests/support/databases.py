@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from store.append_only import protect, unprotect
+from store.append_only import TABLES, protect, unprotect
 from store.engine import WRITES, open_engine
 from store.schema import migrate
 from store.tables import Base
@@ -119,6 +119,14 @@ def _empty_sqlite(connection: Connection) -> None:
     protect(connection)
 
 
+def _guard(database: Database) -> None:
+    """Put the triggers back that a test took away to tamper."""
+    ((count,),) = database.rows("SELECT COUNT(*) FROM pg_trigger WHERE NOT tgisinternal")
+    if count < 3 * (len(TABLES) + 1):
+        with database.connect(writes=True) as connection:
+            protect(connection)
+
+
 class SqliteTemplate:
     """A migrated file, copied for each test."""
 
@@ -154,6 +162,7 @@ class PostgresqlDatabase:
     def lend(self) -> Iterator[Database]:
         database = Database(POSTGRESQL, self._url, self._engine)
         database.empty()
+        _guard(database)
         try:
             yield database
         finally:
