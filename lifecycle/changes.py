@@ -18,13 +18,11 @@ from lifecycle.decisions import (
     check_waiting,
     has_part,
     locked,
-    unspent,
 )
 from lifecycle.effects import Outcome, Wish
 from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
 from lifecycle.terms import PartAsked
-from quotas import funding
 
 
 def may_decide(uow: UnitOfWork, caller: Caller, allocation: Allocation, wish: Wish) -> bool:
@@ -97,22 +95,6 @@ def withdraw(uow: UnitOfWork, caller: Caller, change_id: int, reason: str, expec
     one = locked(uow, change.allocation_id, expected)
     Desk(uow, caller.user.id, reason, now_ms, change=change.id).note(one, Step.WITHDRAW, kind=change.kind.value)
     return _settle(uow, change, ChangeState.WITHDRAWN, caller, reason, now_ms)
-
-
-def reclaim(uow: UnitOfWork, allocation_id: int, micro_su: int, by: int | None, reason: str, now_ms: int) -> int:
-    """Give up to ``micro_su`` of what an allocation has available back to its grants, by a rule or a person.
-
-    Answers how many micro-SU that were: 0 if nothing is available, or the allocation does not stand any more.
-    """
-    one = locked(uow, allocation_id, None)
-    available = unspent(uow, one) if one.state in ChangeKind.RECLAIM.allowed_in else {}
-    amount = min(micro_su, sum(available.values()))
-    if amount > 0:
-        parts = {grant: part for grant, part in funding.split(amount, available).items() if part}
-        desk = Desk(uow, by, reason, now_ms)
-        desk.note(one, Step.RECLAIM, su=format_su(amount), sources=desk.named(parts))
-        uow.allocations.save(effects.give_back(desk, one, parts, {}))
-    return max(0, amount)
 
 
 def _asked(uow: UnitOfWork, change_id: int) -> Change:

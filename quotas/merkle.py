@@ -146,32 +146,6 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     return last == 0 and found == root
 
 
-def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> bool:
-    """True if the proof shows that the tree with the new root begins with that of the old one (RFC 9162, 2.1.4.2)."""
-    if not 0 < old <= new:
-        return False
-    if old == new:
-        return not proof and old_root == new_root
-    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
-    if not path:
-        return False
-    at, last = old - 1, new - 1
-    while at & 1:
-        at, last = at >> 1, last >> 1
-    before = after = path[0]
-    for one in path[1:]:
-        if last == 0:
-            return False
-        if at & 1 or at == last:
-            before, after = node_hash(one, before), node_hash(one, after)
-            while at and not at & 1:
-                at, last = at >> 1, last >> 1
-        else:
-            after = node_hash(after, one)
-        at, last = at >> 1, last >> 1
-    return last == 0 and before == old_root and after == new_root
-
-
 def _cut(length: int) -> int:
     """The largest power of two that is at most ``length``."""
     return 1 << (length.bit_length() - 1)

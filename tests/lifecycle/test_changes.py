@@ -109,10 +109,8 @@ def test_what_is_reclaimed_is_the_grants_again(centre: Centre) -> None:
     one = allocate(centre)
     after = decide(centre, one.id, K.RECLAIM, micro_su=100 * MICRO).allocation
     assert [(source.micro_su // MICRO, source.returned // MICRO) for source in after.sources] == [(300, 60), (200, 40)]
-    with centre.store.write() as uow:
-        assert changes.reclaim(uow, one.id, 10**15, None, "unused for 90 days", centre.clock.now_ms()) == 400 * MICRO
-        assert changes.reclaim(uow, one.id, 1, None, "unused for 90 days", centre.clock.now_ms()) == 0
-    assert steps(centre, one.id)[-1] == ("reclaim", None, "unused for 90 days")
+    decide(centre, one.id, K.RECLAIM, micro_su=400 * MICRO)
+    assert steps(centre, one.id)[-1] == ("reclaim", "chanthy", "so decided")
     assert grants_left(centre) == before
     assert_sound(centre.database, centre.store)
 

@@ -229,7 +229,7 @@ def test_a_new_rate_is_for_a_span_in_the_past(centre: Centre, ended: AttemptId) 
 
 @pytest.mark.promise(4)
 def test_a_closed_month_is_never_posted_into_again(centre: Centre, ended: AttemptId) -> None:
-    centre.clock.set(FEBRUARY[0])
+    centre.clock.set(FEBRUARY[0] + periods.AFTER_MS)
     close(centre, "2026-01")
     with centre.store.read() as uow:
         (period,) = uow.directory().closed
@@ -244,16 +244,18 @@ def test_a_closed_month_is_never_posted_into_again(centre: Centre, ended: Attemp
     assert_sound(centre.database, centre.store)
 
 
-def test_a_month_is_closed_when_it_is_over_and_all_of_it_is_metered(centre: Centre) -> None:
+def test_a_month_is_closed_a_while_after_it_is_over(centre: Centre) -> None:
     with pytest.raises(Refused, match="not over"):
         close(centre, "2026-01")
     centre.clock.set(FEBRUARY[0] - HOUR_MS)
     job = centre.submit(spec(needs=resources(1, walltime="4h"), command="run 2h")).id
     centre.settle()
     centre.clock.set(FEBRUARY[0])
-    with pytest.raises(Refused, match=f"not metered to the end of 2026-01: {job}.1"):
-        close(centre, "2026-01")
     centre.settle()
+    centre.clock.set(FEBRUARY[0] + periods.AFTER_MS - 1)
+    with pytest.raises(Refused, match="or only just"):
+        close(centre, "2026-01")
+    centre.clock.advance(ms=1)
     close(centre, "2026-01")
     centre.driver.vanish(centre.attempt(job).id)  # it ends with the moment up to which it is metered: the month's last
     centre.clock.advance(minutes=1)
@@ -262,6 +264,17 @@ def test_a_month_is_closed_when_it_is_over_and_all_of_it_is_metered(centre: Cent
     assert charged(centre, JANUARY) == 2 * MICRO
     assert charged(centre, FEBRUARY) == -2 * MICRO
     assert_sound(centre.database, centre.store)
+
+
+def test_a_month_stays_open_until_all_of_it_is_metered(centre: Centre) -> None:
+    centre.clock.set(FEBRUARY[0] - HOUR_MS)
+    job = centre.submit(spec(needs=resources(1, walltime="4h"), command="run 2h")).id
+    centre.settle()
+    centre.clock.set(FEBRUARY[0] + periods.AFTER_MS)
+    with pytest.raises(Refused, match=f"not metered to the end of 2026-01: {job}.1"):
+        close(centre, "2026-01")
+    centre.settle()
+    close(centre, "2026-01")
 
 
 def test_what_names_no_month_is_refused(centre: Centre) -> None:

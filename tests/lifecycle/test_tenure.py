@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from domain.allocations import AllocationState, ChangeKind, ChangeState
-from domain.errors import BarayError, StaleLeader
+from domain.errors import BarayError, Conflict, StaleLeader
 from domain.jobs import JobState
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
 from lifecycle import allocations, changes
 from lifecycle.effects import Wish
 from lifecycle.tenure import tenure
 from lifecycle.terms import InstalmentAsked, PartAsked, Terms
+from quotas import funding
 from tests.lifecycle.test_changes import ask, decide
 from tests.lifecycle.test_requests import PAID, SPAN, TERMS, allocate, approve, get, grants_left, left, steps
 from tests.lifecycle.test_requests import ask as request
@@ -105,6 +106,19 @@ def test_what_was_asked_of_an_allocation_that_is_over_is_declined(centre: Centre
     assert (change.state, change.answer, change.decided_by) == (ChangeState.DECLINED, "the allocation is over", None)
     assert steps(centre, one.id)[-1] == ("decline", None, "the allocation is over")
     assert keep(centre) == 0
+
+
+def test_one_that_fails_keeps_no_other_waiting(centre: Centre) -> None:
+    """The books of the first say what cannot be: its grant is refused what it would get back."""
+    bad, good = (allocate(centre, terms=Terms(PAID, SPAN[0], SPAN[0] + DAY_MS)) for _ in range(2))
+    with centre.store.write() as uow:
+        uow.ledger.post(
+            [funding.give_back(bad.id, bad.version, {1: MICRO}, {}, SPAN[0])], {}
+        )  # under the name that is due
+    centre.clock.advance(days=1)
+    with pytest.raises(Conflict):
+        keep(centre)
+    assert (get(centre, bad.id).state, get(centre, good.id).state) == (AllocationState.ACTIVE, AllocationState.EXPIRED)
 
 
 def test_an_old_leader_does_nothing(centre: Centre) -> None:

@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.verify.proof import Head, grown, included
 from quotas import merkle
 from quotas.merkle import Frontier, from_tiles, leaf_hash
 
 MOST = 64
 D = [f"leaf {n}".encode() for n in range(MOST)]
+
+
+def consistent(m: int, n: int, proof: Sequence[bytes], old: bytes, new: bytes) -> bool:
+    """What outsiders make of it: the centre itself never verifies growth, it recomputes."""
+    return grown(Head("", m, old, 0), Head("", n, new, 0), list(proof))
 
 
 def k_of(n: int) -> int:
@@ -93,6 +99,7 @@ def test_every_inclusion_proof_is_as_defined_and_holds() -> None:
             proof = merkle.inclusion_proof(m, n, NODE)
             assert proof == path(m, D[:n])
             assert merkle.verify_inclusion(leaf_hash(D[m]), m, n, proof, ROOTS[n])
+            assert included(D[m], m, n, proof, ROOTS[n])
 
 
 @pytest.mark.promise(8)
@@ -101,7 +108,7 @@ def test_every_consistency_proof_is_as_defined_and_holds() -> None:
         for m in range(1, n + 1):
             proof = merkle.consistency_proof(m, n, NODE)
             assert proof == subproof(m, D[:n], True)
-            assert merkle.verify_consistency(m, n, proof, ROOTS[m], ROOTS[n])
+            assert consistent(m, n, proof, ROOTS[m], ROOTS[n])
 
 
 @pytest.mark.promise(8)
@@ -114,6 +121,8 @@ def test_no_other_inclusion_is_believed() -> None:
             assert not merkle.verify_inclusion(leaf, m, n, proof, ROOTS[n - 1])
             assert not merkle.verify_inclusion(leaf, m, n, [*proof, root], root)
             assert not any(merkle.verify_inclusion(leaf, other, n, proof, root) for other in range(n) if other != m)
+            assert not any(included(D[m], other, n, proof, root) for other in range(-1, n + 1) if other != m)
+            assert not included(b"other", m, n, proof, root)
             assert not merkle.verify_inclusion(leaf, n, n, proof, root)
             assert not merkle.verify_inclusion(leaf, -1, n, proof, root)
             for i in range(len(proof)):
@@ -126,15 +135,15 @@ def test_no_other_growth_is_believed() -> None:
     for n in range(1, 34):
         for m in range(1, n + 1):
             proof = subproof(m, D[:n], True)
-            assert not merkle.verify_consistency(m, n, proof, bytes(32), ROOTS[n])
-            assert not merkle.verify_consistency(m, n, proof, ROOTS[m], bytes(32))
-            assert not merkle.verify_consistency(m, n, [*proof, bytes(32)], ROOTS[m], ROOTS[n])
+            assert not consistent(m, n, proof, bytes(32), ROOTS[n])
+            assert not consistent(m, n, proof, ROOTS[m], bytes(32))
+            assert not consistent(m, n, [*proof, bytes(32)], ROOTS[m], ROOTS[n])
             for i in range(len(proof)):
-                assert not merkle.verify_consistency(m, n, proof[:i] + proof[i + 1 :], ROOTS[m], ROOTS[n])
-                assert not merkle.verify_consistency(m, n, [*proof[:i], bytes(32), *proof[i + 1 :]], ROOTS[m], ROOTS[n])
-    assert not merkle.verify_consistency(0, 3, [], merkle.EMPTY, ROOTS[3])
-    assert not merkle.verify_consistency(3, 2, [], ROOTS[3], ROOTS[2])
-    assert not merkle.verify_consistency(3, 5, [], ROOTS[3], ROOTS[5])
+                assert not consistent(m, n, proof[:i] + proof[i + 1 :], ROOTS[m], ROOTS[n])
+                assert not consistent(m, n, [*proof[:i], bytes(32), *proof[i + 1 :]], ROOTS[m], ROOTS[n])
+    assert not consistent(0, 3, [], merkle.EMPTY, ROOTS[3])
+    assert not consistent(3, 2, [], ROOTS[3], ROOTS[2])
+    assert not consistent(3, 5, [], ROOTS[3], ROOTS[5])
 
 
 @pytest.mark.parametrize("n", [255, 256, 257, 511, 512, 700])
@@ -177,5 +186,5 @@ def test_any_leaves(d: list[bytes], data: st.DataObject) -> None:
     n, node = len(d), kept(d)
     m = data.draw(st.integers(1, n))
     assert merkle.root_of(0, n, node) == mth(d)
-    assert merkle.verify_consistency(m, n, merkle.consistency_proof(m, n, node), mth(d[:m]), mth(d))
+    assert consistent(m, n, merkle.consistency_proof(m, n, node), mth(d[:m]), mth(d))
     assert merkle.verify_inclusion(leaf_hash(d[m - 1]), m - 1, n, merkle.inclusion_proof(m - 1, n, node), mth(d))

@@ -272,6 +272,16 @@ def test_priority_and_size_count_among_the_jobs_of_one_user() -> None:
     assert started(plan(with_live(jobs, policy=Policy(size_ms=HOUR_MS)), NOW_MS)) == [2, 1]
 
 
+def test_a_reservation_is_entered_by_no_more_than_it_keeps() -> None:
+    """It keeps one GPU of four for tenant 10, of whom two jobs start: the second takes what is free, like anybody."""
+    window = Window("class", 10, NOW_MS - HOUR_MS, NOW_MS + HOUR_MS, flavor=H100, gpus=1)
+    jobs = (*(pending(n, 11) for n in (1, 2)), *(pending(n, 21) for n in (3, 4, 5)))
+    answer = plan(with_live(jobs, windows=(window,)), NOW_MS)
+    assert [start.window for start in answer.starts if start.project_id == 11] == ["class", None]
+    assert len(answer.starts) == 4
+    assert [booked.starts_ms for booked in answer.booked if booked.starts_ms <= NOW_MS] == []
+
+
 def test_nobody_out_of_patience_passes_older_ones_by_their_own_priority() -> None:
     """Neither when the plan serves them nor in the rank that they are shown."""
     jobs = tuple(

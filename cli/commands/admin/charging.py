@@ -1,12 +1,12 @@
 """Charging rules, refunds, adjustments and closed months."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from cli import words
-from cli.commands.admin.fields import pairs, su
+from cli.commands.admin.documents import ONLY, RECORD, ask, begins, read_document, show_document, starts_ms
+from cli.commands.admin.fields import su
 from cli.failures import USAGE, CliError
 from cli.flags import acting, reading
 from cli.tables import Column
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from cli.session import Session
     from client.charging import Adjustment
 
-RULES = [
-    Column("ID", "id", right=True),
-    Column("STATE", "state"),
-    Column("FROM", "from_ms", lambda ms: words.long_time(ms) if ms else "the beginning"),
-    Column("BY", "author"),
-    Column("REASON", "reason", flex=True),
-    Column("APPLIED", "created_ms", words.long_time, wide=True),
-]
 CORRECTION = [
     Column("ATTEMPT", "attempt"),
     Column("PROJECT", "project"),
@@ -57,19 +49,11 @@ def rules() -> None:
 
 
 @rules.command("show")
-@click.option("--document", is_flag=True, help="Only the rules themselves, as a file that can be applied again.")
+@ONLY
 @reading
 def show_rules(session: "Session", document: bool) -> None:
     """Show the charging rules in force."""
-    from cli.output import to_yaml
-
-    found = session.centre.charging.rules()
-    if document:
-        session.out.lines(to_yaml(found["document"]).splitlines())
-        return
-    session.out.item(found, lambda: pairs(found, RULES), RULES, "id")
-    if session.out.format in {"table", "wide"}:
-        session.out.lines(["", *to_yaml(found["document"]).splitlines()])
+    show_document(session, session.centre.charging.rules(), RECORD, only=document)
 
 
 @rules.command("history")
@@ -77,7 +61,7 @@ def show_rules(session: "Session", document: bool) -> None:
 def history(session: "Session") -> None:
     """List all charging rules that were ever applied, the last ones first."""
     found = session.centre.charging.rules_history()
-    session.out.items(found, RULES, "id", empty="none were applied; the defaults are in force")
+    session.out.items(found, RECORD, "id", empty="none were applied; the defaults are in force")
 
 
 @rules.command("apply")
@@ -87,19 +71,10 @@ def history(session: "Session") -> None:
 @acting
 def apply_rules(session: "Session", file: str, reason: str, from_: str | None) -> None:
     """Put charging rules in force for what starts from then on. FILE is YAML or JSON; '-' is stdin."""
-    from cli import jobfile
-    from client import ProblemError
-
-    draft = jobfile.read(file, jobfile.text_of(file), Path(), keys=KEYS, within="document")
-    starts = None if from_ is None else words.parse_future(from_, session.now_ms, "--from")
-    try:
-        applied = session.centre.charging.apply_rules(draft.spec, reason, from_ms=starts)
-    except ProblemError as error:
-        if not any((fault.field or "").startswith(draft.within) for fault in error.errors):
-            raise
-        raise draft.located(error) from None
-    when = "now" if applied["state"] == "in force" else words.long_time(applied["from_ms"])
-    session.out.outcome(f"charging rules {applied['id']} are in force from {when}", applied, RULES, "id")
+    draft, begin = read_document(file, KEYS), starts_ms(session, from_)
+    applied = ask(draft, lambda: session.centre.charging.apply_rules(draft.spec, reason, from_ms=begin))
+    said = f"charging rules {applied['id']} are in force from {begins(applied)}"
+    session.out.outcome(said, applied, RECORD, "id")
 
 
 @click.command()

@@ -1,29 +1,19 @@
 """The planner's policy: shown, rehearsed, applied from a date on."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from cli import words
-from cli.commands.admin.fields import pairs
+from cli.commands.admin.documents import ONLY, RECORD, ask, begins, read_document, show_document, starts_ms
 from cli.flags import acting, reading
 from cli.tables import Column
 
 if TYPE_CHECKING:
-    from cli.jobfile import Draft
     from cli.session import Session
     from client.models import Rehearsal
 
-POLICY = [
-    Column("ID", "id", right=True),
-    Column("STATE", "state"),
-    Column("FROM", "from_ms", lambda ms: words.long_time(ms) if ms else "the beginning"),
-    Column("BY", "author"),
-    Column("REASON", "reason", flex=True),
-    Column("APPLIED", "created_ms", words.long_time, wide=True),
-    Column("DIGEST", "digest", wide=True),
-]
+POLICY = [*RECORD, Column("DIGEST", "digest", wide=True)]
 SHOWN = 12  # letters of a digest that people are shown in a sentence
 
 KEYS: Final = {
@@ -42,19 +32,11 @@ def policy() -> None:
 
 
 @policy.command("show")
-@click.option("--document", is_flag=True, help="Only the policy itself, as a file that can be applied again.")
+@ONLY
 @reading
 def show_(session: "Session", document: bool) -> None:
     """Show the policy in force."""
-    from cli.output import to_yaml
-
-    found = session.centre.policies.in_force()
-    if document:
-        session.out.lines(to_yaml(found["document"]).splitlines())
-        return
-    session.out.item(found, lambda: pairs(found, POLICY), POLICY, "id")
-    if session.out.format in {"table", "wide"}:
-        session.out.lines(["", *to_yaml(found["document"]).splitlines()])
+    show_document(session, session.centre.policies.in_force(), POLICY, only=document)
 
 
 @policy.command()
@@ -70,8 +52,8 @@ def history(session: "Session") -> None:
 @acting
 def check(session: "Session", file: str) -> None:
     """Say what a policy would change, and what to beware of. FILE is YAML or JSON; '-' is stdin. Nothing is applied."""
-    draft = _read(file)
-    found = _ask(draft, lambda: session.centre.policies.check(draft.spec))
+    draft = read_document(file, KEYS)
+    found = ask(draft, lambda: session.centre.policies.check(draft.spec))
     if session.out.format not in {"table", "wide"}:
         session.out.machine(found, (), "digest")
         return
@@ -87,34 +69,15 @@ def check(session: "Session", file: str) -> None:
 @acting
 def apply(session: "Session", file: str, reason: str, from_: str | None, digest: str | None) -> None:
     """Put a policy in force. FILE is YAML or JSON; what it leaves out has its default."""
-    draft = _read(file)
-    starts = None if from_ is None else words.parse_future(from_, session.now_ms, "--from")
-    warned = _ask(draft, lambda: session.centre.policies.check(draft.spec))["warnings"]
-    applied = _ask(draft, lambda: session.centre.policies.apply(draft.spec, reason, from_ms=starts, digest=digest))
+    draft = read_document(file, KEYS)
+    begin = starts_ms(session, from_)
+    warned = ask(draft, lambda: session.centre.policies.check(draft.spec))["warnings"]
+    applied = ask(draft, lambda: session.centre.policies.apply(draft.spec, reason, from_ms=begin, digest=digest))
     for text in warned:
         session.out.note(f"warning: {text}")
-    when = "now" if applied["state"] == "in force" else words.long_time(applied["from_ms"])
     session.out.outcome(
-        f"policy {applied['id']} ({applied['digest'][:SHOWN]}) is in force from {when}", applied, POLICY
+        f"policy {applied['id']} ({applied['digest'][:SHOWN]}) is in force from {begins(applied)}", applied, POLICY
     )
-
-
-def _read(file: str) -> "Draft":
-    from cli import jobfile
-
-    return jobfile.read(file, jobfile.text_of(file), Path(), keys=KEYS, within="document")
-
-
-def _ask(draft: "Draft", call: Any) -> Any:
-    """Ask the centre; what it finds wrong with the file is shown where it is written."""
-    from client import ProblemError
-
-    try:
-        return call()
-    except ProblemError as error:
-        if not any((fault.field or "").startswith(draft.within) for fault in error.errors):
-            raise
-        raise draft.located(error) from None
 
 
 def _changes(found: "Rehearsal") -> list[str]:
