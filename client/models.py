@@ -261,7 +261,7 @@ class Flavor(TypedDict):
     name: str
     title: str
     milli: int
-    rate_su_per_hour: str
+    rate_su_per_hour: str | None
     total: NotRequired[int]
     used: NotRequired[int]
 

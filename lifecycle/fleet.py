@@ -18,7 +18,8 @@ _LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?")
 _LABELS_MOST = 32
 
 
-def add_flavor(uow: UnitOfWork, flavor: Flavor, micro_su_per_hour: int, now_ms: int) -> None:
+def add_flavor(uow: UnitOfWork, flavor: Flavor, micro_su_per_hour: int | None, now_ms: int) -> None:
+    """A flavor with its first rate; without one, jobs that ask for it are refused until it has one."""
     check_name(flavor.name)
     if flavor.name == TOTAL:
         raise Invalid(f"{TOTAL!r} stands for all flavors together", "name", fix="choose another name")
@@ -27,7 +28,8 @@ def add_flavor(uow: UnitOfWork, flavor: Flavor, micro_su_per_hour: int, now_ms: 
     if not 1 <= flavor.milli <= MILLI:
         raise Invalid("a device is 1 to 1000 thousandths of a GPU", "milli")
     uow.fleet.add_flavor(flavor)
-    add_rate(uow, flavor.name, 0, micro_su_per_hour, now_ms)
+    if micro_su_per_hour is not None:
+        add_rate(uow, flavor.name, 0, micro_su_per_hour, now_ms)
 
 
 def add_rate(
@@ -39,7 +41,7 @@ def add_rate(
     """
     directory = uow.directory()
     rates = directory.rates.get(flavor, ())
-    if flavor not in directory.flavors and rates:
+    if flavor not in directory.flavors:
         raise NotFound(f"there is no flavor {flavor[:80]!r}", "flavor")
     check_rate(micro_su_per_hour)
     if rates and from_ms <= now_ms:

@@ -114,3 +114,17 @@ def test_the_planner_sees_the_labels_and_no_drained_nodes(centre: Centre, api: A
     secret = centre.submit(replace(spec(), constraint=Constraint(classification="confidential")))
     centre.run()
     assert centre.job(secret.id).state == "succeeded"
+
+
+def test_a_flavor_without_a_rate_carries_no_job_until_it_has_one(api: Api) -> None:
+    added = api.post("/flavors", {"name": "b200", "title": "B200"})
+    assert (added.status, added.json["rate_su_per_hour"]) == (201, None)
+    job = {
+        "project": "speech", "name": "train", "command": ["run", "1m"],
+        "resources": {"gpus": 1, "flavor": "b200", "walltime": "1h"},
+    }  # fmt: skip
+    refused = api.post("/jobs", job)
+    assert refused.json["type"].endswith("no-rate")
+    assert "ask the centre's allocator to set one" in str(refused.json)
+    assert api.post("/flavors/b200/rates", {"from_ms": 0, "su_per_hour": "3"}).status == 201
+    assert not api.post("/jobs", job).json["type"].endswith("no-rate")

@@ -57,8 +57,9 @@ def change_node(call: Call, name: str, node: str, body: NodePatch) -> dict[str, 
 
 @routes.post("/flavors", Permission.FLEET_WRITE, FlavorOut)
 def add_flavor(call: Call, body: FlavorIn) -> dict[str, Any]:
+    """Name a kind of accelerator. Until it has a rate, jobs that ask for it are refused."""
     call.need_centre()
-    rate = su(body.rate_su_per_hour, "rate_su_per_hour")
+    rate = None if body.rate_su_per_hour is None else su(body.rate_su_per_hour, "rate_su_per_hour")
     fleet.add_flavor(call.uow, Flavor(body.name, body.title, body.milli), rate, call.now_ms)
     return _show_flavor(call, call.directory.flavors[body.name], ())
 

@@ -170,7 +170,7 @@ class FlavorIn(Body):
     name: Name
     title: Title
     milli: Annotated[StrictInt, Field(ge=1, le=1000, description="thousandths of a GPU a device")] = 1000
-    rate_su_per_hour: Su = "1"
+    rate_su_per_hour: Su | None = Field(None, description="without one, jobs that ask for it are refused")
 
 
 class FlavorOut(Shape):

@@ -156,11 +156,12 @@ def show_flavor(session: "Session", name: str) -> None:
 @click.argument("name")
 @click.option("--title", required=True, help="Its name in full.")
 @click.option("--milli", type=click.IntRange(min=1), default=1000, show_default=True, help="Thousandths of a GPU.")
-@click.option("--rate", required=True, metavar="SU", help="SU for an hour of one.")
+@click.option("--rate", metavar="SU", help="SU for an hour of one. Without it, jobs that ask for one are refused.")
 @acting
-def add_flavor(session: "Session", name: str, title: str, milli: int, rate: str) -> None:
+def add_flavor(session: "Session", name: str, title: str, milli: int, rate: str | None) -> None:
     """Add a flavor."""
-    added = session.centre.flavors.add(name, title=title, milli=milli, rate_su_per_hour=su(rate, "--rate"))
+    per_hour = None if rate is None else su(rate, "--rate")
+    added = session.centre.flavors.add(name, title=title, milli=milli, rate_su_per_hour=per_hour)
     session.out.outcome(f"added flavor {name}", added, FLAVOR, "name")
 
 
