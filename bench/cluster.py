@@ -3,12 +3,14 @@
 import heapq
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from domain.clusters import Tenancy
 from domain.fleet import Inventory, LogChunk, Node
 from domain.ids import AttemptId
-from domain.jobs import AttemptState, Launch, Observation
+from domain.jobs import AttemptState, Launch, Observation, Sight
 
 
 def now_ms() -> int:
@@ -17,7 +19,7 @@ def now_ms() -> int:
 
 @dataclass(slots=True)
 class SimulatedCluster:
-    """Implements ``lifecycle.ports.Driver``. ``runs_ms`` tells how long a launch runs; ``ended`` is called at each end."""
+    """Implements ``lifecycle.driving.Driver``. ``runs_ms`` tells how long a launch runs; ``ended`` is called at each end."""
 
     nodes: Sequence[Node]
     runs_ms: Callable[[Launch], int]
@@ -54,9 +56,15 @@ class SimulatedCluster:
     def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
         """No walltime is enforced here."""
 
-    def observe(self) -> tuple[Observation, ...]:
+    def observe(self) -> Sight:
         with self._changed:
-            return tuple(self._seen.values())
+            return Sight(tuple(self._seen.values()))
+
+    def preview(self, launch: Launch) -> tuple[Mapping[str, Any], ...]:  # noqa: ARG002
+        return ()
+
+    def tend(self, tenancy: Tenancy) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
 
     def forget(self, attempt: AttemptId) -> None:
         with self._changed:

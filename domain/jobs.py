@@ -194,8 +194,27 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """Some of a job's nodes that run another command than the rest, such as the learner beside its actors.
+
+    Ranks are handed out role by role, in the order of the job file. ``run`` and ``command`` are as in ``JobSpec``;
+    ``image`` and ``env`` go over the job's own.
+    """
+
+    name: str
+    nodes: int
+    run: str | None = None
+    command: tuple[str, ...] = ()
+    image: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A validated job file. Exactly one of ``run`` (a shell script) and ``command`` (an argument list) is set."""
+    """A validated job file. Exactly one of ``run`` (a shell script), ``command`` (an argument list) and ``roles`` is set.
+
+    ``volumes`` maps a path in the job to the name of a volume; ``scratch`` is an empty one that ends with the attempt.
+    """
 
     project: str
     name: str
@@ -216,6 +235,8 @@ class JobSpec:
     after: tuple[Dependency, ...] = ()
     priority: int = 0  # as submitted; the job's own may change
     constraint: Constraint = ANYWHERE
+    volumes: dict[str, str] = field(default_factory=dict)
+    roles: tuple[Role, ...] = ()
 
     @property
     def tasks(self) -> int:
@@ -231,8 +252,23 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """Tasks of one array that were committed together for one cluster, and may be one object there.
+
+    ``members`` never change: (attempt, its placement), in order of the index. ``skipped`` were told to stop before they
+    were handed over, and must not run.
+    """
+
+    members: tuple[tuple[AttemptId, tuple[Placement, ...]], ...]
+    skipped: frozenset[AttemptId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
-    """All a driver needs to start an attempt. ``placements[rank]`` is the node of that rank."""
+    """All a driver needs to start an attempt. ``placements[rank]`` is the node of that rank.
+
+    To start one member of a ``bundle`` may start them all: each is handed over by a launch of its own nevertheless.
+    """
 
     attempt: AttemptId
     spec: JobSpec
@@ -240,6 +276,7 @@ class Launch:
     placements: tuple[Placement, ...]
     project_id: int
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    bundle: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +304,16 @@ class Observation:
     detail: str = ""
     out_of_memory: bool = False
     outputs: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a driver sees of its cluster now.
+
+    ``whole``: an attempt that is absent is gone. False while absence proves nothing, since a list is under way or a
+    start may still arrive. ``silent_ms`` is since when the cluster has not answered; None if it does.
+    """
+
+    observations: tuple[Observation, ...] = ()
+    whole: bool = True
+    silent_ms: int | None = None

@@ -90,7 +90,8 @@ class Attempt:
     known to follow. ``hold`` is all that was ever set aside for it. ``parts`` say who pays for what was charged beyond
     ``carried``: micro-SU and GPU-ms that were settled before its walltime was extended. ``walltime_ms`` is its limit if
     that is another than its job's, ``enforced_ms`` the one its cluster has taken. ``refunded`` and ``adjusted`` are what
-    was given back and corrected since.
+    was given back and corrected since. ``bundle`` is the id of the first of the attempts that were committed
+    together with it and may be one object on their cluster: see ``domain.jobs.Bundle``.
     """
 
     row: int
@@ -131,6 +132,7 @@ class Attempt:
     enforced_ms: int | None = None
     extensions: int = 0
     carried: tuple[int, int] = (0, 0)
+    bundle: str | None = None
 
     @property
     def tariff(self) -> Tariff:

@@ -1,1 +1,1 @@
-"""The Kubernetes driver. Nothing here yet: it implements ``lifecycle.ports.Driver`` as ``local`` does."""
+"""The Kubernetes driver. Nothing here yet: it implements ``lifecycle.driving.Driver`` as ``local`` does."""

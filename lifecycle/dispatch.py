@@ -12,7 +12,8 @@ import structlog
 from domain.errors import Unavailable
 from domain.jobs import AttemptState, Launch, move_attempt
 from domain.records import Attempt
-from lifecycle.ports import Driver, Store, UnitOfWork, Vault
+from lifecycle.driving import Driver
+from lifecycle.ports import Store, UnitOfWork, Vault
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,8 @@ from domain.quantities import DAY_MS, format_duration, format_su
 from domain.records import Attempt, Job
 from domain.tariffs import Tariff, tariff_at, within
 from lifecycle.control import job_of
-from lifecycle.ports import Directory, Driver, Store, UnitOfWork
+from lifecycle.driving import Driver
+from lifecycle.ports import Directory, Store, UnitOfWork
 from lifecycle.refresh import refresh
 from lifecycle.windows import HORIZON_MS, expand
 from quotas import ledger

@@ -9,7 +9,8 @@ from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Flavor
 from domain.jobs import CLASSIFICATIONS
 from domain.quantities import MILLI
 from lifecycle.accounts import check_version
-from lifecycle.ports import ClusterRecord, Directory, Driver, UnitOfWork
+from lifecycle.driving import Driver
+from lifecycle.ports import ClusterRecord, Directory, UnitOfWork
 from lifecycle.words import check_name
 
 ACTIVE, DRAINING, DRAINED = "active", "draining", "drained"

@@ -23,7 +23,8 @@ from domain.jobs import (
 from domain.records import Attempt, Brief, Job, Task, ending, made_way
 from lifecycle import meter
 from lifecycle.charge import Settling
-from lifecycle.ports import Driver, Store, UnitOfWork
+from lifecycle.driving import Driver
+from lifecycle.ports import Store, UnitOfWork
 from lifecycle.preempt import PREEMPT
 from lifecycle.refresh import refresh
 
@@ -45,7 +46,7 @@ def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int
         live = [attempt for attempt in uow.attempts.briefs() if attempt.cluster in drivers]
     seen: dict[AttemptId, Observation] = {}
     for driver in drivers.values():
-        seen.update({observation.attempt: observation for observation in driver.observe()})
+        seen.update({observation.attempt: observation for observation in driver.observe().observations})
     news = {attempt.row: attempt.id.job for attempt in live if _is_news(attempt, seen.get(attempt.id), now_ms)}
     ended: set[AttemptId] = set()
     if news:

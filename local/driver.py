@@ -1,4 +1,4 @@
-"""The local driver: attempts as real processes on this machine. Implements ``lifecycle.ports.Driver``.
+"""The local driver: attempts as real processes on this machine. Implements ``lifecycle.driving.Driver``.
 
 ``start`` lays an attempt down on disk and sends its order to the warden, which forks a supervisor for it; from then
 on the disk tells all (see ``claim`` and ``tracking``). So a driver that comes after a crash reads the markers of
@@ -9,14 +9,16 @@ import hashlib
 import os
 import pwd
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
+from domain.clusters import Tenancy
 from domain.errors import NotFound, Unavailable
 from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
-from domain.jobs import Launch, Observation
+from domain.jobs import Launch, Sight
 from lifecycle.ports import Clock
 from local.gpus import Machine, visible_names
 from local.keeper import Keeper
@@ -90,8 +92,8 @@ class LocalDriver:
     def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
         self._keeper().extend(attempt, walltime_ms)
 
-    def observe(self) -> tuple[Observation, ...]:
-        return self._keeper().observe()
+    def observe(self) -> Sight:
+        return Sight(self._keeper().observe())
 
     def forget(self, attempt: AttemptId) -> None:
         self._keeper().forget(attempt)
@@ -101,6 +103,12 @@ class LocalDriver:
 
     def output(self, attempt: AttemptId, path: str, offset: int, limit: int) -> bytes | None:
         return read_output(self._places.of(attempt), path, offset, limit)
+
+    def preview(self, launch: Launch) -> tuple[Mapping[str, Any], ...]:  # noqa: ARG002 - a process is no object
+        return ()
+
+    def tend(self, tenancy: Tenancy) -> tuple[str, ...]:  # noqa: ARG002 - users are all that projects need here
+        return ()
 
     def close(self) -> None:
         with self._lock:

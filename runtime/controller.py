@@ -14,12 +14,13 @@ import structlog
 
 from domain.errors import StaleLeader
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.driving import Driver
 from lifecycle.extend import tell
 from lifecycle.gatekeeping import Gatehouse
 from lifecycle.lookout import Lookout
 from lifecycle.notices import give_notices
 from lifecycle.observe import observe
-from lifecycle.ports import Clock, Driver, Store, Vault
+from lifecycle.ports import Clock, Store, Vault
 from lifecycle.schedule import schedule
 from lifecycle.seal import BrokenTree, Sealer
 from lifecycle.tenure import tenure

@@ -58,6 +58,7 @@ def _attempt(row: Any) -> Attempt:
         enforced_ms=row.enforced_ms,
         extensions=row.extensions,
         carried=(row.carried_su, row.carried_ms),
+        bundle=row.bundle,
     )
 
 
@@ -105,6 +106,7 @@ def _new(attempt: Attempt) -> dict[str, Any]:
         "hold": attempt.hold,
         "created_ms": attempt.created_ms,
         "window": attempt.window,
+        "bundle": attempt.bundle,
         **_changing(attempt),
     }
 

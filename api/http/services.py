@@ -5,8 +5,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lifecycle.driving import Driver
 from lifecycle.lookout import Lookout
-from lifecycle.ports import Clock, Driver, Sources, Store, Vault
+from lifecycle.ports import Clock, Sources, Store, Vault
 
 
 class Bell:

@@ -30,6 +30,8 @@ class RateRow(Base):
 
 
 class ClusterRow(Base):
+    """A cluster. One that is reached over a network has an ``access``, sealed by the vault, a ``config`` and a ``uid``."""
+
     __tablename__ = "cluster"
 
     id: Mapped[pk]
@@ -39,6 +41,9 @@ class ClusterRow(Base):
     notes: Mapped[list[Any]]
     version: Mapped[big]
     labels: Mapped[dict[str, str] | None]
+    access: Mapped[bytes | None]
+    config: Mapped[dict[str, Any] | None]
+    uid: Mapped[str | None] = mapped_column(unique=True)
 
 
 class NodeRow(Base):

@@ -98,6 +98,7 @@ class AttemptRow(Base):
     ``window`` is the reservation that it runs in. ``told_ms`` is when it was told to stop, for ``intent``; one that was
     preempted has its ``cause`` and the job that it made way for. ``later_rates`` is JSON, None for nearly all; a
     ``walltime_ms`` is there only if it was extended, and ``enforced_ms`` is the one that its cluster has taken.
+    ``bundle`` is the id of the first attempt of those that were committed together.
     """
 
     __tablename__ = "attempt"
@@ -144,6 +145,7 @@ class AttemptRow(Base):
     extensions: Mapped[big] = mapped_column(server_default="0")
     carried_su: Mapped[big] = mapped_column(server_default="0")
     carried_ms: Mapped[big] = mapped_column(server_default="0")
+    bundle: Mapped[str | None]
 
     __table_args__ = (
         UniqueConstraint("job_id", "task_index", "number"),
@@ -156,6 +158,10 @@ class AttemptRow(Base):
             sqlite_where=text(f"state IN ({_LIVE})"), postgresql_where=text(f"state IN ({_LIVE})"),
         ),
         Index("ix_attempt_project", "project_id"),
+        Index(
+            "ix_attempt_bundle", "bundle", sqlite_where=text("bundle IS NOT NULL"),
+            postgresql_where=text("bundle IS NOT NULL"),
+        ),
         Index(
             "ix_attempt_extended", "id", sqlite_where=text("walltime_ms IS NOT NULL"),
             postgresql_where=text("walltime_ms IS NOT NULL"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from domain.fleet import CPU_FLAVOR
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobSpec, Launch, Observation, Placement, Resources
-from lifecycle.ports import Driver
+from lifecycle.driving import Driver
 
 TRUE = ("true",)
 FAIL = ("sh", "-c", "exit 3")
@@ -51,7 +51,7 @@ def launch(attempt: AttemptId, node: str = "local-1", *, nodes: int = 1, secrets
 
 
 def seen(driver: Driver, attempt: AttemptId) -> Observation | None:
-    return {observation.attempt: observation for observation in driver.observe()}.get(attempt)
+    return {observation.attempt: observation for observation in driver.observe().observations}.get(attempt)
 
 
 def settled(driver: Driver, attempt: AttemptId) -> Observation:
@@ -80,7 +80,7 @@ def log(driver: Driver, attempt: AttemptId, rank: int = 0) -> bytes:
 
 
 class DriverContract:
-    """The promises of ``lifecycle.ports.Driver``."""
+    """The promises of ``lifecycle.driving.Driver``."""
 
     one = AttemptId(1842, None, 1)
 
@@ -90,7 +90,7 @@ class DriverContract:
         assert nodes[rig.node].memory_bytes > 0
 
     def test_nothing_started_is_nothing_observed(self, rig: Rig) -> None:
-        assert rig.driver.observe() == ()
+        assert rig.driver.observe().observations == ()
 
     def test_a_started_attempt_is_observed_at_once(self, rig: Rig) -> None:
         rig.driver.start(launch(self.one, rig.node, command=SLEEP))
@@ -151,7 +151,7 @@ class DriverContract:
         for number, attempt in enumerate(attempts):
             assert settled(rig.driver, attempt).exit_code == number
             assert log(rig.driver, attempt) == f"{number}\n".encode()
-        assert {observation.attempt for observation in rig.driver.observe()} == set(attempts)
+        assert {observation.attempt for observation in rig.driver.observe().observations} == set(attempts)
 
     def test_a_command_that_does_not_exist_is_a_failed_attempt(self, rig: Rig) -> None:
         rig.driver.start(launch(self.one, rig.node, command=("no-such-program", "x")))
@@ -214,7 +214,7 @@ class DriverContract:
         rig.driver.stop(self.one, 0)
         rig.driver.extend(self.one, 60_000)
         rig.driver.forget(self.one)
-        assert rig.driver.observe() == ()
+        assert rig.driver.observe().observations == ()
         chunk = rig.driver.logs(self.one, 0, 5, 100)
         assert (chunk.data, chunk.offset, chunk.end) == (b"", 5, 5)
         assert rig.driver.output(self.one, "result.txt", 0, 100) is None
@@ -247,8 +247,8 @@ class DriverContract:
         settled(rig.driver, self.one)
         rig.driver.forget(self.one)
         rig.driver.forget(self.one)
-        assert rig.driver.observe() == ()
-        assert rig.reopen().observe() == ()
+        assert rig.driver.observe().observations == ()
+        assert rig.reopen().observe().observations == ()
         assert log(rig.driver, self.one) == b"kept\n"
         assert rig.driver.output(self.one, "file", 0, 100) == b"kept\n"
 

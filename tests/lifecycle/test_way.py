@@ -35,7 +35,7 @@ def test_every_step_takes_rows_in_one_state_and_leaves_them_in_another(centre: C
     assert (done.state, attempt.state, attempt.exit_code) == (JobState.SUCCEEDED, AttemptState.SUCCEEDED, 0)
     assert (attempt.ended_ms - attempt.started_ms, attempt.gpu_ms) == (90_000, 90_000)
     assert done.ended_ms == centre.clock.now_ms()
-    assert centre.driver.observe() == (), "a recorded end need not be observed any more"
+    assert centre.driver.observe().observations == (), "a recorded end need not be observed any more"
     sound(centre)
 
 

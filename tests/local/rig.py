@@ -45,11 +45,11 @@ class LocalRig:
         return self.driver
 
     def close(self) -> None:
-        for observation in self.driver.observe():
+        for observation in self.driver.observe().observations:
             self.driver.stop(observation.attempt, 0)
         deadline = time.monotonic() + 10
-        while not all(observation.state.final for observation in self.driver.observe()):
-            assert time.monotonic() < deadline, self.driver.observe()
+        while not all(observation.state.final for observation in self.driver.observe().observations):
+            assert time.monotonic() < deadline, self.driver.observe().observations
             time.sleep(0.01)
         self.driver.close()
 

@@ -111,7 +111,7 @@ def test_on_a_full_disk_nothing_is_started(small_disk: Path) -> None:
             pass
     with pytest.raises(Unavailable, match="No space"):
         rig.driver.start(launch(ONE))
-    assert rig.driver.observe() == ()
+    assert rig.driver.observe().observations == ()
     filling.unlink()
     rig.driver.start(launch(ONE))
     assert settled(rig.driver, ONE).state is AttemptState.SUCCEEDED

@@ -46,7 +46,7 @@ def test_a_killed_driver_loses_no_job_and_runs_none_twice(tmp_path: Path) -> Non
     run_and_kill(tmp_path / "local", 30, "echo ran; sleep 0.3; exit 4")
     rig = LocalRig(tmp_path / "local")
     attempts = [AttemptId(job, None, 1) for job in range(1, 31)]
-    assert {observation.attempt for observation in rig.driver.observe()} == set(attempts)
+    assert {observation.attempt for observation in rig.driver.observe().observations} == set(attempts)
     for attempt in attempts:
         rig.driver.start(launch(attempt, run="echo again"))  # what a controller does that did not commit the hand-over
     for attempt in attempts:
@@ -140,7 +140,7 @@ def test_what_was_laid_down_but_never_sent_is_sent_after_a_restart(rig: LocalRig
 def test_with_secrets_it_is_unknown_until_it_is_started_again(rig: LocalRig) -> None:
     lay_down_only(rig, {"TOKEN": "hunter2"})
     driver = rig.reopen()
-    assert driver.observe() == ()
+    assert driver.observe().observations == ()
     driver.start(launch(ONE, run="echo ran", secrets={"TOKEN": "hunter2"}))
     assert settled(driver, ONE).state is AttemptState.SUCCEEDED
 
@@ -176,7 +176,7 @@ def test_a_damaged_directory_hides_no_other_attempt(rig: LocalRig) -> None:
     rig.place(attempts[3]).spec.write_bytes(b"")
     rig.root.joinpath("live/no-attempt").touch()
     driver = rig.reopen()
-    states = {observation.attempt: observation.state for observation in driver.observe()}
+    states = {observation.attempt: observation.state for observation in driver.observe().observations}
     assert states == {
         attempts[0]: AttemptState.VANISHED,
         attempts[1]: AttemptState.VANISHED,
@@ -194,7 +194,7 @@ def test_orders_that_the_warden_does_not_take_at_once_are_not_lost(rig: LocalRig
     for attempt in attempts:
         rig.driver.start(launch(attempt, env=padding))
     assert rig.driver._keeper()._link.waiting
-    assert all(observation.state is AttemptState.STARTING for observation in rig.driver.observe())
+    assert all(observation.state is AttemptState.STARTING for observation in rig.driver.observe().observations)
     os.kill(rig.warden(), signal.SIGCONT)
     for attempt in attempts:
         assert settled(rig.driver, attempt).state is AttemptState.SUCCEEDED
@@ -206,7 +206,7 @@ def test_one_root_has_one_driver_at_a_time(rig: LocalRig) -> None:
     with pytest.raises(Unavailable, match="Another process drives"):
         second.driver.observe()
     rig.driver.close()
-    assert second.driver.observe() == ()
+    assert second.driver.observe().observations == ()
     second.driver.close()
     rig.reopen()
 

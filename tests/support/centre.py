@@ -11,12 +11,13 @@ from domain.people import Caller
 from domain.records import Attempt, Job, Task
 from lifecycle import control, people
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.driving import Driver
 from lifecycle.extend import extend, tell
 from lifecycle.gatekeeping import Gatehouse
 from lifecycle.lookout import Lookout
 from lifecycle.observe import observe
 from lifecycle.paging import Page
-from lifecycle.ports import Driver, Store, Vault
+from lifecycle.ports import Store, Vault
 from lifecycle.schedule import schedule
 from lifecycle.submit import submit
 from store.vault import FileVault

@@ -1,4 +1,4 @@
-"""A simulated cluster on a virtual clock: implements ``lifecycle.ports.Driver`` without a process or a file.
+"""A simulated cluster on a virtual clock: implements ``lifecycle.driving.Driver`` without a process or a file.
 
 It outlives controllers as a real cluster does, so a test restarts the centre by building a new one around the same
 driver. What a run does is read from the job's command (``run 90s exit 1``) or given by ``behaviour``. It counts runs
@@ -8,14 +8,16 @@ and watches that no device, core or byte is ever given twice: ``violations`` mus
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from typing import Any
 
+from domain.clusters import Tenancy
 from domain.errors import Unavailable
 from domain.fleet import CPU_FLAVOR, Inventory, LogChunk, Node
 from domain.ids import AttemptId
-from domain.jobs import AttemptState, Launch, Observation, Output
+from domain.jobs import AttemptState, Launch, Observation, Output, Sight
 from domain.quantities import parse_duration
 from lifecycle.ports import Clock
 
@@ -193,13 +195,21 @@ class FakeDriver:
             if run is not None and not self._over(run) and self.clock.now_ms() < run.walltime_end_ms:
                 run.walltime_ms = max(run.walltime_ms, walltime_ms)
 
-    def observe(self) -> tuple[Observation, ...]:
+    def observe(self) -> Sight:
         if self.blind:
-            raise Unavailable("the cluster does not answer")
+            return Sight(whole=False, silent_ms=self.clock.now_ms())
         with self._lock:
             hidden = self._forgotten | self._lost
             now_ms = self.clock.now_ms()
-            return tuple(run.observation(now_ms) for attempt, run in self._known.items() if attempt not in hidden)
+            return Sight(
+                tuple(run.observation(now_ms) for attempt, run in self._known.items() if attempt not in hidden)
+            )
+
+    def preview(self, launch: Launch) -> tuple[Mapping[str, Any], ...]:
+        return ()
+
+    def tend(self, tenancy: Tenancy) -> tuple[str, ...]:
+        return ()
 
     def forget(self, attempt: AttemptId) -> None:
         with self._lock:

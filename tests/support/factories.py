@@ -9,8 +9,9 @@ from domain.fleet import Flavor, Node
 from domain.jobs import Array, JobSpec, Resources
 from domain.quantities import DAY_MS, MICRO, parse_duration
 from lifecycle import accounts, allocations, fleet, grants, people
+from lifecycle.driving import Driver
 from lifecycle.founding import found
-from lifecycle.ports import Driver, UnitOfWork
+from lifecycle.ports import UnitOfWork
 from scheduler.policy import Policy
 from scheduler.queue import PendingJob, Queue
 from scheduler.snapshot import FlavorState, NodeState, State

@@ -3,14 +3,17 @@
 ``Life`` counts the moments and ends at the n-th. What was committed and what the cluster was told stays.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from domain.clusters import Tenancy
 from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
-from domain.jobs import Launch, Observation
-from lifecycle.ports import Driver, Store, UnitOfWork
+from domain.jobs import Launch, Sight
+from lifecycle.driving import Driver
+from lifecycle.ports import Store, UnitOfWork
 
 
 class Died(BaseException):
@@ -52,7 +55,7 @@ class MortalStore:
 
 @dataclass(frozen=True, slots=True)
 class MortalDriver:
-    """See ``lifecycle.ports.Driver``."""
+    """See ``lifecycle.driving.Driver``."""
 
     driver: Driver
     life: Life
@@ -77,8 +80,14 @@ class MortalDriver:
         self.driver.forget(attempt)
         self.life.moment()
 
-    def observe(self) -> tuple[Observation, ...]:
+    def observe(self) -> Sight:
         return self.driver.observe()
+
+    def preview(self, launch: Launch) -> tuple[Mapping[str, Any], ...]:
+        return self.driver.preview(launch)
+
+    def tend(self, tenancy: Tenancy) -> tuple[str, ...]:
+        return self.driver.tend(tenancy)
 
     def inventory(self) -> Inventory:
         return self.driver.inventory()

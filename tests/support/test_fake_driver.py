@@ -5,7 +5,7 @@ import pytest
 from domain.fleet import CPU_FLAVOR, Node
 from domain.ids import AttemptId
 from domain.jobs import Launch, Placement
-from lifecycle.ports import Driver
+from lifecycle.driving import Driver
 from runtime.clock import SystemClock
 from tests.contracts.driver_contract import FAIL, SLEEP, STUBBORN, TRUE, DriverContract
 from tests.support.clock import FakeClock
