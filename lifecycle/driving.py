@@ -3,13 +3,13 @@
 ``local`` and ``k8s`` implement these; ``runtime`` brings them together.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from domain.clusters import ClusterConfig, Examination, Tenancy
 from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
-from domain.jobs import Launch, Sight
+from domain.jobs import Launch, Output, Sight
 
 
 class Driver(Protocol):
@@ -87,4 +87,36 @@ class Gateway(Protocol):
 
     def open(self, name: str, access: str, config: ClusterConfig, wake: Callable[[], None]) -> Driver:
         """A driver for the cluster. Answers at once, also when the cluster is out of reach."""
+        ...
+
+
+class Shelf(Protocol):
+    """Keeps what attempts on clusters far away leave behind: the log of each rank, and outputs. Durable, and bounded."""
+
+    def append_log(self, attempt: AttemptId, rank: int, data: bytes) -> None:
+        """Add to the rank's log. Beyond the size that is kept, one line says so and the rest is dropped."""
+        ...
+
+    def log(self, attempt: AttemptId, rank: int, offset: int, limit: int) -> LogChunk:
+        """As ``Driver.logs``; ``complete`` once ``end_log`` was called and all is read."""
+        ...
+
+    def end_log(self, attempt: AttemptId, rank: int) -> None:
+        """No more will come."""
+        ...
+
+    def add_output(self, attempt: AttemptId, path: str, chunks: Iterable[bytes]) -> Output:
+        """Keep a file whole, or not at all; a repeat replaces it. Raises Invalid for a path that leaves the directory, TooLarge."""
+        ...
+
+    def outputs(self, attempt: AttemptId) -> tuple[Output, ...]: ...
+    def output(self, attempt: AttemptId, path: str, offset: int, limit: int) -> bytes | None: ...
+
+
+class Passes(Protocol):
+    """Tokens by which the pods of an attempt speak to the centre, for that attempt and nothing else."""
+
+    def issue(self, attempt: AttemptId) -> str: ...
+    def read(self, token: str) -> AttemptId:
+        """Raises NotLoggedIn for a token that the centre did not issue."""
         ...
