@@ -1,7 +1,7 @@
 """Clusters, flavors, pools and nodes: where jobs run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CPU_FLAVOR = "cpu"
 CLUSTER_LABEL, CLEARANCE, RESIDENCY = "cluster", "clearance", "residency"
@@ -40,10 +40,14 @@ def labels_on(cluster: str, of_cluster: Mapping[str, str], of_node: Iterable[tup
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What a cluster has now, as its driver sees it. ``notes`` are sentences for people, such as a limit not enforced."""
+    """What a cluster has now, as its driver sees it. ``notes`` are sentences for people, such as a limit not enforced.
+
+    ``millis`` says of flavors that are no whole GPU how many thousandths of one a device is.
+    """
 
     nodes: tuple[Node, ...]
     notes: tuple[str, ...] = ()
+    millis: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from domain.accounts import TOTAL
 from domain.errors import Conflict, Fault, Invalid, NotFound
-from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Flavor
+from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Flavor, Inventory
 from domain.jobs import CLASSIFICATIONS
 from domain.quantities import MILLI
 from lifecycle.accounts import check_version
@@ -65,7 +65,7 @@ def check_rate(micro_su_per_hour: int) -> None:
 
 
 def sync_cluster(uow: UnitOfWork, name: str, kind: str, driver: Driver, now_ms: int) -> None:
-    """Take in what the cluster has now. Flavors nobody has named yet get a rate of 1 SU an hour, cores 1/100."""
+    """Take in what a cluster of this machine has now. Flavors nobody has named yet cost 1 SU an hour, cores 1/100."""
     inventory = driver.inventory()
     known = uow.directory().flavors
     found = {flavor for node in inventory.nodes for flavor in node.devices} | {CPU_FLAVOR}
@@ -73,6 +73,20 @@ def sync_cluster(uow: UnitOfWork, name: str, kind: str, driver: Driver, now_ms: 
         rate = 10_000 if flavor == CPU_FLAVOR else 1_000_000
         add_flavor(uow, Flavor(flavor, "CPU core" if flavor == CPU_FLAVOR else flavor), rate, now_ms)
     uow.fleet.put_cluster(name, kind, inventory)
+
+
+def take_stock(uow: UnitOfWork, cluster: ClusterRecord, inventory: Inventory, now_ms: int) -> tuple[bool, list[str]]:
+    """Take in what a cluster that is there has now: False if it must be done again once what runs there has ended.
+
+    Flavors nobody has named yet are named, and answered; on a cluster far away they get no rate, so that nobody is
+    charged by a price that nobody chose.
+    """
+    known = uow.directory().flavors
+    new = sorted({flavor for node in inventory.nodes for flavor in node.devices} - known.keys())
+    for flavor in new:
+        rate = None if cluster.config is not None else 1_000_000
+        add_flavor(uow, Flavor(flavor, flavor, inventory.millis.get(flavor, MILLI)), rate, now_ms)
+    return uow.fleet.put_cluster(cluster.name, cluster.driver, inventory), new
 
 
 def cluster_named(uow: UnitOfWork, name: str) -> ClusterRecord:
@@ -83,11 +97,9 @@ def cluster_named(uow: UnitOfWork, name: str) -> ClusterRecord:
 
 
 def takes_jobs(directory: Directory, cluster: str, nodes: Iterable[str]) -> bool:
-    """False if the cluster or one of these nodes of it is drained."""
+    """False if the cluster or one of these nodes of it is drained, or the cluster does not answer."""
     known = directory.clusters.get(cluster)
-    return (
-        known is not None and known.state == ACTIVE and all((cluster, node) not in directory.drained for node in nodes)
-    )
+    return known is not None and known.open and all((cluster, node) not in directory.drained for node in nodes)
 
 
 def set_cluster_state(uow: UnitOfWork, name: str, state: str, expected: int | None) -> None:

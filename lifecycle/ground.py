@@ -60,7 +60,7 @@ def _open(directory: Directory) -> dict[NodeKey, Node]:
     return {
         (cluster.name, node.name): node
         for cluster in directory.clusters.values()
-        if cluster.state == "active"
+        if cluster.open
         for node in directory.nodes[cluster.name]
         if (cluster.name, node.name) not in directory.drained
     }

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from domain.accounts import Account, Limits, Quota, Tree
 from domain.calendar import Reservation
+from domain.clusters import ClusterConfig
 from domain.dependencies import Bond
 from domain.fleet import Flavor, Inventory, Node
 from domain.gates import GateRule, Terms
@@ -26,6 +27,7 @@ from lifecycle.brought import Imports
 from lifecycle.live import Live
 from lifecycle.paging import Page
 from lifecycle.past import History
+from lifecycle.reach import NO_CONTACT, Clusters, Contact
 from lifecycle.rulebook import Calendar, Gates, Policies
 from lifecycle.treasury import Allocations, Budgets, Grants, Ledger
 from lifecycle.witness import Audit, Seals
@@ -58,12 +60,24 @@ class Sources(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClusterRecord:
+    """A cluster. What is reached over a network has a ``config``, and an ``access`` that changes when its credentials do."""
+
     name: str
     driver: str
     state: str  # active, or draining: what runs goes on, nothing new starts
     notes: tuple[str, ...]
     version: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    config: ClusterConfig | None = None  # never with its pull secret
+    access: str = ""
+    contact: Contact = NO_CONTACT
+    uid: str | None = None
+    pull_secret: bool = False  # it has one
+
+    @property
+    def open(self) -> bool:
+        """It takes jobs now."""
+        return self.state == "active" and self.contact.silent_ms is None
 
 
 _DEFAULTS = Policy()
@@ -172,7 +186,10 @@ class Fleet(Protocol):
         self, flavor: str, from_ms: int, micro_su_per_hour: int, user_id: int | None = None, now_ms: int = 0
     ) -> None: ...
     def rates(self, flavor: str) -> tuple[DatedRate, ...]: ...
-    def put_cluster(self, name: str, driver: str, inventory: Inventory) -> None: ...
+    def put_cluster(self, name: str, driver: str, inventory: Inventory) -> bool:
+        """Take in what a cluster has now. False if a node is kept larger than it is, for what runs there: then again later."""
+        ...
+
     def set_cluster_state(self, name: str, state: str) -> None: ...
     def set_cluster_labels(self, name: str, labels: Mapping[str, str]) -> None: ...
     def set_drained(self, cluster: str, node: str, reason: str | None) -> None: ...
@@ -280,6 +297,7 @@ class UnitOfWork(Protocol):
     accounts: Accounts
     people: People
     fleet: Fleet
+    clusters: Clusters
     grants: Grants
     budgets: Budgets
     allocations: Allocations

@@ -8,9 +8,11 @@ from sqlalchemy import Connection, select
 from domain.accounts import Quota, Tree
 from domain.fleet import Flavor, Node
 from lifecycle.ports import ClusterRecord, Directory
+from lifecycle.reach import REMOVED
 from store import calendar, charging, gates
 from store.accounts import to_account
 from store.budgets import to_price
+from store.clusters import to_record
 from store.grants import load_picky
 from store.policies import to_policy
 from store.stamps import CHANGED, DIRECTORY, STAMP
@@ -53,15 +55,9 @@ def _load(connection: Connection) -> Directory:
     clusters: dict[str, ClusterRecord] = {}
     nodes: dict[str, tuple[Node, ...]] = {}
     drained: dict[tuple[str, str], str] = {}
-    for cluster in connection.execute(select(ClusterRow.__table__).order_by(ClusterRow.id)):
-        clusters[cluster.name] = ClusterRecord(
-            cluster.name,
-            cluster.driver,
-            cluster.state,
-            tuple(cluster.notes),
-            cluster.version,
-            dict(cluster.labels or {}),
-        )
+    there = select(ClusterRow.__table__).where(ClusterRow.state != REMOVED).order_by(ClusterRow.id)
+    for cluster in connection.execute(there):
+        clusters[cluster.name] = to_record(cluster)
         rows = connection.execute(
             select(NodeRow.__table__).where(NodeRow.cluster_id == cluster.id, NodeRow.present).order_by(NodeRow.name)
         ).all()

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from domain.errors import Conflict
-from domain.fleet import Flavor, Inventory, Node, labels_on
+from domain.fleet import Flavor, Inventory, labels_on
 from domain.jobs import Placement
 from domain.records import Attempt
 from lifecycle.books import DatedRate
 from scheduler.snapshot import NodeState
 from store.bulk import add_all, among, update_all
+from store.inventory import take_in
 from store.stamps import directory_changed
 from store.tables.fleet import ClusterRow, DeviceRow, FlavorRow, NodeRow, RateRow
-from store.upsert import table_of, upsert
+from store.upsert import table_of
 
 # Statements of the busy steps are built once.
 _NODE_IDS = (
@@ -64,54 +65,22 @@ class Fleet:
         )
         return tuple(DatedRate(row.from_ms, row.micro_su_per_hour, row.user_id, row.created_ms) for row in rows)
 
-    def put_cluster(self, name: str, driver: str, inventory: Inventory) -> None:
-        """Take in a cluster's inventory. Nodes and devices that are gone stay known, as not present."""
-        cluster_id = self.connection.scalar(select(ClusterRow.id).where(ClusterRow.name == name))
+    def put_cluster(self, name: str, driver: str, inventory: Inventory) -> bool:
+        """See ``store.inventory``. Nothing is said to have changed if nothing has."""
+        row = self.connection.execute(select(ClusterRow.id, ClusterRow.notes).where(ClusterRow.name == name)).first()
         notes = list(inventory.notes)
-        if cluster_id is None:
+        if row is None:
             values = {"name": name, "driver": driver, "state": "active", "notes": notes, "version": 1}
-            cluster_id = self.connection.execute(
-                insert(ClusterRow).values(values).returning(ClusterRow.id)
-            ).scalar_one()
+            added = insert(ClusterRow).values(values).returning(ClusterRow.id)
+            cluster_id, altered = self.connection.execute(added).scalar_one(), True
         else:
-            self.connection.execute(update(ClusterRow).where(ClusterRow.id == cluster_id).values(notes=notes))
-        self.connection.execute(update(NodeRow).where(NodeRow.cluster_id == cluster_id).values(present=False))
-        for node in inventory.nodes:
-            self._put_node(cluster_id, node)
-        directory_changed(self.connection)
-
-    def _put_node(self, cluster_id: int, node: Node) -> None:
-        values = {
-            "devices": node.devices, "cpus": node.cpus, "memory_bytes": node.memory_bytes, "present": True,
-            "labels": dict(node.labels),
-        }  # fmt: skip
-        node_id = self.connection.scalar(
-            select(NodeRow.id).where(NodeRow.name == node.name, NodeRow.cluster_id == cluster_id)
-        )
-        if node_id is None:
-            node_id = self.connection.execute(
-                insert(NodeRow)
-                .values(cluster_id=cluster_id, name=node.name, cpus_used=0, memory_used=0, **values)
-                .returning(NodeRow.id)
-            ).scalar_one()
-        else:
-            # What runs on it may use more than it now has; then it offers nothing until that ends.
-            row = self.connection.execute(
-                select(NodeRow.cpus_used, NodeRow.memory_used).where(NodeRow.id == node_id)
-            ).one()
-            values["cpus"] = max(node.cpus, row.cpus_used)
-            values["memory_bytes"] = max(node.memory_bytes, row.memory_used)
-            self.connection.execute(update(NodeRow).where(NodeRow.id == node_id).values(values))
-        self.connection.execute(update(DeviceRow).where(DeviceRow.node_id == node_id).values(present=False))
-        upsert(
-            self.connection,
-            DeviceRow,
-            [
-                {"node_id": node_id, "flavor": flavor, "ordinal": ordinal, "present": True}
-                for flavor, count in node.devices.items()
-                for ordinal in range(count)
-            ],
-        )
+            cluster_id, altered = row.id, row.notes != notes
+            if altered:
+                self.connection.execute(update(ClusterRow).where(ClusterRow.id == cluster_id).values(notes=notes))
+        taken = take_in(self.connection, cluster_id, inventory.nodes)
+        if altered or taken.altered:
+            directory_changed(self.connection)
+        return taken.whole
 
     def set_cluster_state(self, name: str, state: str) -> None:
         self.connection.execute(

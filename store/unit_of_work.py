@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from domain.money import Book
-from lifecycle import books, brought, live, past, ports, rulebook, treasury, witness
+from lifecycle import books, brought, live, past, ports, reach, rulebook, treasury, witness
 from store.accounts import Accounts
 from store.allocations import Allocations
 from store.attempts import Attempts
@@ -16,6 +16,7 @@ from store.audit import Audit
 from store.budgets import Budgets
 from store.calendar import Calendar
 from store.charging import Charging
+from store.clusters import Clusters
 from store.dependencies import Dependencies
 from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
@@ -48,6 +49,7 @@ class UnitOfWork:
     accounts: ports.Accounts
     people: ports.People
     fleet: ports.Fleet
+    clusters: reach.Clusters
     grants: treasury.Grants
     budgets: treasury.Budgets
     allocations: treasury.Allocations
@@ -127,6 +129,7 @@ class Store:
             Accounts(connection),
             People(connection),
             Fleet(connection, self._nodes),
+            Clusters(connection),
             Grants(connection),
             Budgets(connection),
             Allocations(connection),

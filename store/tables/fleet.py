@@ -30,7 +30,10 @@ class RateRow(Base):
 
 
 class ClusterRow(Base):
-    """A cluster. One that is reached over a network has an ``access``, sealed by the vault, a ``config`` and a ``uid``."""
+    """A cluster. One that is reached over a network has an ``access``, sealed by the vault, a ``config`` and a ``uid``.
+
+    ``found`` is what it said of itself when it was last examined, and whether it answers.
+    """
 
     __tablename__ = "cluster"
 
@@ -43,6 +46,7 @@ class ClusterRow(Base):
     labels: Mapped[dict[str, str] | None]
     access: Mapped[bytes | None]
     config: Mapped[dict[str, Any] | None]
+    found: Mapped[dict[str, Any] | None]
     uid: Mapped[str | None] = mapped_column(unique=True)
 
 

@@ -4,8 +4,10 @@ import inspect
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from sqlalchemy import event
 
 from domain.access import Permission, Role
 from domain.accounts import Account, AccountKind, AccountState, Limits, Quota
@@ -23,6 +25,7 @@ from domain.allocations import (
 )
 from domain.budgets import Notice, NoticeKind, Reclaim, ReclaimRule
 from domain.calendar import Repeat, Reservation
+from domain.clusters import ClusterConfig, FlavorRule
 from domain.dependencies import Bond
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, Node
@@ -51,6 +54,7 @@ from lifecycle.brought import Batch, Kept, RunRecord, Thing
 from lifecycle.foresight import Guess
 from lifecycle.paging import Page
 from lifecycle.ports import JobFilter, UnitOfWork
+from lifecycle.reach import Contact
 from lifecycle.rulebook import GateRecord, GateRows, TermsRecord
 from lifecycle.witness import EntryFilter, Leaf, witness
 from quotas import ledger
@@ -215,6 +219,11 @@ class TestPeople:
         assert uow.people.secrets(speech + 1) == {}
 
 
+def _note(asked: list[str], _connection: object, _cursor: object, statement: str, *_: object) -> None:
+    if not statement.startswith("INSERT INTO node "):  # SQLite, which has no round trips, numbers rows one by one
+        asked.append(statement)
+
+
 class TestFleet:
     def test_flavors_and_their_dated_rates(self, uow: UnitOfWork) -> None:
         uow.fleet.add_flavor(Flavor("mig", "MIG", 143))
@@ -233,6 +242,49 @@ class TestFleet:
         assert by_name["n1"].cpus == 16
         assert uow.directory().clusters[CLUSTER].notes == ("a note",)
         assert [node.name for node in uow.directory().nodes[CLUSTER]] == ["n1", "n3"]
+
+    @pytest.mark.promise(3)
+    def test_a_node_that_shrinks_under_what_runs_there_is_written_again_later(
+        self, uow: UnitOfWork, speech: int
+    ) -> None:
+        (attempt,) = uow.attempts.add([an_attempt(add_job(uow, speech), speech)])
+        uow.fleet.take([attempt])
+        shrunk = Inventory((Node("n1", {H100: 1}, 2, GIB), *nodes()[1:]))
+        assert not uow.fleet.put_cluster(CLUSTER, "simulated", shrunk)
+        node = uow.fleet.nodes([CLUSTER])[0]
+        assert (node.free[H100], node.cpus, node.cpus_free, node.memory_free) == ((), 3, 0, 0)
+        uow.fleet.give_back([attempt])
+        assert uow.fleet.put_cluster(CLUSTER, "simulated", shrunk)
+        node = uow.fleet.nodes([CLUSTER])[0]
+        assert (node.free[H100], node.cpus, node.memory_free) == ((0,), 2, GIB)
+
+    def test_a_node_that_comes_back_has_the_devices_that_it_has_now(self, uow: UnitOfWork) -> None:
+        for now in (nodes()[1:], (Node("n1", {H100: 3, A100: 1}, 8, GIB), *nodes()[1:])):
+            uow.fleet.put_cluster(CLUSTER, "simulated", Inventory(now))
+        assert uow.fleet.nodes([CLUSTER])[0].free == {H100: (0, 1, 2), A100: (0,)}
+
+    def test_what_has_not_changed_is_not_written(self, uow: UnitOfWork) -> None:
+        uow.fleet.put_cluster(CLUSTER, "simulated", Inventory(nodes(), ("a note",)))
+        before = uow.directory()
+        assert uow.fleet.put_cluster(CLUSTER, "simulated", Inventory(nodes(), ("a note",)))
+        assert uow.directory() is before
+
+    def test_a_large_cluster_takes_no_more_statements_than_a_small_one(self, centre: Centre) -> None:
+        many = [Node(f"m{n:04}", {H100: 8}, 96, GIB, (("rack", f"r{n // 40}"),)) for n in range(1_000)]
+        lost = [replace(node, devices={H100: 7}) if n % 2 else node for n, node in enumerate(many)][:-100]
+        counts = []
+        for now in ([many[0]], many, lost, many):
+            asked: list[str] = []
+            count = partial(_note, asked)
+            event.listen(centre.database.engine, "before_cursor_execute", count)
+            with centre.store.write() as uow:
+                uow.fleet.put_cluster("big", "simulated", Inventory(tuple(now)))
+            event.remove(centre.database.engine, "before_cursor_execute", count)
+            counts.append(len(asked))
+        assert max(counts) < 12, counts
+        with centre.store.read() as uow:
+            found = uow.fleet.nodes(["big"])
+        assert (len(found), sum(len(node.free[H100]) for node in found)) == (1_000, 8_000)
 
     def test_a_cluster_has_a_state_and_a_version(self, uow: UnitOfWork) -> None:
         before = uow.directory().clusters[CLUSTER]
@@ -545,6 +597,72 @@ class TestLedger:
     def test_usage_of_nothing_is_nothing(self, uow: UnitOfWork, by: str) -> None:
         assert uow.ledger.usage(by, None, None, None) == []
         assert uow.ledger.usage(by, 0, 1, frozenset()) == []
+
+
+class TestClusters:
+    CONFIG = ClusterConfig(
+        prefix="ai-", flavors=(FlavorRule("nvidia.com/gpu", H100, "pool", "big"),), registries=("registry.example/",),
+        digest_only=True, volumes={"data": "shared-data"}, egress=("10.0.0.0/8:443",), tolerations=("gpu:NoSchedule",),
+        kueue=False, lost_after_ms=30_000, pull_secret="hidden",
+    )  # fmt: skip
+
+    def test_one_is_kept_whole_but_for_its_secrets(self, uow: UnitOfWork) -> None:
+        uow.clusters.add("pp", "kubernetes", "u-1", self.CONFIG, b"sealed")
+        found = uow.directory().clusters["pp"]
+        assert found.config == replace(self.CONFIG, pull_secret="")
+        assert (found.driver, found.state, found.uid, found.pull_secret) == ("kubernetes", "active", "u-1", True)
+        assert uow.clusters.access("pp") == b"sealed"
+        uow.clusters.set_access("pp", b"other")
+        changed = uow.directory().clusters["pp"]
+        assert (changed.access != found.access, changed.version) == (True, found.version + 1)
+        uow.clusters.set_config("pp", ClusterConfig())
+        assert uow.directory().clusters["pp"].config == ClusterConfig()
+        assert not uow.directory().clusters["pp"].pull_secret
+        assert uow.directory().clusters["pp"].access == changed.access
+        assert uow.directory().clusters[CLUSTER].config is None
+
+    def test_what_it_said_of_itself_stands_in_its_notes(self, uow: UnitOfWork) -> None:
+        uow.clusters.add("pp", "kubernetes", "u-1", self.CONFIG, b"sealed")
+        assert uow.directory().clusters["pp"].open
+        contact = Contact("v1.36.3", "v1beta2", None, 1_000, "its key is lost", ("a policy was altered",))
+        uow.clusters.set_contact("pp", contact)
+        found = uow.directory().clusters["pp"]
+        assert found.contact == contact
+        assert not found.open
+        assert [note.partition(" ")[0] for note in found.notes] == ["it", "it", "a"]
+
+    def test_one_that_is_removed_is_known_to_history_only(self, uow: UnitOfWork, speech: int) -> None:
+        uow.clusters.add("pp", "kubernetes", "u-1", self.CONFIG, b"sealed")
+        uow.fleet.put_cluster("pp", "kubernetes", Inventory(nodes()))
+        job = add_job(uow, speech)
+        (attempt,) = uow.attempts.add([an_attempt(job, speech, cluster="pp")])
+        assert (uow.clusters.live("pp"), uow.clusters.projects("pp")) == (1, frozenset({speech}))
+        uow.attempts.save([replace(attempt, state=AttemptState.VANISHED, ended_ms=NOW)])
+        assert (uow.clusters.live("pp"), uow.clusters.projects("pp")) == (0, frozenset())
+        uow.clusters.remove("pp")
+        assert "pp" not in uow.directory().clusters
+        assert uow.fleet.nodes(["pp"]) == ()
+        assert uow.clusters.access("pp") is None
+        assert uow.clusters.holder("u-1") == ("pp", "removed")
+        assert uow.clusters.removed("pp") == ("u-1",)
+        uow.clusters.add("pp", "kubernetes", "u-1", ClusterConfig(), b"again")
+        uow.fleet.put_cluster("pp", "kubernetes", Inventory(nodes()[:1]))
+        assert uow.clusters.removed("pp") is None
+        assert [node.free for node in uow.fleet.nodes(["pp"])] == [{H100: (0, 1, 2, 3)}]
+
+    def test_a_cluster_is_in_one_place_only(self, uow: UnitOfWork) -> None:
+        uow.clusters.add("pp", "kubernetes", "u-1", self.CONFIG, b"sealed")
+        assert uow.clusters.holder("u-1") == ("pp", "active")
+        assert uow.clusters.holder("u-2") is None
+        uow.clusters.remove("pp")
+        uow.clusters.add("kpt", "kubernetes", "u-1", self.CONFIG, b"sealed")
+        assert uow.clusters.holder("u-1") == ("kpt", "active")
+        assert uow.clusters.removed("pp") == (None,)
+
+    def test_two_are_never_the_same(self, centre: Centre) -> None:
+        with pytest.raises(Conflict), centre.store.write() as uow:
+            uow.clusters.add("pp", "kubernetes", "u-1", self.CONFIG, b"sealed")
+            uow.clusters.add("kpt", "kubernetes", "u-1", self.CONFIG, b"sealed")
 
 
 class TestJobs:

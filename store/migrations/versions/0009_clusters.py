@@ -13,6 +13,7 @@ def upgrade() -> None:
     with op.batch_alter_table("cluster") as batch:
         batch.add_column(sa.Column("access", sa.LargeBinary(), nullable=True))
         batch.add_column(sa.Column("config", sa.JSON(), nullable=True))
+        batch.add_column(sa.Column("found", sa.JSON(), nullable=True))
         batch.add_column(sa.Column("uid", sa.String(), nullable=True))
         batch.create_unique_constraint("uq_cluster_uid", ["uid"])
     op.add_column("attempt", sa.Column("bundle", sa.String(), nullable=True))
@@ -28,5 +29,6 @@ def downgrade() -> None:
     with op.batch_alter_table("cluster") as batch:
         batch.drop_constraint("uq_cluster_uid", type_="unique")
         batch.drop_column("uid")
+        batch.drop_column("found")
         batch.drop_column("config")
         batch.drop_column("access")
