@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domain.clusters import Tenancy
+from domain.errors import Refused
 from domain.fleet import Inventory, LogChunk, Node
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Launch, Observation, Sight
+from lifecycle.driving import Channel
 
 
 def now_ms() -> int:
@@ -78,6 +80,12 @@ class SimulatedCluster:
 
     def output(self, attempt: AttemptId, path: str, offset: int, limit: int) -> bytes | None:  # noqa: ARG002
         return None
+
+    def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:  # noqa: ARG002
+        raise Refused("nothing really runs here")
+
+    def forward(self, attempt: AttemptId, rank: int, port: int) -> Channel:  # noqa: ARG002
+        raise Refused("nothing really runs here")
 
     def close(self) -> None:
         with self._changed:

@@ -3,13 +3,53 @@
 ``local`` and ``k8s`` implement these; ``runtime`` brings them together.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from domain.clusters import ClusterConfig, Examination, Tenancy
 from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
 from domain.jobs import Launch, Output, Sight
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came through a channel: bytes, from the error output if ``error``; or its end, with the exit code if known.
+
+    ``problem`` is a sentence for people where it ended without one.
+    """
+
+    data: bytes = b""
+    error: bool = False
+    ended: bool = False
+    exit_code: int | None = None
+    problem: str = ""
+
+
+class Channel(Protocol):
+    """A program that a person started in an attempt, or a connection to a port of it.
+
+    One thread reads and another writes; ``close`` comes from any. The program does not outlive its channel.
+    """
+
+    def read(self, timeout_s: float) -> Heard | None:
+        """What comes next; None if nothing did in time. After an end there is no more."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Waits while the other side does not take it. What nobody takes any more is dropped."""
+        ...
+
+    def end_input(self) -> None:
+        """No more will be written."""
+        ...
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The terminal's size; ignored where there is none."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Driver(Protocol):
@@ -67,6 +107,17 @@ class Driver(Protocol):
 
         Answers what was found altered by others and mended, in sentences. Raises Unavailable.
         """
+        ...
+
+    def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:
+        """Start a program beside a running rank, with its environment and limits, in its working directory.
+
+        Raises Refused where the cluster does not allow it, Conflict if the rank does not run, Unavailable.
+        """
+        ...
+
+    def forward(self, attempt: AttemptId, rank: int, port: int) -> Channel:
+        """A connection to a TCP port of a running rank. Raises as ``exec``."""
         ...
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import pwd
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,6 +19,7 @@ from domain.errors import NotFound, Unavailable
 from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
 from domain.jobs import Launch, Sight
+from lifecycle.driving import Channel
 from lifecycle.ports import Clock
 from local.gpus import Machine, visible_names
 from local.keeper import Keeper
@@ -26,6 +27,7 @@ from local.limits import find_limits
 from local.orders import DEFAULT_PATH, OrderBook
 from local.places import Places, closed_to_others
 from local.reading import read_log, read_output
+from local.shells import open_port, open_shell
 
 _MIB = 1 << 20
 _ELSEWHERE = Path("/var/lib")
@@ -109,6 +111,13 @@ class LocalDriver:
 
     def tend(self, tenancy: Tenancy) -> tuple[str, ...]:  # noqa: ARG002 - users are all that projects need here
         return ()
+
+    def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:
+        return open_shell(self._keeper().order_of(attempt, rank), rank, command, self._python, tty=tty)
+
+    def forward(self, attempt: AttemptId, rank: int, port: int) -> Channel:
+        self._keeper().order_of(attempt, rank)
+        return open_port(port)
 
     def close(self) -> None:
         with self._lock:

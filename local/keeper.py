@@ -19,7 +19,7 @@ from typing import cast
 
 import structlog
 
-from domain.errors import Unavailable
+from domain.errors import Conflict, Unavailable
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Launch, Observation
 from domain.quantities import format_duration
@@ -133,6 +133,16 @@ class Keeper:
             del self._tracked[tracked.name]
         if not tracked.place.clear_at_once():
             self._cleaner.submit(tracked.place.clear)
+
+    def order_of(self, attempt: AttemptId, rank: int) -> Order:
+        """What the running rank was started with. Raises Conflict if it does not run."""
+        with self._lock:
+            tracked = self._tracked.get(str(attempt))
+            running = tracked is not None and tracked.observation.state is AttemptState.RUNNING
+            order = _spec(tracked.place) if tracked is not None and running else None
+        if order is None or rank >= len(order["ranks"]):
+            raise Conflict(f"rank {rank} of {attempt} does not run", "job", code="not-running")
+        return order
 
     def close(self) -> None:
         """What runs goes on, and the next keeper finds it."""

@@ -22,13 +22,13 @@ def become_rank(order: Order, rank: int, secrets: dict[str, str], output: int, s
     os.dup2(output, 1)
     os.dup2(output, 2)
     try:
-        _settle_in(order, rank, supervisor)
+        settle_in(order, rank, supervisor)
     except OSError as error:
         _give_up(rank, status, "setup", f"The job could not be set up: {error}.", NOT_RUNNABLE)
     part = order["ranks"][rank]
     words = _words(order)
     try:
-        _execute(words, {**order["env"], **secrets, **part["env"]})
+        execute(words, {**order["env"], **secrets, **part["env"]})
     except FileNotFoundError:
         _give_up(rank, status, "exec", f"The command {words[0]!r} was not found.", NOT_FOUND)
     except (OSError, ValueError) as error:
@@ -44,7 +44,7 @@ def become_user(uid: int) -> None:
         os.setresuid(uid, uid, uid)
 
 
-def _settle_in(order: Order, rank: int, supervisor: int) -> None:
+def settle_in(order: Order, rank: int, supervisor: int) -> None:
     part = order["ranks"][rank]
     for group in part["cgroups"]:
         cgroups.join(group)
@@ -68,7 +68,7 @@ def _words(order: Order) -> list[str]:
     return [path] if order["script"].startswith("#!") else [order["shell"], path]
 
 
-def _execute(words: list[str], env: dict[str, str]) -> None:
+def execute(words: list[str], env: dict[str, str]) -> None:
     """Become the first program of that name on the PATH. ``os.execvpe`` would do it at twice the cost of the fork."""
     if "/" in words[0]:
         os.execve(words[0], words, env)  # noqa: S606 - the user's own program

@@ -14,12 +14,13 @@ from fnmatch import fnmatch
 from typing import Any
 
 from domain.clusters import Tenancy
-from domain.errors import Unavailable
+from domain.errors import Conflict, Refused, Unavailable
 from domain.fleet import CPU_FLAVOR, Inventory, LogChunk, Node
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Launch, Observation, Output, Sight
 from domain.quantities import parse_duration
 from lifecycle.ports import Clock
+from tests.support.channel import FakeChannel
 
 _SIGTERM = 15
 _SIGKILL = 9
@@ -141,7 +142,7 @@ class _Run:
 
 @dataclass(slots=True)
 class FakeDriver:
-    """See the module. ``away`` makes it refuse starts; ``blind`` makes it show nothing at all."""
+    """See the module. ``away`` makes it refuse starts; ``blind`` makes it show nothing at all; ``shells`` lets people in."""
 
     clock: Clock
     nodes: Sequence[Node]
@@ -150,6 +151,8 @@ class FakeDriver:
     notes: tuple[str, ...] = ()
     away: bool = False
     blind: bool = False
+    shells: bool = True
+    channels: list[FakeChannel] = field(default_factory=list)
     runs: Counter[AttemptId] = field(default_factory=Counter)
     stops: Counter[AttemptId] = field(default_factory=Counter)
     extensions: Counter[AttemptId] = field(default_factory=Counter)
@@ -231,6 +234,25 @@ class FakeDriver:
         kept = {output.path for output in run.observation(self.clock.now_ms()).outputs}
         data = dict(run.behaviour.leaves).get(path)
         return None if data is None or path not in kept else data[offset : offset + limit]
+
+    def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> FakeChannel:
+        self._enter(attempt)
+        self.channels.append(FakeChannel.running(rank, command, tty=tty))
+        return self.channels[-1]
+
+    def forward(self, attempt: AttemptId, rank: int, port: int) -> FakeChannel:
+        self._enter(attempt)
+        self.channels.append(FakeChannel(rank, port=port))
+        return self.channels[-1]
+
+    def _enter(self, attempt: AttemptId) -> None:
+        if not self.shells:
+            raise Refused("the cluster sim lets nobody into jobs", code="exec-refused")
+        if self.away:
+            raise Unavailable("the cluster does not answer")
+        run = self._known.get(attempt)
+        if run is None or self._over(run) or self.clock.now_ms() < run.started_ms:
+            raise Conflict(f"{attempt} does not run", "job", code="not-running")
 
     def close(self) -> None:
         """What runs goes on."""

@@ -3,7 +3,7 @@
 ``Life`` counts the moments and ends at the n-th. What was committed and what the cluster was told stays.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from domain.clusters import Tenancy
 from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
 from domain.jobs import Launch, Sight
-from lifecycle.driving import Driver
+from lifecycle.driving import Channel, Driver
 from lifecycle.ports import Store, UnitOfWork
 
 
@@ -97,6 +97,12 @@ class MortalDriver:
 
     def output(self, attempt: AttemptId, path: str, offset: int, limit: int) -> bytes | None:
         return self.driver.output(attempt, path, offset, limit)
+
+    def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:
+        return self.driver.exec(attempt, rank, command, tty=tty)
+
+    def forward(self, attempt: AttemptId, rank: int, port: int) -> Channel:
+        return self.driver.forward(attempt, rank, port)
 
     def close(self) -> None:
         self.driver.close()
