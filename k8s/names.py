@@ -41,7 +41,6 @@ MAIN, FETCH, COLLECT = "main", "fetch", "collect"  # the containers of a pod
 
 # Keys of others that we write or read.
 QUEUE_NAME = "kueue.x-k8s.io/queue-name"
-MAX_EXEC_TIME = "kueue.x-k8s.io/max-exec-time-seconds"
 JOB_NAME = "batch.kubernetes.io/job-name"
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"
@@ -49,6 +48,7 @@ HOSTNAME = "kubernetes.io/hostname"
 
 LONGEST = 63  # characters of a DNS label and of a label's value
 _DIGITS = 10  # of the hash that tells apart what would be called alike
+SHORTEST = _DIGITS + 2  # characters that ``dns_label`` can do with
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")

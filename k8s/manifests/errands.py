@@ -1,0 +1,101 @@
+"""The containers beside a job's own: one brings its source before it starts, one collects its outputs after it ended.
+
+Both run the agent (``k8s/pod/agent.py``), whose text is their argument: so there is no image of ours to be built, kept
+and pulled, and no further object. They see the working directory and the pass, and nothing of the job's secrets.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from domain.jobs import JobSpec, Launch
+from domain.quantities import MINUTE_MS
+from k8s import names
+from k8s.manifests.environment import WORK, index_entry
+from k8s.manifests.part import Part
+from k8s.manifests.site import Site, Unstartable
+from k8s.manifests.wrapper import literal, seconds
+
+COLLECT_S = 5 * MINUTE_MS // 1_000  # for outputs to be collected after the job's own end
+PASS = "baray.pass"  # noqa: S105 - a key of the Secret; no name of an environment variable has a dot
+_PASSES = "/baray/passes"
+_AGENT = Path(__file__).parents[1] / "pod" / "agent.py"
+
+
+@cache
+def agent() -> str:
+    return _AGENT.read_text(encoding="utf-8")
+
+
+def errands(launch: Launch, part: Part, site: Site, security: dict[str, Any]) -> list[dict[str, Any]]:
+    """The init containers, in order. Raises Unstartable where they could not reach the centre."""
+    spec, found = launch.spec, []
+    if not has_errands(spec):
+        return []
+    if not site.config.centre_url:
+        raise Unstartable(
+            "The job has a source or outputs, and the pods of this cluster do not know where the centre is. An"
+            " administrator sets it: baray admin cluster set NAME --centre-url https://..."
+        )
+    common = {
+        "image": site.config.helper_image,
+        "workingDir": WORK,
+        "securityContext": security,
+        "volumeMounts": [{"name": "work", "mountPath": WORK}, *_pass_mount(part)],
+    }
+    if spec.source is not None:
+        env = [*_env(part, site), {"name": "BARAY_SOURCE", "value": spec.source}]
+        # It is over before the job's own container starts, and may have all that was booked for that.
+        own = {"cpu": str(spec.resources.cpus), "memory": str(spec.resources.memory_bytes)}
+        found.append({"name": names.FETCH, "env": env, "resources": {"requests": own, "limits": own}, **common})
+        found[-1] |= _command("fetch")
+    if spec.outputs:
+        env = [*_env(part, site), {"name": "BARAY_OUTPUTS", "value": literal("\n".join(spec.outputs))}]
+        # Started before the job's own container and told to end after it, since it is restarted for ever (a sidecar).
+        # It asks for nothing: what was booked for the job is all that the planner knows of, and a full node is full.
+        resources = {
+            "requests": {"cpu": "0", "memory": "0"},
+            "limits": {"cpu": "1", "memory": "256Mi"},
+        }
+        found.append({"name": names.COLLECT, "env": env, "resources": resources, "restartPolicy": "Always", **common})
+        found[-1] |= _command("collect")
+    return found
+
+
+def has_errands(spec: JobSpec) -> bool:
+    return spec.source is not None or bool(spec.outputs)
+
+
+def grace_s(spec: JobSpec) -> int:
+    """What a pod has from being told to end: the job's grace, and time for its outputs."""
+    return seconds(spec.grace_ms) + (COLLECT_S if spec.outputs else 0)
+
+
+def pass_volume(part: Part) -> list[dict[str, Any]]:
+    """Of a bundle: a file for each index, of which a pod mounts its own."""
+    if not part.members:
+        return []
+    items = [{"key": f"{PASS}.{index}", "path": str(index)} for index in range(len(part.members))]
+    return [{"name": "passes", "secret": {"secretName": part.name, "items": items, "defaultMode": 0o440}}]
+
+
+def _pass_mount(part: Part) -> list[dict[str, Any]]:
+    if not part.members:
+        return []
+    return [{"name": "passes", "mountPath": _PASSES, "readOnly": True}]
+
+
+def _env(part: Part, site: Site) -> list[dict[str, Any]]:
+    env: list[dict[str, Any]] = [{"name": "BARAY_CENTRE_URL", "value": literal(site.config.centre_url)}]
+    if part.indexed:
+        env.append({"name": "BARAY_INDEX", **index_entry()})
+    if part.members:  # after the index, which it takes up
+        env.append({"name": "BARAY_PASS_FILE", "value": f"{_PASSES}/$(BARAY_INDEX)"})
+    else:
+        key = {"secretKeyRef": {"name": part.name, "key": PASS}}
+        env.append({"name": "BARAY_PASS", "valueFrom": key})
+    return env
+
+
+def _command(task: str) -> dict[str, Any]:
+    return {"command": ["python3", "-c", literal(agent())], "args": [task]}
