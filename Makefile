@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo up test test-all bench promises mutants lint format lock openapi clean
+.PHONY: help install dev demo up test test-all cluster test-cluster bench promises mutants lint format lock openapi clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -36,6 +36,15 @@ test: dev ## the tests (under 10 minutes on 2 cores)
 
 test-all: test ## the slow proofs too
 	$(BIN)/pytest -q -n 2 -m slow
+
+CLUSTER := tests/cluster
+$(CLUSTER)/.built/complete: $(CLUSTER)/go.mod $(CLUSTER)/go.sum $(CLUSTER)/build.sh
+	@$(CLUSTER)/build.sh
+
+cluster: $(CLUSTER)/.built/complete ## build a Kubernetes control plane for test-cluster (needs Go; 6 minutes on 2 cores the first time)
+
+test-cluster: dev ## the tests on a real Kubernetes control plane: make cluster first, or BARAY_TEST_KUBECONFIG=file
+	$(BIN)/pytest -q -n 0 $(CLUSTER)
 
 promises: dev ## a line per promise of the design (ONLY=3 for one; FAST=1 without the slow proofs)
 	$(BIN)/python -m tests.promises $(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast)

@@ -1,0 +1,140 @@
+"""The rig itself plays what the other tests rely on."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.cluster.rig import fleet
+from tests.cluster.rig.control_plane import Cluster
+
+_JOBS = "/apis/batch/v1/namespaces/default/jobs"
+_PODS = "/api/v1/namespaces/default/pods"
+
+
+def until(look: Callable[[], Any], seconds: float = 20.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (answer := look()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
+        time.sleep(0.05)
+    return answer
+
+
+def _start(cluster: Cluster, name: str, grace: int = 30, **env: str) -> None:
+    container = {
+        "name": "main", "image": env.pop("IMAGE", "registry.example/tool:1"),
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "resources": {"limits": {"nvidia.com/gpu": "1"}},
+    }  # fmt: skip
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": grace, "containers": [container]}
+    cluster.admin.create(_JOBS, {
+        "metadata": {"name": name},
+        "spec": {"backoffLimit": 0, "podReplacementPolicy": "Failed", "template": {"spec": spec}},
+    })  # fmt: skip
+
+
+def _pod(cluster: Cluster, name: str) -> dict[str, Any] | None:
+    pods = cluster.admin.items(_PODS, labelSelector=f"batch.kubernetes.io/job-name={name}")
+    return pods[0] if pods else None
+
+
+def _running(cluster: Cluster, name: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        pod = _pod(cluster, name)
+        return pod if pod is not None and pod["status"]["phase"] == "Running" else None
+
+    found: dict[str, Any] = until(look)
+    return found
+
+
+def _end(cluster: Cluster, name: str) -> tuple[str, dict[str, Any]]:
+    def look() -> str | None:
+        for one in cluster.admin.get(f"{_JOBS}/{name}")["status"].get("conditions", []):
+            if one["type"] in {"Complete", "Failed"}:
+                return str(one["type"])
+        return None
+
+    end = until(look)
+    pod = _pod(cluster, name)
+    assert pod is not None
+    return end, pod
+
+
+def _state(pod: dict[str, Any]) -> dict[str, Any]:
+    state: dict[str, Any] = pod["status"]["containerStatuses"][0]["state"]
+    return state
+
+
+def test_twenty_nodes_of_two_kinds_are_ready(cluster: Cluster) -> None:
+    labels = [node["metadata"]["labels"] for node in cluster.admin.items("/api/v1/nodes")]
+    products = [one["nvidia.com/gpu.product"] for one in labels]
+    assert (products.count(fleet.H100), products.count(fleet.A100)) == (10, 10)
+    assert fleet.ready(cluster.admin)
+    assert cluster.seconds_to_ready < 60
+
+
+def test_pods_end_as_their_environment_says(cluster: Cluster) -> None:
+    _start(cluster, "rig-good")
+    _start(cluster, "rig-bad", KWOK_EXIT="3")
+    _start(cluster, "rig-oom", KWOK_OOM="1")
+    _start(cluster, "rig-evicted", KWOK_EVICT="1")
+    end, pod = _end(cluster, "rig-good")
+    assert (end, _state(pod)["terminated"]["exitCode"]) == ("Complete", 0)
+    end, pod = _end(cluster, "rig-bad")
+    assert (end, _state(pod)["terminated"]["exitCode"]) == ("Failed", 3)
+    end, pod = _end(cluster, "rig-oom")
+    assert (end, _state(pod)["terminated"]["reason"]) == ("Failed", "OOMKilled")
+    end, pod = _end(cluster, "rig-evicted")
+    assert (end, pod["status"]["reason"]) == ("Failed", "Evicted")
+    assert {"DisruptionTarget": "True"}.items() <= {one["type"]: one["status"] for one in pod["status"]["conditions"]}.items()  # fmt: skip
+
+
+def test_an_image_that_is_nowhere_is_not_pulled(cluster: Cluster) -> None:
+    _start(cluster, "rig-image", IMAGE="registry.example/no-such-image:1")
+
+    def waits() -> bool:
+        pod = _pod(cluster, "rig-image")
+        return pod is not None and bool(pod["status"].get("containerStatuses"))
+
+    until(waits)
+    pod = _pod(cluster, "rig-image")
+    assert pod is not None
+    assert _state(pod)["waiting"]["reason"] == "ImagePullBackOff"
+    cluster.admin.delete(f"{_JOBS}/rig-image", propagationPolicy="Background")
+
+
+def test_a_stubborn_pod_uses_its_grace_and_a_polite_one_does_not(cluster: Cluster) -> None:
+    _start(cluster, "rig-polite", KWOK_SECONDS="300")
+    _start(cluster, "rig-stubborn", 2, KWOK_SECONDS="300", KWOK_STUBBORN="1")
+    _running(cluster, "rig-polite")
+    _running(cluster, "rig-stubborn")
+    told = time.monotonic()
+    for name in ("rig-stubborn", "rig-polite"):
+        cluster.admin.merge(f"{_JOBS}/{name}", {"spec": {"suspend": True}})
+    until(lambda: _pod(cluster, "rig-polite") is None)
+    assert _pod(cluster, "rig-stubborn") is not None
+    until(lambda: _pod(cluster, "rig-stubborn") is None)
+    assert time.monotonic() - told > 1
+
+
+def test_a_lost_node_keeps_what_is_deleted_until_it_is_back(cluster: Cluster) -> None:
+    _start(cluster, "rig-lost", KWOK_SECONDS="300")
+    node = _running(cluster, "rig-lost")["spec"]["nodeName"]
+    fleet.lose(cluster.admin, node)
+    try:
+        until(lambda: "deletionTimestamp" in (_pod(cluster, "rig-lost") or {"metadata": {}})["metadata"])
+        pod = _pod(cluster, "rig-lost")
+        assert pod is not None
+        assert pod["status"]["phase"] == "Running"
+    finally:
+        fleet.find(cluster.admin, node)
+    until(lambda: fleet.ready(cluster.admin, node))
+    until(lambda: (_pod(cluster, "rig-lost") or {"status": {"phase": "Gone"}})["status"]["phase"] != "Running")
+
+
+def test_a_pods_log_is_read(cluster: Cluster) -> None:
+    with cluster.logs.open("a") as log:
+        log.write("2026-01-01T00:00:00.000000000Z stdout F a line of the log\n")
+    _start(cluster, "rig-log", KWOK_SECONDS="300")
+    pod = _running(cluster, "rig-log")["metadata"]["name"]
+    assert b"a line of the log\n" in cluster.admin.raw("GET", f"{_PODS}/{pod}/log").data
+    cluster.admin.delete(f"{_JOBS}/rig-log", propagationPolicy="Background")
