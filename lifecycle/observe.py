@@ -1,11 +1,14 @@
 """Step 5, observe: what drivers see becomes the state of attempts, tasks and jobs; ends are metered and charged.
 
-Only what a driver says counts: an attempt that was handed over and is not known to its cluster has ``vanished``, never
-succeeded. A driver forgets an attempt only after the transaction that recorded its end.
+Only what a driver says counts: an attempt that was handed over and that its cluster proves not to have has ``vanished``,
+never succeeded. One whose cluster is out of sight is ``lost``, and stays booked (see ``lost``). A driver forgets an
+attempt only after the transaction that recorded its end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from types import MappingProxyType
 
 import structlog
 
@@ -24,6 +27,8 @@ from domain.records import Attempt, Brief, Job, Task, ending, made_way
 from lifecycle import meter
 from lifecycle.charge import Settling
 from lifecycle.driving import Driver
+from lifecycle.hands import Deed, Hands
+from lifecycle.lost import Look, Vigil, given_up, look, lost, strays, to_abandon
 from lifecycle.ports import Store, UnitOfWork
 from lifecycle.preempt import PREEMPT
 from lifecycle.refresh import refresh
@@ -35,54 +40,91 @@ _TASK_STATE = {
     AttemptState.RUNNING: JobState.RUNNING,
     AttemptState.STOPPING: JobState.STOPPING,
 }
+_FURTHER = tuple(_TASK_STATE)
+
+_LAG_MS = 10_000  # behind which a far cluster's news are, at the most that is usual
 
 # What was told to stop for these reasons was preempted, whatever its cluster calls it.
 _TO_PENDING = frozenset({"requeue", PREEMPT})
 
 
-def observe(store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int) -> int:
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What is new of one attempt; without an observation it has vanished. It is metered up to ``until_ms``."""
+
+    attempt: Brief
+    observation: Observation | None
+    until_ms: int
+
+
+def observe(
+    store: Store, drivers: Mapping[str, Driver], epoch: int, now_ms: int, *, vigil: Vigil | None = None,
+    hands: Hands | None = None,
+) -> int:  # fmt: skip
     """Bring the database in line with what the clusters show. Answers how many attempts changed."""
+    vigil, hands = vigil or Vigil(), hands or Hands()
+    arriving = hands.arriving()  # before the clusters are looked at: what has arrived since is shown
     with store.read() as uow:
         live = [attempt for attempt in uow.attempts.briefs() if attempt.cluster in drivers]
-    seen: dict[AttemptId, Observation] = {}
-    for driver in drivers.values():
-        seen.update({observation.attempt: observation for observation in driver.observe().observations})
-    news = {attempt.row: attempt.id.job for attempt in live if _is_news(attempt, seen.get(attempt.id), now_ms)}
-    ended: set[AttemptId] = set()
+        directory = uow.directory()
+    seen = look(drivers, directory, arriving, now_ms)
+    news = {one.attempt.row: one for one in _news(store, live, seen, vigil)}
+    ended: list[Attempt] = []
     if news:
         with store.write() as uow:
             uow.leader.check(epoch)
             uow.dependencies.take_turn()
-            jobs = uow.jobs.many(list(news.values()), lock=True)
-            saved = take_in(uow, jobs, uow.attempts.those(news), seen, now_ms)
-        ended = {attempt.id for attempt in saved if attempt.state.final}
-    _forget(store, drivers, seen, {attempt.id for attempt in live}, ended)
+            jobs = uow.jobs.many([one.attempt.id.job for one in news.values()], lock=True)
+            observed = {one.attempt.id: one.observation for one in news.values() if one.observation is not None}
+            until = {one.attempt.cluster: one.until_ms for one in news.values()}
+            saved = take_in(uow, jobs, uow.attempts.those(news), observed, now_ms, until)
+        ended = [attempt for attempt in saved if attempt.state.final]
+    over = [
+        Deed(attempt.cluster, "forget", attempt.id, partial(drivers[attempt.cluster].forget, attempt.id))
+        for attempt in ended
+        if attempt.id in seen.shown.get(attempt.cluster, {})
+    ]
+    hands.do([*over, *strays(store, drivers, live, seen, vigil, hands.underway("forget"))], seen.configs)
+    for word in ("forget", "sweep"):  # what is still shown is asked for again
+        hands.done(word)
     return len(news)
 
 
-def _is_news(attempt: Brief, observation: Observation | None, now_ms: int) -> bool:
-    if observation is None:  # one not yet handed over is not expected to be seen
-        return attempt.state is not AttemptState.DISPATCHING
-    return observation.state in ATTEMPT_TRANSITIONS[attempt.state] or meter.due(attempt, now_ms)
+def abandon(uow: UnitOfWork, cluster: str, now_ms: int) -> int:
+    """An administrator's word that a cluster is gone, and all that was lost with it. Answers how many attempts that ends.
+
+    Restartable jobs run again elsewhere, the others fail. Should the cluster come back, what still runs there is stopped.
+    """
+    uow.dependencies.take_turn()
+    gone = to_abandon(uow, cluster, now_ms)
+    jobs = uow.jobs.many([attempt.id.job for attempt in gone], lock=True)
+    fresh = uow.attempts.those([attempt.row for attempt in gone])
+    detail = f"an administrator gave up cluster {cluster}"
+    seen = {attempt.id: Observation(attempt.id, AttemptState.VANISHED, detail=detail) for attempt in fresh}
+    return len(take_in(uow, jobs, fresh, seen, now_ms))
 
 
-def _forget(
-    store: Store,
-    drivers: Mapping[str, Driver],
-    seen: Mapping[AttemptId, Observation],
-    live: set[AttemptId],
-    ended: set[AttemptId],
-) -> None:
-    """Ends that are recorded need not be observed any more: those just recorded, and those of before a crash."""
-    over = [attempt for attempt in seen if seen[attempt].state.final]
-    old = [attempt for attempt in over if attempt not in live]
-    if old:
-        with store.read() as uow:
-            ended |= {attempt for attempt in old if (known := uow.attempts.get(attempt)) and known.state.final}
-    for attempt in over:
-        if attempt in ended:
-            for driver in drivers.values():
-                driver.forget(attempt)
+def _news(store: Store, live: list[Brief], seen: Look, vigil: Vigil) -> Iterator[_News]:
+    """What is to be written down."""
+    dropped = given_up(store, live, seen, vigil)
+    for attempt in live:
+        if attempt.cluster not in seen.sights:
+            continue
+        observation = dropped.get(attempt.row) or seen.of(attempt)
+        silent = seen.silence_ms(attempt.cluster) > 0
+        # A far cluster tells of an end a moment after it, and by its own clock: nothing is metered up to right now.
+        until_ms = 0 if silent else seen.now_ms - _LAG_MS * (attempt.cluster in seen.configs)
+        if seen.lost(attempt.cluster) and not (observation is not None and observation.state.final):
+            observation = lost(attempt, seen)
+            if observation is not None:
+                yield _News(attempt, observation, 0)
+        elif observation is not None:
+            if observation.state in ATTEMPT_TRANSITIONS[attempt.state] or meter.due(attempt, until_ms):
+                yield _News(attempt, observation, until_ms)
+        elif (
+            seen.gone(attempt) and attempt.state is not AttemptState.DISPATCHING
+        ):  # else it is not expected to be there
+            yield _News(attempt, None, until_ms)
 
 
 def take_in(
@@ -91,12 +133,16 @@ def take_in(
     attempts: list[Attempt],
     seen: Mapping[AttemptId, Observation],
     now_ms: int,
+    until: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Attempt]:
-    """Record what is new of these attempts of these locked jobs, in the transaction at hand. Answers them after it."""
+    """Record what is new of these attempts of these locked jobs, in the transaction at hand. Answers them after it.
+
+    ``until`` says of clusters up to when what runs there is metered, where that is not now.
+    """
     tasks = {(task.job_id, task.index): task for task in uow.jobs.live_tasks(list(jobs))}
     users = {job.id: job.user_id for job in jobs.values()}
     settling = Settling(uow, uow.directory().policy_at(now_ms).half_life_ms, users)
-    batch = _Batch(settling, now_ms, jobs, tasks)
+    batch = _Batch(settling, now_ms, until, jobs, tasks)
     for attempt in attempts:
         batch.take_in(attempt, seen.get(attempt.id))
     uow.attempts.save(batch.saved)
@@ -113,6 +159,7 @@ class _Batch:
 
     settling: Settling
     now_ms: int
+    until: Mapping[str, int]
     jobs: dict[int, Job]
     tasks: dict[tuple[int, int], Task]
     saved: list[Attempt] = field(default_factory=list)
@@ -134,18 +181,28 @@ class _Batch:
         if state.final:
             self._end(attempt, state, observation)
             return
+        if attempt.state is AttemptState.LOST and state in _TASK_STATE:  # it is back, and no less far than it was
+            state = max(state, self._reached(attempt), key=_FURTHER.index)
         if state is not attempt.state:
             attempt = replace(attempt, state=move_attempt(attempt.state, state))
-            self._move_task(attempt, _TASK_STATE[state])
-        if meter.due(attempt, self.now_ms):
-            attempt = self.settling.slice(attempt, self.now_ms)
+            if state in _TASK_STATE:  # a lost one's task is as it was last known to be
+                self._move_task(attempt, _TASK_STATE[state])
+        until_ms = self.until.get(attempt.cluster, self.now_ms)
+        if attempt.state is not AttemptState.LOST and meter.due(attempt, until_ms):
+            attempt = self.settling.slice(attempt, until_ms)
         self.saved.append(attempt)
+
+    def _reached(self, attempt: Attempt) -> AttemptState:
+        """How far an attempt was before it was lost, as its task remembers."""
+        task = self.tasks[attempt.id.job, attempt.id.index or 0].state
+        return next((state for state in _FURTHER if _TASK_STATE[state] is task), AttemptState.STARTING)
 
     def _end(self, attempt: Attempt, state: AttemptState, observation: Observation | None) -> None:
         ended_ms = observation.ended_ms if observation is not None else None
         if ended_ms is None:
             # It vanished: nobody saw it end. It is charged up to when it was last known to run.
             ended_ms = attempt.metered_ms or attempt.started_ms or self.now_ms
+        ended_ms = max(ended_ms, attempt.metered_ms or 0)  # what is charged stays so
         if observation is None:
             attempt = replace(attempt, detail=attempt.detail or "the cluster knows nothing of it any more")
         if state is AttemptState.PREEMPTED and attempt.intent == PREEMPT:

@@ -27,6 +27,9 @@ from scheduler.snapshot import Start
 # Notes of changes that were taken in are deleted, and guesses written down, with the next start, or when there are so many.
 NOTES_KEPT = 1_000
 
+_BUNDLING = frozenset({"kubernetes"})  # drivers for which tasks of an array may be one object
+BUNDLE_MOST = 500  # tasks of one: what a cluster must keep and send of it stays small
+
 # An attempt may begin so long after its commitment and still find the dated rates of its time.
 _LATE_START_MS = DAY_MS
 
@@ -94,7 +97,7 @@ class _Batch:
         if names := self.gates.names(job.project_id, job.user_id):  # closed since it was planned
             set_gates(self.uow, [job], names, self.now_ms)
             return
-        next_index, moved = job.next_index, len(self.moved)
+        next_index, moved, before = job.next_index, len(self.moved), len(self.attempts)
         for start in starts:
             fresh = start.index >= next_index
             task = Task(job.id, start.index, JobState.PENDING) if fresh else self.tasks.get((job.id, start.index))
@@ -107,9 +110,26 @@ class _Batch:
             self.moved.append(replace(task, state=move(task.state, JobState.STARTING), attempts=task.attempts + 1))
             if fresh:
                 next_index = start.index + job.indices().step
+        if job.is_array and job.spec.resources.nodes == 1:
+            self.attempts[before:] = self._bundled(self.attempts[before:])
         if len(self.moved) > moved:
             self.jobs.append(replace(job, next_index=next_index))
             self.users[job.id] = job.user_id
+
+    def _bundled(self, attempts: list[Attempt]) -> list[Attempt]:
+        """Tasks of one array that start together where they may be one object, marked as what they are."""
+        groups: dict[tuple[str, str], list[Attempt]] = {}
+        for attempt in attempts:
+            if self.directory.clusters[attempt.cluster].driver in _BUNDLING:
+                groups.setdefault((attempt.cluster, attempt.flavor), []).append(attempt)
+        named: dict[AttemptId, str] = {}
+        for group in groups.values():
+            group.sort(key=lambda attempt: attempt.id.index or 0)
+            for at in range(0, len(group), BUNDLE_MOST):
+                bundle = group[at : at + BUNDLE_MOST]
+                if len(bundle) > 1:
+                    named |= {attempt.id: str(bundle[0].id) for attempt in bundle}
+        return [replace(attempt, bundle=named.get(attempt.id)) for attempt in attempts]
 
     def write(self, half_life_ms: int) -> int:
         """Write the batch. Node and device rows refuse on their own what is not free."""

@@ -123,6 +123,7 @@ _BRIEFS = (
     .order_by(AttemptRow.id)
 )  # fmt: skip
 _THOSE = select(AttemptRow.__table__).where(IS_LIVE, among(AttemptRow.id, "rows")).order_by(AttemptRow.id)
+_BUNDLED = select(AttemptRow.__table__).where(among(AttemptRow.bundle, "names")).order_by(AttemptRow.id)
 _IN_OLD_STATE = (
     select(AttemptRow.id)
     .where(among(AttemptRow.id, "rows"), AttemptRow.state == bindparam("old"))
@@ -179,6 +180,12 @@ class Attempts:
     def live(self, states: frozenset[AttemptState]) -> list[Attempt]:
         rows = self.connection.execute(_IN_STATES, {"states": sorted(state.value for state in states)}).all()
         return [_attempt(row) for row in rows]
+
+    def bundled(self, names: Collection[str]) -> list[Attempt]:
+        """All attempts of these bundles, those that have ended too."""
+        if not names:
+            return []
+        return [_attempt(row) for row in self.connection.execute(_BUNDLED, {"names": sorted(names)}).all()]
 
     def briefs(self) -> list[Brief]:
         """Every live attempt, in short."""

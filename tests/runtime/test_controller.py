@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from domain.errors import Unavailable
-from domain.jobs import JobState
+from domain.jobs import AttemptState, JobState
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Store
 from monitoring.metrics import Metrics
@@ -90,9 +90,10 @@ def test_a_cluster_out_of_sight_keeps_what_runs_and_lets_the_other_steps_go_on(c
     second = centre.submit(spec(command="run 1m")).id
     for _ in range(3):
         centre.clock.advance(minutes=2)
-        assert not one.cycle()
+        assert one.cycle()
     assert centre.driver.runs[centre.attempt(second).id] == 1, "it was planned and handed over all the same"
     assert centre.job(running).state in {JobState.STARTING, JobState.RUNNING}, "not seen is not gone"
+    assert centre.attempt(running).state is AttemptState.LOST
     centre.driver.blind = False
     assert one.cycle()
     assert centre.job(second).state is JobState.SUCCEEDED

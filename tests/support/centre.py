@@ -15,6 +15,7 @@ from lifecycle.driving import Driver
 from lifecycle.extend import extend, tell
 from lifecycle.gatekeeping import Gatehouse
 from lifecycle.lookout import Lookout
+from lifecycle.lost import Vigil
 from lifecycle.observe import observe
 from lifecycle.paging import Page
 from lifecycle.ports import Store, Vault
@@ -61,7 +62,8 @@ class Centre:
     lookout: Lookout
     life: Life = field(default_factory=Life)
     epoch: int = 0
-    _told: set[int] = field(default_factory=set)
+    _told: dict[int, int] = field(default_factory=dict)
+    _vigil: Vigil = field(default_factory=Vigil)
     _gatehouse: Gatehouse = field(init=False)
     _lives: int = 0
 
@@ -92,7 +94,7 @@ class Centre:
         self.store = MortalStore(self.database.store(), self.life)
         self.lookout = Lookout(self.store)
         self._gatehouse = Gatehouse(self.store)
-        self._told = set()
+        self._told, self._vigil = {}, Vigil()
         with self.store.write() as uow:
             epoch = uow.leader.take(f"controller-{self._lives}", self.clock.now_ms(), 0, alone=False)
         assert epoch is not None, "somebody else leads"
@@ -106,7 +108,7 @@ class Centre:
         return {CLUSTER: MortalDriver(self.driver, self.life)}
 
     def observe(self) -> int:
-        return observe(self.store, self.drivers, self.epoch, self.clock.now_ms())
+        return observe(self.store, self.drivers, self.epoch, self.clock.now_ms(), vigil=self._vigil)
 
     def gates(self) -> int:
         return self._gatehouse.step(self.epoch, self.clock.now_ms())
@@ -118,9 +120,9 @@ class Centre:
         return dispatch(self.store, self.drivers, self.vault, self.epoch)
 
     def stop(self) -> int:
-        before = len(self._told)
-        stop(self.store, self.drivers, self._told)
-        return len(self._told) - before + tell(self.store, self.drivers, self.epoch)
+        before = dict(self._told)
+        stop(self.store, self.drivers, self._told, self.clock.now_ms())
+        return len(self._told.items() - before.items()) + tell(self.store, self.drivers, self.epoch)
 
     def step(self, name: str) -> int:
         step: Callable[[], int] = getattr(self, name)

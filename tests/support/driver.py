@@ -160,6 +160,7 @@ class FakeDriver:
     _known: dict[AttemptId, _Run] = field(default_factory=dict)
     _forgotten: set[AttemptId] = field(default_factory=set)
     _lost: set[AttemptId] = field(default_factory=set)
+    _blind_ms: int | None = None  # since when
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def inventory(self) -> Inventory:
@@ -200,7 +201,9 @@ class FakeDriver:
 
     def observe(self) -> Sight:
         if self.blind:
-            return Sight(whole=False, silent_ms=self.clock.now_ms())
+            self._blind_ms = self.clock.now_ms() if self._blind_ms is None else self._blind_ms
+            return Sight(whole=False, silent_ms=self._blind_ms)
+        self._blind_ms = None
         with self._lock:
             hidden = self._forgotten | self._lost
             now_ms = self.clock.now_ms()
