@@ -1,6 +1,7 @@
 """What kwok plays: the stages of fake nodes and of the pods on them, by environment variables of the pods' containers.
 
-- ``KWOK_START`` seconds until it runs; ``KWOK_SECONDS`` how long it then runs (0.2); ``KWOK_EXIT`` its exit code.
+- ``KWOK_START`` seconds until it runs; ``KWOK_SECONDS`` how long it then runs (0.2); ``KWOK_EXIT`` its exit code, and
+  ``KWOK_EXIT_3`` that of completion index 3.
 - ``KWOK_TERM`` seconds that it takes to end once told to (0.1), as when it writes a checkpoint; ``KWOK_STUBBORN``: it
   ends only when its grace is over, by SIGKILL.
 - ``KWOK_OOM``: it ends out of memory. ``KWOK_EVICT``: its node evicts it.
@@ -183,11 +184,18 @@ message: "The node was low on resource: ephemeral-storage."
 
 
 def _value(name: str, default: str) -> str:
-    """A template for the variable of any container; it leaves it in ``$value``."""
-    return (
-        f'{{{{ $value := "{default}" }}}}{{{{ range .spec.containers }}}}{{{{ range .env }}}}'
-        f'{{{{ if eq .name "{name}" }}}}{{{{ $value = .value }}}}{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}'
+    """A template for the variable of any container, or the one with the pod's index behind it; it leaves it in ``$value``."""
+    own = (
+        '(printf "%s_%s" "'
+        + name
+        + '" (or (index .metadata.annotations "batch.kubernetes.io/job-completion-index") "0"))'
     )
+    each = "".join(
+        f"{{{{ range .spec.containers }}}}{{{{ range .env }}}}{{{{ if eq .name {called} }}}}"
+        "{{ $value = .value }}{{ end }}{{ end }}{{ end }}"
+        for called in (f'"{name}"', "$own")
+    )
+    return f'{{{{ $value := "{default}" }}}}{{{{ $own := "" }}}}{{{{ if .metadata.annotations }}}}{{{{ $own = {own} }}}}{{{{ end }}}}{each}'
 
 
 def _ended(code: str, reason: str, before: str = "", also: str = "") -> str:
