@@ -1,22 +1,14 @@
 """The rig itself plays what the other tests rely on."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from tests.cluster.rig import fleet
 from tests.cluster.rig.control_plane import Cluster
+from tests.cluster.waiting import until
 
 _JOBS = "/apis/batch/v1/namespaces/default/jobs"
 _PODS = "/api/v1/namespaces/default/pods"
-
-
-def until(look: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (answer := look()):
-        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
-        time.sleep(0.05)
-    return answer
 
 
 def _start(cluster: Cluster, name: str, grace: int = 30, **env: str) -> None:

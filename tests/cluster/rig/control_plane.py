@@ -28,6 +28,7 @@ _USERS = {
     _CONTROLLER: ("system:kube-controller-manager", ""),
     _SCHEDULER: ("system:kube-scheduler", ""),
 }
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _UP_S = 120.0
 _UNUSED = (  # controllers of what no test uses
     "bootstrap-signer-controller", "certificatesigningrequest-approving-controller", "cloud-node-lifecycle-controller",
@@ -78,6 +79,17 @@ class Cluster:
             part.kill()
         shutil.rmtree(self.root, ignore_errors=True)
 
+    # What may happen to it.
+
+    @property
+    def api(self) -> Program:
+        return self.parts["kube-apiserver"]
+
+    def start_api(self) -> None:
+        """After ``api.kill()``: at its old address, and ready when this returns."""
+        self.api.start()
+        self._until(lambda: self.admin.get("/readyz") == b"ok", "the API server answers")
+
     # Who may reach it, and how.
 
     def calls(self, user: str) -> Calls:
@@ -120,6 +132,11 @@ class Cluster:
         self._start_controllers()
         for node in self.nodes:
             fleet.add(self.admin, node)
+        self.admin.create(f"{_RBAC}/clusterrolebindings", {
+            "metadata": {"name": "rig-restricted"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": _USERS[RESTRICTED][0]}],
+        })  # fmt: skip
         if self.guarded:
             self._start_guards()
         self._until(lambda: fleet.ready(self.admin), "nodes ready")
