@@ -29,6 +29,8 @@ MANAGER = "baray"
 SPEC = "baray.io/spec"  # what ``spec_hash`` says of its launch
 MEMBERS = "baray.io/members"  # of a bundle: the attempt of each index, in order
 STOP = "baray.io/stop"  # that it was told to stop, and why: so a driver that comes later knows
+WALLTIME = "baray.io/walltime-ms"  # what the watchdog goes by
+GRACE = "baray.io/grace-ms"
 
 FINALIZER = "baray.io/result"
 

@@ -1,11 +1,13 @@
 """The containers beside a job's own: one brings its source before it starts, one collects its outputs after it ended.
 
 Both run the agent (``k8s/pod/agent.py``), whose text is their argument: so there is no image of ours to be built, kept
-and pulled, and no further object. They see the working directory and the pass, and nothing of the job's secrets.
+and pulled, and no further object. It is packed, since the cluster keeps it once for every job that lives. They see the
+working directory and the pass, and nothing of the job's secrets.
 """
 
+import zlib
+from base64 import b64encode
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from domain.jobs import JobSpec, Launch
@@ -15,16 +17,18 @@ from k8s.manifests.environment import WORK, index_entry
 from k8s.manifests.part import Part
 from k8s.manifests.site import Site, Unstartable
 from k8s.manifests.wrapper import literal, seconds
+from k8s.pod import agent_text
 
 COLLECT_S = 5 * MINUTE_MS // 1_000  # for outputs to be collected after the job's own end
 PASS = "baray.pass"  # noqa: S105 - a key of the Secret; no name of an environment variable has a dot
 _PASSES = "/baray/passes"
-_AGENT = Path(__file__).parents[1] / "pod" / "agent.py"
 
 
 @cache
-def agent() -> str:
-    return _AGENT.read_text(encoding="utf-8")
+def _agent() -> str:
+    """A program that unpacks and runs the agent."""
+    packed = b64encode(zlib.compress(agent_text().encode(), 9)).decode()
+    return f"import base64, zlib\nexec(zlib.decompress(base64.b64decode('{packed}')))"
 
 
 def errands(launch: Launch, part: Part, site: Site, security: dict[str, Any]) -> list[dict[str, Any]]:
@@ -89,6 +93,8 @@ def _env(part: Part, site: Site) -> list[dict[str, Any]]:
     env: list[dict[str, Any]] = [{"name": "BARAY_CENTRE_URL", "value": literal(site.config.centre_url)}]
     if part.indexed:
         env.append({"name": "BARAY_INDEX", **index_entry()})
+    if part.offset:
+        env.append({"name": "BARAY_OFFSET", "value": str(part.offset)})
     if part.members:  # after the index, which it takes up
         env.append({"name": "BARAY_PASS_FILE", "value": f"{_PASSES}/$(BARAY_INDEX)"})
     else:
@@ -98,4 +104,4 @@ def _env(part: Part, site: Site) -> list[dict[str, Any]]:
 
 
 def _command(task: str) -> dict[str, Any]:
-    return {"command": ["python3", "-c", literal(agent())], "args": [task]}
+    return {"command": ["python3", "-c", literal(_agent())], "args": [task]}

@@ -19,12 +19,12 @@ def image_of(named: str | None, config: ClusterConfig) -> str:
     image = named or config.image
     if not image:
         raise Unstartable("The job names no image, and the cluster has none for such jobs. Name one: image: ...")
-    whole = _in_full(image)
+    whole = in_full(image)
     match = _REFERENCE.fullmatch(whole)
     if match is None or len(image) > _LONGEST:
         raise Unstartable(f"{image[:80]!r} is no name of an image. Write one such as registry.example/team/image:1.0.")
     place = match["host"] + match["path"] + "/"
-    if config.registries and not any(place.startswith(_in_full(f"{one.rstrip('/')}/")) for one in config.registries):
+    if config.registries and not any(place.startswith(in_full(f"{one.rstrip('/')}/")) for one in config.registries):
         allowed = ", ".join(config.registries)
         raise Unstartable(f"The image {image} comes from elsewhere than the cluster allows. Allowed: {allowed}.")
     if config.digest_only and match["digest"] is None:
@@ -32,7 +32,7 @@ def image_of(named: str | None, config: ClusterConfig) -> str:
     return image
 
 
-def _in_full(image: str) -> str:
+def in_full(image: str) -> str:
     """With the registry that is meant where none is written."""
     first, slash, rest = image.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):

@@ -36,7 +36,11 @@ def job(launch: Launch, part: Part, site: Site) -> dict[str, Any]:
 
 def metadata(launch: Launch, part: Part, site: Site) -> dict[str, Any]:
     """Of the object that runs the launch. It stays until its result is committed."""
-    annotations = {names.SPEC: names.spec_hash(launch)}
+    annotations = {
+        names.SPEC: names.spec_hash(launch),
+        names.WALLTIME: str(launch.spec.resources.walltime_ms),
+        names.GRACE: str(launch.spec.grace_ms),
+    }
     if part.members:
         annotations[names.MEMBERS] = names.write_members(member for member, _ in part.members)
     given = labels(launch, part, site)
