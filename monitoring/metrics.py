@@ -1,5 +1,7 @@
 """The centre's own metrics for Prometheus. Labels are bounded: never a job, a user or a free text."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -30,10 +32,29 @@ class Metrics:
             "baray_controller_errors_total", "Steps of the controller that failed", ["step"], registry=self.registry
         )
         self.leading = Gauge("baray_controller_leading", "1 while this process leads", registry=self.registry)
+        self.drift = Counter(
+            "baray_cluster_drift_total", "What others altered on a cluster and was mended", ["cluster"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._up = Gauge("baray_cluster_up", "1 while a cluster far away answers", ["cluster"], registry=self.registry)
+        self._silent = Gauge(
+            "baray_cluster_silent_seconds", "For how long it has not answered", ["cluster"], registry=self.registry
+        )
+        self._clusters: frozenset[str] = frozenset()
         self.registry.register(_Fleet(store))
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         self.requests.labels(method, route, str(status)).observe(seconds)
+
+    def tell_clusters(self, silent: Mapping[str, int | None], now_ms: int) -> None:
+        """Clusters far away, and since when each has not answered; None if it does. Others are told of no more."""
+        for name in self._clusters - silent.keys():
+            self._up.remove(name)
+            self._silent.remove(name)
+        self._clusters = frozenset(silent)
+        for name, since_ms in silent.items():
+            self._up.labels(name).set(since_ms is None)
+            self._silent.labels(name).set(0 if since_ms is None else max(0, now_ms - since_ms) / 1000)
 
     def page(self) -> bytes:
         """The metrics in Prometheus' text format."""

@@ -17,14 +17,19 @@ from lifecycle.dispatch import dispatch, stop
 from lifecycle.driving import Driver
 from lifecycle.extend import tell
 from lifecycle.gatekeeping import Gatehouse
+from lifecycle.hands import WIDTH, Hands
 from lifecycle.lookout import Lookout
+from lifecycle.lost import Vigil
 from lifecycle.notices import give_notices
 from lifecycle.observe import observe
 from lifecycle.ports import Clock, Store, Vault
 from lifecycle.schedule import schedule
 from lifecycle.seal import BrokenTree, Sealer
+from lifecycle.stock import Stock
+from lifecycle.tending import Tending
 from lifecycle.tenure import tenure
 from monitoring.metrics import Metrics
+from runtime.drivers import Drivers
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +49,10 @@ _REST_S = 0.005
 
 @dataclass(slots=True)
 class Controller:
-    """``wake`` asks for a cycle now; ``changed`` is called after a cycle that moved anything."""
+    """``wake`` asks for a cycle now; ``changed`` is called after a cycle that moved anything.
+
+    ``drivers`` follow the database where they are ``Drivers``; they may also be what they are.
+    """
 
     store: Store
     lookout: Lookout
@@ -61,8 +69,12 @@ class Controller:
     sealer: Sealer | None = None  # without one, what is to be sealed waits
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
-    _told: set[int] = field(default_factory=set)
+    _told: dict[int, int] = field(default_factory=dict)
+    _vigil: Vigil = field(default_factory=Vigil)
+    _hands: Hands = field(init=False)
     _gatehouse: Gatehouse = field(init=False)
+    _stock: Stock = field(init=False)
+    _tending: Tending | None = field(init=False)
     _epoch: int | None = None
     _settled: int | None = None  # the epoch whose first plan is made
     _lease_until_ms: int = 0
@@ -74,6 +86,9 @@ class Controller:
 
     def __post_init__(self) -> None:
         self._gatehouse = Gatehouse(self.store)
+        self._hands = Hands(WIDTH, self._may_act, self.wake)
+        self._stock = Stock(self.store, self.drivers)
+        self._tending = Tending(self.store, self.drivers) if isinstance(self.drivers, Drivers) else None
 
     def wake(self) -> None:
         self._wake.set()
@@ -98,6 +113,9 @@ class Controller:
         """One round of all steps. False if one failed: then wait a little before the next."""
         if not self._step("lead", self._lead):
             return False
+        if isinstance(self.drivers, Drivers):
+            opens, refresh = self._epoch is not None, self.drivers.refresh
+            self._step("drivers", lambda: refresh(opens=opens))
         if self._epoch is None:
             return True
         moved = 0
@@ -108,10 +126,12 @@ class Controller:
 
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("observe", lambda: count(self._observe())),
+            ("inventory", lambda: count(self._inventory())),
+            ("tend", self._tend),
             ("gates", lambda: count(self._gatehouse.step(self._leading(), self.clock.now_ms()))),
             ("schedule", lambda: count(self._schedule())),
             ("dispatch", lambda: count(self._dispatch())),
-            ("stop", lambda: stop(self.store, self.drivers, self._told)),
+            ("stop", lambda: stop(self.store, self.drivers, self._told, self.clock.now_ms(), self._hands)),
             ("extend", lambda: count(tell(self.store, self.drivers, self._leading()))),
             ("tenure", lambda: count(self._tenure())),
             ("notices", self._notices),
@@ -153,9 +173,25 @@ class Controller:
         self.metrics.leading.set(0 if self._epoch is None else 1)
 
     def _observe(self) -> int:
-        changed = observe(self.store, self.drivers, self._leading(), self.clock.now_ms())
+        changed = observe(
+            self.store, self.drivers, self._leading(), self.clock.now_ms(), vigil=self._vigil, hands=self._hands
+        )  # fmt: skip
         self.metrics.changed.inc(changed)
         return changed
+
+    def _inventory(self) -> int:
+        now_ms = self.clock.now_ms()
+        drift = self._tending.drift(now_ms) if self._tending is not None else {}
+        troubles = self.drivers.troubles if isinstance(self.drivers, Drivers) else {}
+        changed = self._stock.step(self._leading(), now_ms, drift, troubles)
+        self.metrics.tell_clusters({**self._stock.silent, **dict.fromkeys(troubles, now_ms)}, now_ms)
+        return changed
+
+    def _tend(self) -> None:
+        if self._tending is not None:
+            for cluster, sentence in self._tending.step(self.clock.now_ms()):
+                log.warning("a cluster was altered by others, and mended", cluster=cluster, what=sentence)
+                self.metrics.drift.labels(cluster).inc()
 
     def _schedule(self) -> int:
         started = schedule(self.lookout, self._leading(), self.clock.now_ms())
@@ -168,7 +204,7 @@ class Controller:
         return started
 
     def _dispatch(self) -> int:
-        return dispatch(self.store, self.drivers, self.vault, self._leading())
+        return dispatch(self.store, self.drivers, self.vault, self._leading(), self._hands)
 
     def _tenure(self) -> int:
         now_ms = self.clock.now_ms()
@@ -198,6 +234,10 @@ class Controller:
             log.exception("nothing is sealed any more", why=error.message)
             self.metrics.errors.labels("seal").inc()
             self._seal_from_ms = now_ms + _BROKEN_MS
+
+    def _may_act(self) -> bool:
+        """Nothing goes out to a cluster once the lease has run out, even if that is noticed late: another may lead by then."""
+        return self._epoch is not None and self.clock.now_ms() < self._lease_until_ms
 
     def _leading(self) -> int:
         if self._epoch is None:

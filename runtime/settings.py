@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     )
     log_limit_mib: int = Field(64, ge=1, le=10_240, description="MiB of output kept of each rank of an attempt")
     output_limit_mib: int = Field(256, ge=1, le=102_400, description="MiB of outputs collected of an attempt")
+    exec_plugins: bool = Field(
+        False,
+        description="true lets kubeconfigs that administrators give start a program of this machine to log in, where "
+        "they allow it for a cluster too: whoever may add clusters can then run any program as this service",
+    )
     beat_ms: int = Field(
         500,
         ge=10,

@@ -1,9 +1,11 @@
 """The composition root: the only place that builds adapters and hands them out."""
 
+import hashlib
 import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import IO
 
@@ -12,6 +14,7 @@ from fastapi import FastAPI
 from api.http.app import create_app
 from api.http.services import Services
 from domain.errors import CannotStart
+from lifecycle.driving import Gateway
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found
 from lifecycle.keys import list_key
@@ -23,10 +26,13 @@ from monitoring.metrics import Metrics
 from runtime.clock import SystemClock
 from runtime.controller import Controller
 from runtime.datadir import open_data_dir
+from runtime.drivers import Drivers
 from runtime.migration import migrate_apart
 from runtime.settings import Settings
 from store.engine import open_engine
+from store.passes import VaultPasses
 from store.schema import is_current
+from store.shelf import FileShelf
 from store.signer import FileSigner, open_key
 from store.sources import FileSources
 from store.unit_of_work import Store
@@ -42,7 +48,7 @@ class Centre:
 
     settings: Settings
     store: Store
-    driver: LocalDriver
+    drivers: Drivers
     controller: Controller
     app: FastAPI
     first_token: str | None
@@ -52,7 +58,7 @@ class Centre:
     def close(self) -> None:
         """Let go of everything. Jobs run on and are adopted at the next start."""
         self.controller.stop()
-        self.driver.close()
+        self.drivers.close()
         self.store.close()
         self._lock.close()
 
@@ -80,7 +86,9 @@ def build(settings: Settings) -> Centre:
         first_token = found(uow, clock.now_ms())
     metrics = Metrics(store)
     used_tokens: dict[int, int] = {}
-    drivers = {LOCAL: driver}
+    shelf, passes = _shelf(settings), VaultPasses(vault)
+    gateway = _gateway(store, shelf, passes, clock)
+    drivers = Drivers({LOCAL: driver}, store, vault, gateway, wake)
     controller = Controller(
         store=store,
         lookout=lookout,
@@ -100,6 +108,10 @@ def build(settings: Settings) -> Centre:
         store=store,
         lookout=lookout,
         drivers=drivers,
+        gateway=gateway,
+        exec_plugins=settings.exec_plugins,
+        shelf=shelf,
+        passes=passes,
         vault=vault,
         sources=sources,
         clock=clock,
@@ -111,7 +123,7 @@ def build(settings: Settings) -> Centre:
     )
     controller.changed = services.bell.ring
     wake.target = controller.wake
-    return Centre(settings, store, driver, controller, create_app(services), first_token, notes, lock)
+    return Centre(settings, store, drivers, controller, create_app(services), first_token, notes, lock)
 
 
 def _local_driver(
@@ -127,6 +139,30 @@ def _local_driver(
         log_limit_bytes=settings.log_limit_mib * _MIB,
         output_limit_bytes=settings.output_limit_mib * _MIB,
     )
+
+
+def _shelf(settings: Settings) -> FileShelf:
+    return FileShelf(
+        settings.data_dir / "shelf",
+        log_limit_bytes=settings.log_limit_mib * _MIB,
+        output_limit_bytes=settings.output_limit_mib * _MIB,
+    )
+
+
+def _gateway(store: Store, shelf: FileShelf, passes: VaultPasses, clock: SystemClock) -> Callable[[], Gateway]:
+    """Made when the first cluster far away is looked at: a centre without any does not pay for its libraries."""
+
+    @cache
+    def made() -> Gateway:
+        from k8s.gateway import KubernetesGateway
+
+        with store.read() as uow:
+            first = uow.seals.public_keys()[0].public
+        # On all that this centre makes on a cluster. Keys rotate, and the first one stays listed.
+        origin = hashlib.sha256(first).hexdigest()[:12]
+        return KubernetesGateway(origin, shelf, passes, clock)
+
+    return made
 
 
 def _signer(settings: Settings, store: Store, now_ms: int) -> FileSigner:

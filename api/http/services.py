@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from lifecycle.driving import Driver
+from domain.errors import Unavailable
+from lifecycle.driving import Driver, Gateway, Passes, Shelf
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Clock, Sources, Store, Vault
 
@@ -34,9 +35,17 @@ class Bell:
         return event
 
 
+def _no_gateway() -> Gateway:
+    raise Unavailable("this process reaches no clusters")
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
-    """``wake`` asks the controller for a cycle; ``metrics`` renders the Prometheus page."""
+    """``wake`` asks the controller for a cycle; ``metrics`` renders the Prometheus page.
+
+    ``gateway`` makes what reaches clusters far away when it is first needed; ``exec_plugins``: their kubeconfigs may
+    start programs of this machine, where an administrator allows it. Pods speak to ``shelf`` with what ``passes`` issued.
+    """
 
     store: Store
     lookout: Lookout
@@ -48,6 +57,10 @@ class Services:
     metrics: Callable[[], bytes]
     observe_request: Callable[[str, str, int, float], None]
     version: str
+    gateway: Callable[[], Gateway] = _no_gateway
+    exec_plugins: bool = False
+    shelf: Shelf | None = None
+    passes: Passes | None = None
     notes: tuple[str, ...] = ()
     bell: Bell = field(default_factory=Bell)
     used_tokens: dict[int, int] = field(default_factory=dict)  # token id -> last use, written down by the controller
