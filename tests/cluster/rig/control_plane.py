@@ -82,6 +82,11 @@ class Cluster:
     # What may happen to it.
 
     @property
+    def port(self) -> int:
+        """Where the API server listens."""
+        return self._ports["api"]
+
+    @property
     def api(self) -> Program:
         return self.parts["kube-apiserver"]
 
