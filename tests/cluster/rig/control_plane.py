@@ -20,13 +20,16 @@ from tests.cluster.rig.fleet import Fake
 from tests.cluster.rig.processes import NotUp, Program, free_port, until
 
 ADMIN, RESTRICTED, TENANT = "admin", "restricted", "tenant"
-_CONTROLLER, _SCHEDULER = "controller-manager", "scheduler"
+_CONTROLLER, _SCHEDULER, _KUEUE, _JOBSET = "controller-manager", "scheduler", "kueue", "jobset"
 _USERS = {
     ADMIN: ("rig:admin", "system:masters"),
     RESTRICTED: ("rig:restricted", ""),
     TENANT: ("rig:tenant", ""),
     _CONTROLLER: ("system:kube-controller-manager", ""),
     _SCHEDULER: ("system:kube-scheduler", ""),
+    # As they are called where they run in pods.
+    _KUEUE: ("system:serviceaccount:kueue-system:kueue-controller-manager", "system:masters"),
+    _JOBSET: ("system:serviceaccount:jobset-system:jobset-controller-manager", "system:masters"),
 }
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _UP_S = 120.0
@@ -236,12 +239,15 @@ class Cluster:
         for name in ("kueue-system", "jobset-system"):
             self.admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
         self._until(lambda: guards.established(self.admin, made), "definitions of Kueue and JobSet")
-        as_admin = {"KUBECONFIG": str(self.root / f"{ADMIN}.kubeconfig")}
         kueue = guards.kueue_configuration(self.root, self._ports["kueue"], self._ports["kueue-ok"])
         jobset = guards.jobset_configuration(self.root, self._ports["jobset"], self._ports["jobset-ok"])
         certificates = str(self.root / "kueue-certs")
-        self._run("kueue", f"--config={kueue}", "--zap-log-level=error", KUEUE_METRICS_CERTS=certificates, **as_admin)
-        self._run("jobset", f"--config={jobset}", "--zap-log-level=error", **as_admin)
+        logins = {name: str(self.root / f"{name}.kubeconfig") for name in (_KUEUE, _JOBSET)}
+        self._run(
+            "kueue", f"--config={kueue}", "--zap-log-level=error", KUEUE_METRICS_CERTS=certificates,
+            KUBECONFIG=logins[_KUEUE],
+        )  # fmt: skip
+        self._run("jobset", f"--config={jobset}", "--zap-log-level=error", KUBECONFIG=logins[_JOBSET])
 
     def _hook_guards(self) -> None:
         pool = urllib3.PoolManager(retries=False, timeout=2)
