@@ -6,13 +6,14 @@ is taken off; what our own hold is not, since the centre books that itself.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from domain.clusters import ClusterConfig, FoundFlavor
 from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Inventory, Node
 from k8s.flavors import MIG_STATE, Kind, is_device, kind_of
+from k8s.manifests.taints import tolerations
 from k8s.names import ORIGIN
 from k8s.quantities import MILLI, thousandths
 
@@ -71,7 +72,7 @@ NOTHING = Fleet(Inventory(()))
 def read_nodes(nodes: Iterable[Object], pods: Iterable[Object], config: ClusterConfig, origin: str) -> Fleet:
     """All that these nodes and pods of a cluster say. ``origin`` tells our pods from others'."""
     taken = _taken_by_others(pods, origin)
-    tolerated = [_toleration(text) for text in config.tolerations]
+    tolerated = tolerations(config)
     survey = _Survey()
     for node in sorted(nodes, key=lambda node: str(node["metadata"]["name"])):
         name = str(node["metadata"]["name"])
@@ -126,7 +127,12 @@ class _Survey:
                 alike = f"Devices of {', '.join(map(str, sizes))} thousandths of a GPU are all called {flavor}"
                 notes.append(f"{alike}: give them different flavors.")
         supplies = {flavor: tally.supply() for flavor, tally in sorted(self._supplies.items())}
-        return Fleet(Inventory(tuple(self.nodes), tuple(notes), {one.flavor: one.milli for one in found}), found, self.resources, supplies)
+        return Fleet(
+            Inventory(tuple(self.nodes), tuple(notes), {one.flavor: one.milli for one in found}),
+            found,
+            self.resources,
+            supplies,
+        )
 
 
 class _Tally:
@@ -181,7 +187,7 @@ def _devices(
     return devices
 
 
-def _usable(name: str, node: Object, tolerated: list[Callable[[Object], bool]], survey: _Survey) -> bool:
+def _usable(name: str, node: Object, tolerated: Iterable[Object], survey: _Survey) -> bool:
     """Whether jobs may start there, and if not, why."""
     spec, ready = node.get("spec", {}), False
     for condition in node.get("status", {}).get("conditions") or ():
@@ -200,24 +206,18 @@ def _usable(name: str, node: Object, tolerated: list[Callable[[Object], bool]], 
     return False
 
 
-def _against(taints: Iterable[Object], tolerated: list[Callable[[Object], bool]]) -> str:
+def _against(taints: Iterable[Object], tolerated: Iterable[Object]) -> str:
     """The first taint in the way, as people write it."""
     for taint in taints:
-        if taint.get("effect") in _HARD and not any(covers(taint) for covers in tolerated):
+        if taint.get("effect") in _HARD and not any(_covers(one, taint) for one in tolerated):
             value = f"={taint['value']}" if taint.get("value") else ""
             return f"{taint.get('key', '')}{value}:{taint['effect']}"
     return ""
 
 
-def _toleration(text: str) -> Callable[[Object], bool]:
-    """``key``, ``key=value``, ``key:Effect`` or all of it, as a question to a taint."""
-    rest, _, effect = text.partition(":")
-    key, equals, value = rest.partition("=")
-    return lambda taint: (
-        taint.get("key") == key
-        and (not equals or taint.get("value", "") == value)
-        and (not effect or taint.get("effect") == effect)
-    )
+def _covers(toleration: Object, taint: Object) -> bool:
+    there = {"value": "", **taint}
+    return all(there.get(part, "") == toleration[part] for part in ("key", "value", "effect") if part in toleration)
 
 
 def _taken_by_others(pods: Iterable[Object], origin: str) -> dict[str, dict[str, int]]:

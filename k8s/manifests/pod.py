@@ -15,7 +15,7 @@ from k8s.manifests.errands import errands, grace_s, pass_volume
 from k8s.manifests.images import image_of
 from k8s.manifests.part import Part
 from k8s.manifests.site import Site, Unstartable
-from k8s.manifests.taints import tolerations
+from k8s.manifests.taints import flavor_toleration, tolerations
 from k8s.manifests.volumes import mounted
 from k8s.manifests.wrapper import literal, words
 
@@ -56,7 +56,7 @@ def template(launch: Launch, part: Part, site: Site) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "affinity": _affinity(launch, part),
-        "tolerations": tolerations(config),
+        "tolerations": tolerations(config) + ([flavor_toleration(launch.flavor)] if site.queue else []),
         "containers": [main],
         "volumes": found.volumes + (pass_volume(part) if helpers else []),
     }

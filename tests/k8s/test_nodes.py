@@ -122,6 +122,11 @@ def test_tolerated_taints_and_soft_ones_are_put_up_with(toleration: str) -> None
     assert only(seen([node(taints=taints)], tolerations=(toleration,)))
 
 
+def test_taints_that_only_keep_others_from_gpus_are_always_put_up_with() -> None:
+    taints = [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]
+    assert only(seen([node(taints=taints)]))
+
+
 @pytest.mark.parametrize("toleration", ["gp", "gpu=no", "gpu:NoExecute", "other"])
 def test_other_tolerations_do_not_help(toleration: str) -> None:
     taints = [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]
