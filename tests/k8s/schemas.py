@@ -1,4 +1,4 @@
-"""Kubernetes' own schemas, and JobSet's, to hold what we make against."""
+"""Kubernetes' own schemas, JobSet's and Kueue's, to hold what we make against."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import yaml
 from kubernetes_validate import utils
 
 MODULE = Path(__file__).parents[1] / "cluster"
-JOBSET = "sigs.k8s.io/jobset"
+JOBSET, KUEUE = "sigs.k8s.io/jobset", "sigs.k8s.io/kueue"
 OFFLINE = {**os.environ, "GOPROXY": "off", "GOFLAGS": "-mod=readonly"}
 
 
@@ -24,7 +24,9 @@ OFFLINE = {**os.environ, "GOPROXY": "off", "GOFLAGS": "-mod=readonly"}
 def _schema(version: str, kind: str, api: str) -> Any:
     """The strict one, which knows no field but Kubernetes' own. Read once: ``kubernetes_validate`` would each time."""
     folder = f"kubernetes-json-schema/v{version}.0-local-strict"
-    schema = utils.schema_contents(f"{folder}/{kind.lower()}-{api.replace('/', '-')}.json", version)
+    group, _, rest = api.rpartition("/")
+    name = f"{group.split('.')[0]}-{rest}" if group else rest
+    schema = utils.schema_contents(f"{folder}/{kind.lower()}-{name}.json", version)
     definitions = utils.schema_contents(f"{folder}/_definitions.json", version)
     registry: Any = referencing.Registry()
     registry = referencing.Resource.from_contents(definitions) @ registry
@@ -37,23 +39,28 @@ def check(body: dict[str, Any], version: str) -> None:
 
 
 @cache
-def _jobset() -> Any:
-    """The schema of JobSet v1alpha2 from the Go module that the tests of real clusters pin; skips where it is not."""
+def _custom(module: str, file: str, version: str) -> Any:
+    """The schema of a custom resource from a Go module that the tests of real clusters pin; skips where it is not."""
     go = shutil.which("go")
     if go is None:
-        pytest.skip("no Go toolchain, which has JobSet's definition")
-    command = [go, "list", "-m", "-f", "{{.Dir}}", JOBSET]
+        pytest.skip(f"no Go toolchain, which has the definitions of {module}")
+    command = [go, "list", "-m", "-f", "{{.Dir}}", module]
     found = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=False, env=OFFLINE).stdout.strip()
-    file = Path(found) / "config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml"
-    if not found or not file.exists():
-        pytest.skip("the Go module of JobSet is not on this machine: make cluster brings it")
-    definition = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    (version,) = [one for one in definition["spec"]["versions"] if one["name"] == "v1alpha2"]
-    return jsonschema.Draft202012Validator(_closed(version["schema"]["openAPIV3Schema"]))
+    path = Path(found) / "config/components/crd/bases" / file
+    if not found or not path.exists():
+        pytest.skip(f"the Go module {module} is not on this machine: make cluster brings it")
+    definition = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    (served,) = [one for one in definition["spec"]["versions"] if one["name"] == version]
+    return jsonschema.Draft202012Validator(_closed(served["schema"]["openAPIV3Schema"]))
 
 
 def check_jobset(body: dict[str, Any]) -> None:
-    _jobset().validate(json.loads(json.dumps(body)))
+    _custom(JOBSET, "jobset.x-k8s.io_jobsets.yaml", "v1alpha2").validate(json.loads(json.dumps(body)))
+
+
+def check_kueue(body: dict[str, Any]) -> None:
+    file = f"kueue.x-k8s.io_{body['kind'].lower()}s.yaml"
+    _custom(KUEUE, file, body["apiVersion"].partition("/")[2]).validate(json.loads(json.dumps(body)))
 
 
 def _closed(schema: Any) -> Any:
