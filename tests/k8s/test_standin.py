@@ -1,0 +1,78 @@
+"""What the stand-in of the API server does by itself; that it does as the real one, ``test_standin_and_real`` shows."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.kube.server import ADMIN, KubeServer
+from tests.support.kube.table import JOBS, PODS
+
+JOBS_PATH = "/apis/batch/v1/namespaces/default/jobs"
+MERGE = "application/merge-patch+json"
+
+
+def job(name: str = "a", *command: str, **spec: Any) -> dict[str, Any]:
+    container = {"name": "main", "image": "x", "command": list(command) or ["true"]}
+    template = {
+        "metadata": {"annotations": spec.pop("annotations", {})},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    defaults = {"backoffLimit": 0, "podReplacementPolicy": "Failed", "template": template}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {**defaults, **spec}}
+
+
+class Caller:
+    def __init__(self, server: KubeServer, token: str = ADMIN) -> None:
+        self.server, self.token = server, token
+
+    def __call__(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
+        request = urllib.request.Request(self.server.url + path, method=method, data=data, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                text, code = answer.read(), answer.status
+        except urllib.error.HTTPError as error:
+            text, code = error.read(), error.code
+            error.close()
+        return code, json.loads(text) if text.startswith(b"{") else text.decode()
+
+
+def until(look: Any, seconds: float = 10.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (answer := look()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.005)
+    return answer
+
+
+@pytest.fixture
+def server() -> Iterator[KubeServer]:
+    with KubeServer(processes=True) as made:
+        made.add_node("n1")
+        yield made
+        assert made.strange == []
+        assert made.violations == []
+
+
+def condition(server: KubeServer, name: str, kind: str) -> dict[str, Any] | None:
+    found = server.get(JOBS, name, "default")
+    conditions = (found or {}).get("status", {}).get("conditions", [])
+    return next((entry for entry in conditions if entry["type"] == kind and entry["status"] == "True"), None)
+
+
+def test_a_job_runs_once_and_tells_how_it_ended(server: KubeServer) -> None:
+    call = Caller(server)
+    assert call("POST", JOBS_PATH, job("a", "sh", "-c", "echo out; exit 3"))[0] == 201
+    assert call("POST", JOBS_PATH, job("a"))[0] == 409
+    failed = until(lambda: condition(server, "a", "Failed"))
+    assert failed["reason"] == "BackoffLimitExceeded"
+    (pod,) = server.all(PODS)
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+    assert call("GET", f"/api/v1/namespaces/default/pods/{pod['metadata']['name']}/log")[1] == "out\n"
+    assert server.runs == {"a": 1}
