@@ -16,6 +16,7 @@ ldflags="-s -w -X $named.gitVersion=$version -X $named.gitMajor=1 -X $named.gitM
 # Kueue looks for the certificates of its metrics in /etc: its main file is compiled with that path taken from outside.
 module() { go list -m -f '{{.Dir}}' "$1"; }
 fixed='"/etc/kueue/metrics/certs"'
+rm -f .built/complete
 mkdir -p .built/source/kueue
 grep -q "$fixed" "$(module sigs.k8s.io/kueue)/cmd/kueue/main.go"
 sed "s#$fixed#os.Getenv(\"KUEUE_METRICS_CERTS\")#" "$(module sigs.k8s.io/kueue)/cmd/kueue/main.go" >.built/source/kueue/main.go
