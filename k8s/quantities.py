@@ -30,3 +30,11 @@ def thousandths(text: str | float) -> int:
 def whole(text: str | float) -> int:
     """The amount in whole units, rounded down."""
     return thousandths(text) // MILLI
+
+
+def same_amount(one: object, other: object) -> bool:
+    """Whether both are amounts, and the same one: servers write 20000 as 20k."""
+    if not isinstance(one, str | int) or not isinstance(other, str | int):
+        return False
+    amounts = _QUANTITY.fullmatch(str(one)), _QUANTITY.fullmatch(str(other))
+    return all(amounts) and thousandths(one) == thousandths(other)

@@ -61,11 +61,10 @@ def queues(
     return tuple(stamped(one) for one in made)
 
 
-def local_queue(room: Room, namespace: str, origin: str) -> Object:
-    """The queue of a project's jobs. What it leads to cannot be changed: another one takes its place."""
-    metadata = {"name": names.LOCAL_QUEUE, "namespace": namespace, "labels": part_labels(origin, ROOM)}
+def local_queue(room: Room, origin: str) -> Object:
+    """The queue of a project's jobs, as a part of its room. What it leads to cannot be changed, only made anew."""
     spec = {"clusterQueue": queue_name(origin, room.tenant), "stopPolicy": "None" if room.active else "Hold"}
-    return stamped({"apiVersion": VERSION, "kind": "LocalQueue", "metadata": metadata, "spec": spec})
+    return {"apiVersion": VERSION, "kind": "LocalQueue", "metadata": {"name": names.LOCAL_QUEUE}, "spec": spec}
 
 
 def queue_name(origin: str, tenant: str) -> str:

@@ -36,9 +36,17 @@ _LINK_LOCAL = ipaddress.IPv4Network("169.254.0.0/16")  # where clouds keep the s
 
 
 def room(
-    room: Room, config: ClusterConfig, origin: str, supplies: Mapping[str, Supply], millis: Mapping[str, int]
+    room: Room,
+    config: ClusterConfig,
+    origin: str,
+    supplies: Mapping[str, Supply],
+    millis: Mapping[str, int],
+    queue: Object | None = None,
 ) -> tuple[Object, ...]:
-    """All objects of a room, its namespace first. One that is not active keeps them all, with a quota of nothing."""
+    """All objects of a room, its namespace first. One that is not active keeps them all, with a quota of nothing.
+
+    ``queue`` is the LocalQueue of its jobs, where Kueue guards the cluster.
+    """
     namespace = names.namespace(config.prefix, room.project)
     labels = {**part_labels(origin, ROOM), names.PROJECT: names.label_value(room.project)}
     inside = [
@@ -47,12 +55,21 @@ def room(
         *_policies(config),
         *_accounts(config),
         *([_pull_secret(config)] if config.pull_secret else []),
+        *([queue] if queue else []),
     ]
     for one in inside:
         one["metadata"] |= {"namespace": namespace, "labels": labels}
     made = sorted(f"{one['kind'].lower()}/{one['metadata']['name']}" for one in inside)
     tenant = {TENANT: names.label_value(room.tenant)} if room.tenant else {}
     return tuple(stamped(one) for one in (_namespace(namespace, origin, {**labels, **tenant}, made), *inside))
+
+
+def closed(namespace: str, project_label: str, origin: str, supplies: Mapping[str, Supply]) -> Object:
+    """The quota of a room whose project the centre no longer has."""
+    quota = _quota(Room(0, "", "", active=False), supplies, {})
+    labels = {**part_labels(origin, ROOM), names.PROJECT: project_label}
+    quota["metadata"] |= {"namespace": namespace, "labels": labels}
+    return stamped(quota)
 
 
 def unreached(config: ClusterConfig) -> str | None:

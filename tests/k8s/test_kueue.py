@@ -43,7 +43,7 @@ def shares(name: str, quotas: Any = None) -> dict[tuple[str, str], dict[str, str
 
 
 def test_kueue_takes_every_object() -> None:
-    for one in [*made(), *(local_queue(room, f"baray-{room.project}", "centre") for room in ROOMS)]:
+    for one in [*made(), *(local_queue(room, "centre") for room in ROOMS)]:
         check_kueue(one)
 
 
@@ -125,9 +125,9 @@ def test_nobody_evicts_and_nobody_submits_to_the_rest() -> None:
 
 
 def test_each_projects_queue_leads_to_its_tenants() -> None:
-    one = local_queue(ROOMS[2], "baray-rice", "centre")
+    one = local_queue(ROOMS[2], "centre")
     assert one["spec"] == {"clusterQueue": "baray-centre-t-itc", "stopPolicy": "None"}
-    assert local_queue(Room(3, "rice", "itc", active=False), "x", "centre")["spec"]["stopPolicy"] == "Hold"
+    assert local_queue(Room(3, "rice", "itc", active=False), "centre")["spec"]["stopPolicy"] == "Hold"
 
 
 def test_names_are_valid_whatever_the_tenant_is_called() -> None:
