@@ -211,6 +211,7 @@ def _expanded(text: str, env: dict[str, str]) -> str:
 
 
 def _moved(text: str, mounts: list[tuple[str, str]]) -> str:
-    for path, place in mounts:
-        text = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w.-])", lambda _, to=place: to, text)
-    return text
+    """In one go: a place may itself begin like the path of another volume, such as /tmp."""
+    places = dict(mounts)
+    paths = "|".join(re.escape(path) for path, _ in mounts)
+    return re.sub(rf"(?<![\w./-])({paths})(?![\w.-])", lambda match: places[match[1]], text)

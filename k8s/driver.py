@@ -1,0 +1,246 @@
+"""The Kubernetes driver: attempts as Jobs and JobSets of a cluster. Implements ``lifecycle.driving.Driver``.
+
+    start     makes the object and what belongs to it, at most once            (``start``, ``manifests``)
+    eyes      follow the cluster's Jobs, pods and nodes                        (``eyes``, ``watch``, ``trim``)
+    status    says what these mean                                             (``status``, ``waiting``, ``ending``)
+    hands     stop, extend, forget                                             (``hands``, ``marks``)
+    keeper    enforces walltimes, brings logs home, sees ends through          (``keeper``, ``logs``)
+
+What is decided is written on the objects, so that the cluster remembers and a driver that comes later goes on. Two
+drivers of one cluster, by mistake, do the same things to the same objects.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from domain.clusters import ClusterConfig, Tenancy
+from domain.errors import Conflict, Refused, Unavailable
+from domain.fleet import Inventory, LogChunk
+from domain.ids import AttemptId
+from domain.jobs import Launch, Observation, Sight
+from k8s import names
+from k8s.client import Client
+from k8s.errors import ClusterError, Missing
+from k8s.eyes import Eyes
+from k8s.hands import Hands
+from k8s.keeper import Keeper
+from k8s.logs import Scribe
+from k8s.manifests.build import shown
+from k8s.manifests.site import Unstartable
+from k8s.marks import Stop, Why, grace_of
+from k8s.nodes import NOTHING, Fleet, read_nodes
+from k8s.start import ARRIVES_S, Starter
+from k8s.units import main_state
+from k8s.waiting import shows_container
+from lifecycle.driving import Channel, Passes, Shelf
+from lifecycle.ports import Clock
+
+Object = dict[str, Any]
+
+_WISHES = 10_000  # stops of attempts that are not in sight, remembered
+_FLEET_S = 0.5  # how old what is known of nodes may be, while it changes
+_JOIN_S = 2.0
+
+
+class KubernetesDriver:
+    """Construct one for each cluster; it answers at once, and begins to look.
+
+    - ``origin``: this centre's short id, on everything that it makes.
+    - ``wake`` is called from any thread, and must only note that there is something to observe.
+    - ``spread`` gives numbers from 0 to 1, by which many clusters are not asked all at one time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        config: ClusterConfig,
+        origin: str,
+        shelf: Shelf,
+        passes: Passes,
+        clock: Clock,
+        wake: Callable[[], None],
+        *,
+        spread: Callable[[], float] = lambda: 0.5,
+    ) -> None:
+        self._name, self._client, self._config, self._origin = name, client, config, origin
+        self._shelf, self._clock = shelf, clock
+        self._opened = time.monotonic()
+        self._wishes: dict[AttemptId, Stop] = {}
+        self._fleet, self._fleet_at = NOTHING, 0.0
+        self._resources: dict[tuple[str, str], str] = {}  # (node, flavor) → resource, of nodes out of sight as well
+        self._fleet_lock = threading.Lock()
+        self._hands = Hands(client)
+        self._scribe = Scribe(client, shelf)
+        self.eyes = Eyes(client, config, origin, news=self._news, heard=self._heard, spread=spread)
+        self._keeper = Keeper(client, self.eyes, self._hands, self._scribe, shelf, clock, wake)
+        self._starter = Starter(
+            client, config, origin, passes, self.eyes, self._hands,
+            found=self._found, resources=self._resource, room=self._room,
+        )  # fmt: skip
+        self._keeper.begin()
+        for reflector in self.eyes.reflectors:
+            reflector.begin()
+
+    def inventory(self) -> Inventory:
+        return self._read_fleet().inventory
+
+    def start(self, launch: Launch) -> None:
+        self._starter.start(launch, self._clock.now_ms())
+        wish = self._wishes.pop(launch.attempt, None)
+        if wish is not None:
+            self.stop(launch.attempt, wish.grace_ms or 0)
+        self._keeper.nudge()
+
+    def stop(self, attempt: AttemptId, grace_ms: int) -> None:
+        found = self.eyes.find(attempt)
+        if found is None:
+            if not self._is_certain and len(self._wishes) < _WISHES:  # it may still come up
+                self._wishes[attempt] = Stop(Why.ASKED, grace_ms)
+            return
+        unit, position = found
+        own = grace_of(unit.owner)
+        stop = Stop(Why.ASKED, grace_ms if own is None or grace_ms < own else None)
+        try:
+            self._keeper.stop(unit, position, stop)
+        except ClusterError as error:
+            raise Unavailable(f"The cluster cannot be told to stop {attempt} now: {error.message}") from error
+        self._keeper.nudge()
+
+    def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+        found = self.eyes.find(attempt)
+        if found is None or self._ended(attempt):
+            return
+        unit, position = found
+        try:
+            told = self._hands.extend(unit, position, walltime_ms)
+        except ClusterError as error:
+            raise Unavailable(f"The cluster cannot extend {attempt} now: {error.message}") from error
+        if told is not None:
+            self.eyes.put({**told, "kind": unit.owner["kind"]})
+
+    def observe(self) -> Sight:
+        self.eyes.refresh()
+        seen: dict[AttemptId, Observation] = dict(self._starter.stillborn)
+        for unit, observations in self.eyes.seen():
+            for position, observation in observations.items():
+                seen[observation.attempt] = self._keeper.shown(unit, position, observation)
+        silent_ms = self._keeper.silent_ms
+        return Sight(tuple(seen.values()), self._is_certain and silent_ms is None, silent_ms)
+
+    def forget(self, attempt: AttemptId) -> None:
+        if attempt in self._starter.stillborn:
+            self._starter.forget(attempt)
+            return
+        found, end = self.eyes.find(attempt), self._keeper.end_of(attempt)
+        if found is None or end is None:
+            return
+        unit, position = found
+        try:
+            told, whole = self._hands.forget(unit, position, end)
+        except ClusterError as error:
+            raise Unavailable(f"The cluster cannot forget {attempt} now: {error.message}") from error
+        if whole:
+            self.eyes.forget({**(told or unit.owner), "kind": unit.owner["kind"]})
+            self._starter.forget(attempt, unit.uid)
+        elif told is not None:
+            self.eyes.put({**told, "kind": unit.owner["kind"]})
+        self.eyes.refresh()
+        self._keeper.forget(attempt)
+
+    def logs(self, attempt: AttemptId, rank: int, offset: int, limit: int) -> LogChunk:
+        chunk = self._shelf.log(attempt, rank, offset, limit)
+        if chunk.complete or chunk.data or self._scribe.has_ended(attempt, rank):
+            return chunk
+        pod = self._pod(attempt, rank)
+        if pod is None or not shows_container(pod):
+            return chunk
+        self._scribe.wanted(attempt, rank, pod)
+        return self._shelf.log(attempt, rank, offset, limit)
+
+    def output(self, attempt: AttemptId, path: str, offset: int, limit: int) -> bytes | None:
+        return self._shelf.output(attempt, path, offset, limit)
+
+    def preview(self, launch: Launch) -> tuple[Mapping[str, Any], ...]:
+        try:
+            return shown(self._starter.made(launch))
+        except Unstartable as error:
+            raise Refused(str(error)) from error
+
+    def tend(self, tenancy: Tenancy) -> tuple[str, ...]:  # noqa: ARG002 - the rooms are built elsewhere
+        return ()
+
+    def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:
+        raise NotImplementedError
+
+    def forward(self, attempt: AttemptId, rank: int, port: int) -> Channel:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._keeper.close()
+        self._scribe.close()
+        for reflector in self.eyes.reflectors:
+            reflector.close()
+        self._client.close()
+        deadline = time.monotonic() + _JOIN_S
+        for reflector in self.eyes.reflectors:
+            reflector.join(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def _is_certain(self) -> bool:
+        """Whether what is not in sight is not there: all was listed, and no create of ours or an earlier driver's is out."""
+        settled = time.monotonic() - self._opened > ARRIVES_S
+        return settled and self.eyes.synced and not self._starter.uncertain
+
+    def _news(self) -> None:
+        self._keeper.nudge()
+
+    def _heard(self) -> None:
+        self._keeper.heard()
+
+    def _ended(self, attempt: AttemptId) -> bool:
+        return self._keeper.end_of(attempt) is not None
+
+    def _pod(self, attempt: AttemptId, rank: int) -> Object | None:
+        found = self.eyes.find(attempt)
+        if found is None:
+            return None
+        unit, position = found
+        pod = unit.ranks(position).get(rank)
+        return pod if pod is not None and unit.here(pod) else None
+
+    def _running(self, attempt: AttemptId, rank: int) -> Object:
+        """The pod of a rank that runs. Raises Conflict if it does not."""
+        pod = self._pod(attempt, rank)
+        if pod is None or "running" not in main_state(pod):
+            raise Conflict(f"Rank {rank} of {attempt} does not run.", fix="wait until it does")
+        return pod
+
+    def _read_fleet(self) -> Fleet:
+        """Read anew if nodes or others' pods changed, but not on every change."""
+        with self._fleet_lock:
+            eyes, now = self.eyes, time.monotonic()
+            if eyes.fleet_moved.is_set() and now - self._fleet_at >= _FLEET_S:
+                eyes.fleet_moved.clear()
+                self._fleet_at = now
+                self._fleet = read_nodes(eyes.nodes.cache.all(), eyes.pods.cache.all(), self._config, self._origin)
+                for node, resources in self._fleet.resources.items():
+                    self._resources.update({(node, flavor): resource for flavor, resource in resources.items()})
+            return self._fleet
+
+    def _resource(self, node: str, flavor: str) -> str | None:
+        self._read_fleet()
+        return self._resources.get((node, flavor))
+
+    def _found(self, namespace: str) -> tuple[str | None, bool]:  # noqa: ARG002 - every room has a queue, or none
+        """(the queue that jobs of a namespace go through, whether JobSet is there)."""
+        eyes = self.eyes
+        if not eyes.jobsets.synced.is_set() or (eyes.workloads is not None and not eyes.workloads.synced.is_set()):
+            raise Unavailable("The cluster was not looked at yet.")
+        kueue = eyes.workloads is not None and not eyes.workloads.absent
+        return (names.LOCAL_QUEUE if kueue else None), not eyes.jobsets.absent
+
+    def _room(self, launch: Launch) -> None:
+        raise Missing(f"the namespace of the project {launch.spec.project} is not there yet")

@@ -1,0 +1,290 @@
+"""The driver's own thread: it ends what is to end, sees ends through, and asks now and then whether the cluster is there.
+
+It looks every second, and when something changed. What takes a request is done by a small crew, so that one slow answer
+keeps nobody else waiting. Nothing here is the only one to know a thing: after a restart all of it is read off the
+cluster and the shelf again.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+
+import structlog
+
+from domain.errors import BarayError
+from domain.ids import AttemptId
+from domain.jobs import AttemptState, Observation
+from k8s import marks
+from k8s.client import Client
+from k8s.errors import ClusterError
+from k8s.eyes import Eyes
+from k8s.hands import Hands
+from k8s.logs import Scribe
+from k8s.marks import Stop, Why, stop_of
+from k8s.status import is_evicted, lasting, waiting
+from k8s.units import Unit, paths
+from k8s.waiting import shows_container
+from lifecycle.driving import Shelf
+from lifecycle.ports import Clock
+
+_log = structlog.get_logger(__name__)
+
+_BEAT_S, _SHORTEST_S = 1.0, 0.05
+_ASK_AGAIN_S = 5.0  # after which one asks a cluster that says nothing by itself
+_SILENT_MS = 12_000
+_STUCK_MS = 10 * 60_000  # for which an image or a secret may be missing
+_ROUNDING_MS = 1_000  # of the cluster's timestamps, in favour of the job
+_SKEW_MS = 2_000  # that is no more than delay and rounding
+_AGAIN_S = 5.0
+_LOGS_S = 45.0  # for all ranks of an attempt together
+_CREW = 8
+
+_S = AttemptState
+
+
+class Keeper:
+    def __init__(
+        self, client: Client, eyes: Eyes, hands: Hands, scribe: Scribe, shelf: Shelf, clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._client, self._eyes, self._hands, self._scribe = client, eyes, hands, scribe
+        self._shelf, self._clock, self._wake = shelf, clock, wake
+        self._ended: dict[AttemptId, Observation] = {}
+        self._checked: set[AttemptId] = set()
+        self._next: dict[tuple[str, object], float] = {}  # when a deed may be tried again
+        self._lock = threading.Lock()
+        self._heard_ms = clock.now_ms()
+        self._was_silent = False
+        self._skew_ms = 0
+        self._news = threading.Event()
+        self._closing = threading.Event()
+        self._crew = _Crew(_CREW)
+        self._thread = threading.Thread(target=self._run, name="baray-k8s-keeper", daemon=True)
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._news.set()
+        self._crew.close()
+
+    def heard(self) -> None:
+        """The cluster answered, or sent something."""
+        self._heard_ms = self._clock.now_ms()
+
+    def nudge(self) -> None:
+        """Something changed."""
+        self._news.set()
+        self._wake()
+
+    @property
+    def silent_ms(self) -> int | None:
+        return self._heard_ms if self._clock.now_ms() - self._heard_ms > _SILENT_MS else None
+
+    def shown(self, unit: Unit, position: int, seen: Observation) -> Observation:
+        """As it may be told: an end only when its logs are kept and it can be told again after a restart."""
+        if not seen.state.final:
+            return seen
+        ended = self._ended.get(seen.attempt)
+        if ended is not None:
+            return ended
+        if seen.attempt not in self._checked and self._is_settled(unit, position):
+            return self._settled(seen)
+        self._checked.add(seen.attempt)
+        stopping = stop_of(unit.owner, position) or self._eyes.stop_asked(seen.attempt)
+        state = _S.STOPPING if stopping else _S.STARTING if seen.started_ms is None else _S.RUNNING
+        return Observation(seen.attempt, state, seen.started_ms)
+
+    def end_of(self, attempt: AttemptId) -> Observation | None:
+        return self._ended.get(attempt)
+
+    def forget(self, attempt: AttemptId) -> None:
+        with self._lock:
+            self._ended.pop(attempt, None)
+            self._checked.discard(attempt)
+        self._scribe.forget(attempt)
+
+    def stop(self, unit: Unit, position: int, stop: Stop) -> None:
+        """Now, in the caller's thread. Raises ClusterError."""
+        attempt = unit.attempts[position]
+        self._eyes.asked_to_stop(attempt, stop)
+        for rank, pod in unit.ranks(position).items():
+            if shows_container(pod) and unit.alive({0: pod}):  # its log goes with it
+                self._scribe.follow(attempt, rank, pod)
+        told = self._hands.stop(unit, position, stop)
+        if told is not None:
+            self._eyes.put({**told, "kind": unit.owner["kind"]})
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._news.wait(_BEAT_S)
+            self._news.clear()
+            began = time.monotonic()
+            try:
+                self._look()
+                self._ask()
+            except Exception:  # noqa: BLE001 - without this thread nothing would end
+                _log.exception("kubernetes_keeper_failed")
+            # The more there is to look at, the less often: half of the time at most.
+            self._closing.wait(max(_SHORTEST_S, time.monotonic() - began))
+
+    def _look(self) -> None:
+        self._eyes.refresh()
+        now_ms = self._clock.now_ms() + self._skew_ms
+        for unit, seen in self._eyes.seen():
+            stop = self._stop_for(unit)
+            for position, observation in seen.items():
+                if observation.state.final:
+                    self._see_through(unit, position, observation)
+                elif stop is not None and stop_of(unit.owner, position) is None:
+                    self._do("stop", observation.attempt, self.stop, unit, position, stop)
+                else:
+                    self._tend(unit, position, observation, now_ms)
+
+    def _stop_for(self, unit: Unit) -> Stop | None:
+        """What others did to the whole of it, so that it must end."""
+        if unit.deleted:
+            return Stop(Why.DELETED)
+        why = is_evicted(unit)
+        return None if why is None else Stop(Why.EVICTED, say=f"Kueue took its place away: {why}")
+
+    def _tend(self, unit: Unit, position: int, seen: Observation, now_ms: int) -> None:
+        attempt = seen.attempt
+        if seen.state is _S.STOPPING:
+            stop = stop_of(unit.owner, position)
+            if stop is None:
+                asked = self._eyes.stop_asked(attempt)
+                if asked is not None:  # the request did not get through
+                    self._do("stop", attempt, self.stop, unit, position, asked)
+            elif unit.bundled or unit.deleted:
+                self._do("pursue", attempt, self._hands.pursue, unit, position, stop)
+            return
+        walltime = marks.walltime_of(unit.owner, position)
+        if seen.started_ms is not None and walltime is not None:
+            if now_ms >= seen.started_ms + walltime + _ROUNDING_MS:
+                self._do("stop", attempt, self.stop, unit, position, Stop(Why.WALLTIME))
+            return
+        wait = waiting(unit, position)
+        if wait.hopeless or (wait.stuck_ms is not None and now_ms - wait.stuck_ms > _STUCK_MS):
+            self._do("stop", attempt, self.stop, unit, position, Stop(Why.HOPELESS, say=wait.say))
+        elif wait.vague:
+            self._do("events", unit.uid, self._read_events, unit, position, first_s=_AGAIN_S, again_s=3 * _AGAIN_S)
+
+    def _see_through(self, unit: Unit, position: int, seen: Observation) -> None:
+        if self.shown(unit, position, seen).state.final:
+            return
+        self._do("settle", seen.attempt, self._settle, unit, position, seen)
+
+    def _is_settled(self, unit: Unit, position: int) -> bool:
+        attempt = unit.attempts[position]
+        if marks.result_of(unit.owner, position, attempt) is not None:
+            return True
+        ranks = range(unit.width_of(position))
+        return lasting(unit, position) and all(self._scribe.has_ended(attempt, rank) for rank in ranks)
+
+    def _settle(self, unit: Unit, position: int, seen: Observation) -> None:
+        """Bring the logs home, and write down an end that the cluster will not be able to tell again."""
+        attempt, pods = seen.attempt, unit.ranks(position)
+        deadline = time.monotonic() + _LOGS_S
+        for rank in range(unit.width_of(position)):
+            pod = pods.get(rank)
+            there = pod is not None and unit.here(pod) and shows_container(pod)
+            patience = max(0.5, min(20.0, deadline - time.monotonic()))
+            self._scribe.finish(attempt, rank, pod, there=there, patience_s=patience)
+        if not lasting(unit, position) and marks.result_of(unit.owner, position, attempt) is None:
+            written = self._hands.write_result(unit, position, seen)
+            if written is not None:
+                self._eyes.put({**written, "kind": unit.owner["kind"]})
+        self._settled(seen)
+        self.nudge()
+
+    def _settled(self, seen: Observation) -> Observation:
+        ended = replace(seen, outputs=self._shelf.outputs(seen.attempt))
+        with self._lock:
+            return self._ended.setdefault(seen.attempt, ended)
+
+    def _read_events(self, unit: Unit, position: int) -> None:
+        """What the cluster complains of, where its objects alone do not say why nothing goes on."""
+        pods = unit.ranks(position)
+        about = next((pod["metadata"]["uid"] for pod in pods.values()), unit.uid)
+        query = {"fieldSelector": f"involvedObject.uid={about},type=Warning", "limit": 50}
+        events = self._client.call("GET", paths("events", unit.namespace), query=query).json().get("items") or []
+        events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+        told = dict.fromkeys(" ".join(str(event.get("message", "")).split())[:500] for event in events)
+        self._eyes.says(unit.uid, tuple(told))
+
+    def _ask(self) -> None:
+        """Whether the cluster is there, if it has said nothing for a while."""
+        silent = self.silent_ms is not None
+        if self._was_silent and not silent:
+            _log.info("cluster_answers_again")
+            for reflector in self._eyes.reflectors:
+                reflector.relist()
+        self._was_silent = silent
+        if self._clock.now_ms() - self._heard_ms > 1_000:
+            self._do("ask", "", self._ask_once, again_s=_ASK_AGAIN_S)
+
+    def _ask_once(self) -> None:
+        before_ms = self._clock.now_ms()
+        answer = self._client.call("GET", paths("nodes"), query={"limit": 1}, timeout_s=5.0)
+        after_ms = self._clock.now_ms()
+        self.heard()
+        try:
+            told_ms = round(parsedate_to_datetime(answer.headers["date"]).timestamp() * 1_000) + 500
+        except (KeyError, ValueError, TypeError):
+            return
+        skew_ms = told_ms - (before_ms + after_ms) // 2
+        self._skew_ms = skew_ms if abs(skew_ms) > _SKEW_MS else 0
+
+    def _do(
+        self, what: str, whom: object, deed: Callable[..., object], *args: object,
+        first_s: float = 0.0, again_s: float = _AGAIN_S,
+    ) -> None:  # fmt: skip
+        """Have the crew do it, once at a time, and not again before a while."""
+        key, now = (what, whom), time.monotonic()
+        with self._lock:
+            due = self._next.setdefault(key, now + first_s)
+            if due > now:
+                return
+            self._next[key] = float("inf")
+            if len(self._next) > 50_000:
+                self._next = {one: at for one, at in self._next.items() if at > now - 60}
+
+        def run() -> None:
+            try:
+                deed(*args)
+            except (ClusterError, BarayError) as error:
+                _log.info("cluster_deed_failed", what=what, whom=str(whom), why=error.message)
+            finally:
+                with self._lock:
+                    self._next[key] = time.monotonic() + again_s
+
+        self._crew.do(run)
+
+
+class _Crew:
+    """A few threads that do what is given to them, in order; they end with the process, whatever keeps them."""
+
+    def __init__(self, number: int) -> None:
+        self._deeds: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._number = number
+        for _ in range(number):
+            threading.Thread(target=self._work, name="baray-k8s-crew", daemon=True).start()
+
+    def do(self, deed: Callable[[], None]) -> None:
+        self._deeds.put(deed)
+
+    def close(self) -> None:
+        for _ in range(self._number):
+            self._deeds.put(None)
+
+    def _work(self) -> None:
+        while (deed := self._deeds.get()) is not None:
+            try:
+                deed()
+            except Exception:  # noqa: BLE001 - it is tried again; the thread goes on
+                _log.exception("kubernetes_crew_failed")
