@@ -123,10 +123,9 @@ def test_a_lost_node_keeps_what_is_deleted_until_it_is_back(cluster: Cluster) ->
     until(lambda: (_pod(cluster, "rig-lost") or {"status": {"phase": "Gone"}})["status"]["phase"] != "Running")
 
 
-def test_a_pods_log_is_read(cluster: Cluster) -> None:
-    with cluster.logs.open("a") as log:
-        log.write("2026-01-01T00:00:00.000000000Z stdout F a line of the log\n")
-    _start(cluster, "rig-log", KWOK_SECONDS="300")
+def test_a_pods_log_is_read_and_followed_to_its_end(cluster: Cluster) -> None:
+    _start(cluster, "rig-log", KWOK_PRINT="one\ntwo", KWOK_PRINT_END="three", KWOK_SECONDS="1")
     pod = _running(cluster, "rig-log")["metadata"]["name"]
-    assert b"a line of the log\n" in cluster.admin.raw("GET", f"{_PODS}/{pod}/log").data
-    cluster.admin.delete(f"{_JOBS}/rig-log", propagationPolicy="Background")
+    assert cluster.admin.raw("GET", f"{_PODS}/{pod}/log").data == b"one\ntwo\n"
+    followed = cluster.admin.raw("GET", f"{_PODS}/{pod}/log", follow="true", timestamps="true").data.splitlines()
+    assert [line.split(b" ", 1)[1] for line in followed] == [b"one", b"two", b"three"]

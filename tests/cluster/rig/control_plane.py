@@ -16,6 +16,7 @@ import yaml
 from tests.cluster.rig import fleet, guards, kubelets
 from tests.cluster.rig.calls import Answered, Calls
 from tests.cluster.rig.certificates import Authority
+from tests.cluster.rig.ears import Ears
 from tests.cluster.rig.fleet import Fake
 from tests.cluster.rig.processes import NotUp, Program, free_port, until
 
@@ -54,8 +55,7 @@ class Cluster:
         self.parts: dict[str, Program] = {}
         self.seconds_to_ready = 0.0
         self.root = Path(tempfile.mkdtemp(prefix=f"baray-cluster-{name}-"))
-        self.logs = self.root / "pods.log"
-        self.logs.touch()
+        self._ears: Ears | None = None
         self._tokens = {user: f"{user}-{self.root.name[-8:]}" for user in _USERS}
         self._ports = {name: free_port() for name in ("etcd", "peers", "api", "kwok", "kueue", "jobset", "kueue-ok", "jobset-ok")}  # fmt: skip
         self._authority = Authority(self.root)
@@ -80,6 +80,8 @@ class Cluster:
     def stop(self) -> None:
         for part in reversed(self.parts.values()):
             part.kill()
+        if self._ears is not None:
+            self._ears.__exit__(None, None, None)
         shutil.rmtree(self.root, ignore_errors=True)
 
     # What may happen to it.
@@ -224,13 +226,14 @@ class Cluster:
         self._run("kube-scheduler", f"--config={scheduler}", "--secure-port=0")
         guards.define(self.admin, "kwok-crds")
         stages = root / "kwok.yaml"
-        stages.write_text(kubelets.configuration(str(self.logs)))
+        stages.write_text(kubelets.configuration())
+        self._ears = Ears(self.admin, root / "kwok.crt", root / "kwok.key", self._ports["kwok"]).__enter__()
         self._run(
             "kwok", f"--kubeconfig={files[ADMIN]}", f"--config={stages}", "--node-ip=127.0.0.1",
             f"--manage-nodes-with-annotation-selector={kubelets.SELECTOR}",
-            f"--server-address=127.0.0.1:{self._ports['kwok']}", f"--node-port={self._ports['kwok']}",
+            f"--server-address=127.0.0.1:{self._ports['kwok']}", f"--node-port={self._ears.port}",
             f"--tls-cert-file={root}/kwok.crt", f"--tls-private-key-file={root}/kwok.key",
-            "--enable-crds=Logs,Exec,PortForward",
+            "--enable-crds=Exec,PortForward",
         )  # fmt: skip
 
     def _start_guards(self) -> None:

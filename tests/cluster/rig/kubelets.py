@@ -5,6 +5,7 @@
 - ``KWOK_TERM`` seconds that it takes to end once told to (0.1), as when it writes a checkpoint; ``KWOK_STUBBORN``: it
   ends only when its grace is over, by SIGKILL.
 - ``KWOK_OOM``: it ends out of memory. ``KWOK_EVICT``: its node evicts it.
+- ``KWOK_PRINT`` and ``KWOK_PRINT_END``: see ``ears``.
 - an image with ``no-such-image`` in its name cannot be pulled.
 
 A pod that somebody changes while it runs begins its time anew.
@@ -257,12 +258,8 @@ def _nodes() -> list[Object]:
     return [_stage("node-ready", "Node", [unready, here], None, {"statusTemplate": _READY})]
 
 
-def configuration(logs: str) -> str:
-    """What kwok reads. ``logs`` is a file in the form of a container runtime: every pod's log that has none of its own."""
-    everywhere: Object = {
-        "apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": {"name": "all"},
-        "spec": {"logs": [{"logsFile": logs, "follow": True}]},
-    }  # fmt: skip
+def configuration() -> str:
+    """What kwok reads."""
     options: Object = {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration",
         "options": {
@@ -271,4 +268,4 @@ def configuration(logs: str) -> str:
             "cidr": "10.0.0.0/24",
         },
     }  # fmt: skip
-    return yaml.safe_dump_all([options, *_pods(), *_nodes(), everywhere], sort_keys=False)
+    return yaml.safe_dump_all([options, *_pods(), *_nodes()], sort_keys=False)
