@@ -252,12 +252,13 @@ class Objects:
 
     def _mark(self, resource: Resource, new: Obj, policy: str | None, grace: int | None) -> None:
         meta = new["metadata"]
-        finalizers = [f for f in meta.get("finalizers", []) if f not in (FOREGROUND, ORPHAN) or policy is None]
-        if policy == "Foreground":
-            finalizers.append(FOREGROUND)
-        elif policy == "Orphan" or (policy is None and resource is JOBS and ORPHAN not in finalizers):
-            # batch/v1 Jobs, alone among what is here, leave their pods behind unless told otherwise.
-            finalizers.append(ORPHAN)
+        finalizers = list(meta.get("finalizers", []))
+        if policy is None and resource is JOBS and not {FOREGROUND, ORPHAN} & set(finalizers):
+            policy = "Orphan"  # Jobs, alone among what is here, leave their pods behind unless told otherwise
+        if policy is not None:
+            finalizers = [name for name in finalizers if name not in (FOREGROUND, ORPHAN)]
+        if policy in ("Foreground", "Orphan"):
+            finalizers.append(FOREGROUND if policy == "Foreground" else ORPHAN)
         meta["finalizers"] = finalizers
         if not finalizers:
             del meta["finalizers"]

@@ -15,9 +15,12 @@ from typing import Any, Self
 from lifecycle.ports import Clock
 from runtime.clock import SystemClock
 from tests.support.kube import access, discovery, failure
+from tests.support.kube.admission import Admission
 from tests.support.kube.controllers.base import Controller, World
+from tests.support.kube.controllers.garbage import Garbage, Namespaces
 from tests.support.kube.controllers.jobs import Jobs
 from tests.support.kube.controllers.kubelet import Behave, Kubelet
+from tests.support.kube.controllers.nodes import UNREACHABLE, NodeLifecycle, Quotas
 from tests.support.kube.controllers.runners import Behaviour, Processes
 from tests.support.kube.controllers.scheduling import Scheduler
 from tests.support.kube.faults import Faults
@@ -97,7 +100,9 @@ class KubeServer:
 
     def _made(self) -> list[Controller]:
         self.scheduler = Scheduler(self._world)
-        return [Jobs(self._world), self.scheduler]
+        self.objects.admissions.append(Admission(self.store))
+        world = self._world
+        return [Namespaces(world), Jobs(world), Garbage(world), self.scheduler, NodeLifecycle(world), Quotas(world)]
 
     def _boot(self) -> None:
         with self.lock:
@@ -173,6 +178,64 @@ class KubeServer:
         """By hand, past every check: ``change`` edits the object in place."""
         with self.lock:
             return self.objects.change(resource, (namespace, name), change)
+
+    def lose_node(self, name: str) -> None:
+        """Its kubelet is out of reach: containers run on, and nobody hears of them."""
+        now = self.objects.now()
+        with self.lock:
+            self.kubelet.frozen.add(name)
+
+            def edit(node: Obj) -> None:
+                for entry in node["status"]["conditions"]:
+                    entry |= {
+                        "status": "Unknown",
+                        "reason": "NodeStatusUnknown",
+                        "message": "Kubelet stopped posting node status.",
+                        "lastTransitionTime": now,
+                    }
+                taints = [
+                    {"key": UNREACHABLE, "effect": effect, "timeAdded": now} for effect in ("NoSchedule", "NoExecute")
+                ]
+                node["spec"]["taints"] = [*(node["spec"].get("taints") or []), *taints]
+
+            self.objects.change(NODES, ("", name), edit)
+
+    def find_node(self, name: str) -> None:
+        """It is in reach again."""
+        now = self.objects.now()
+        with self.lock:
+            self.kubelet.thaw(name)
+
+            def edit(node: Obj) -> None:
+                for entry in node["status"]["conditions"]:
+                    entry |= {
+                        "status": "True",
+                        "reason": "KubeletReady",
+                        "message": "kubelet is posting ready status",
+                        "lastTransitionTime": now,
+                    }
+                node["spec"]["taints"] = [
+                    taint for taint in node["spec"].get("taints") or [] if taint["key"] != UNREACHABLE
+                ]
+
+            self.objects.change(NODES, ("", name), edit)
+
+    def remove_node(self, name: str) -> None:
+        """The machine is gone for good, and with it all that ran there."""
+        with self.lock:
+            self.kubelet.frozen.discard(name)
+            self.objects.delete(NODES, ("", name))
+
+    def evict(self, pod: Obj, message: str = "The node was low on resource: memory.") -> None:
+        """By its kubelet, for want of something on the node."""
+        with self.lock:
+            self.kubelet.end(pod["metadata"]["uid"], "Evicted", message)
+            self.store.changed.notify_all()
+
+    def kill(self, pod: Obj, container: str, *, oom: bool = False) -> None:
+        """A container by SIGKILL; ``oom``: as the kernel does it for want of memory."""
+        with self.lock:
+            self.kubelet.kill(pod["metadata"]["uid"], container, oom=oom)
 
     # How it moves
 

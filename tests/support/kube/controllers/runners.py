@@ -34,7 +34,7 @@ class Run(Protocol):
     output: Output
 
     def send(self, number: int) -> None:
-        """A signal, to all its processes."""
+        """A signal to its first process; SIGKILL to all."""
         ...
 
 
@@ -86,7 +86,10 @@ class ProcessRun:
     def send(self, number: int) -> None:
         if not self.done:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+                if number == signal.SIGKILL:
+                    os.killpg(self.process.pid, number)
+                else:
+                    os.kill(self.process.pid, number)
 
 
 class Processes:

@@ -211,7 +211,7 @@ def _expanded(text: str, env: dict[str, str]) -> str:
 
 
 def _moved(text: str, mounts: list[tuple[str, str]]) -> str:
-    """In one go: a place may itself begin like the path of another volume, such as /tmp."""
+    """With each path of a mount, or below one, put where it is here; in one go, since places may look like paths."""
     places = dict(mounts)
-    paths = "|".join(re.escape(path) for path, _ in mounts)
-    return re.sub(rf"(?<![\w./-])({paths})(?![\w.-])", lambda match: places[match[1]], text)
+    pattern = "|".join(re.escape(path) for path, _ in mounts)
+    return re.sub(rf"(?<![\w./-])({pattern})(?![\w.-])", lambda found: places[found[1]], text)
