@@ -156,6 +156,14 @@ def _flat(column: Column, value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
+def _is_block(text: str) -> bool:
+    """Whether it is lines, such as a script's, that every reader of YAML takes as they stand."""
+    if "\n" not in text or text[0].isspace():
+        return False
+    lines = text.expandtabs(1).split("\n")
+    return all(line.isprintable() and not line.endswith(" ") for line in lines)
+
+
 def to_yaml(data: Any) -> str:
     """YAML that readers of 1.1 and 1.2 understand alike: every text that is not a plain word is quoted."""
     import io
@@ -169,7 +177,7 @@ def to_yaml(data: Any) -> str:
 
     class Representer(SafeRepresenter):
         def represent_str(self, data: str) -> ScalarNode:
-            style = None if word.fullmatch(data) else '"'
+            style = None if word.fullmatch(data) else "|" if _is_block(data) else '"'
             return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
         def ignore_aliases(self, data: Any) -> bool:

@@ -139,6 +139,7 @@ class Admission(TypedDict):
     estimate: Estimate | None
     fixes: list[Fix]
     gates: NotRequired[list[Reason]]
+    manifest: NotRequired[list[dict[str, Any]]]
 
 
 class QueueEntry(TypedDict):

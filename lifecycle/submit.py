@@ -21,6 +21,7 @@ from lifecycle.explain import suspended
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Directory, UnitOfWork
+from lifecycle.preview import Likely, likely_place
 from quotas.admission import RATE_LIMITED, Application, FlavorTerms, Refusal, admit
 from scheduler.cycle import plan
 from scheduler.fixes import fixes
@@ -35,6 +36,7 @@ class Forecast:
     """What would happen to a job: its hold, what the project has left now, whether and where it would start at once,
     and otherwise why not, when, and what would start it sooner. ``gates`` are those that would hold it until they open.
     ``tariff`` is what an hour would cost it, with the ``factor`` (thousandths) of its QoS, over its walltime from now.
+    ``likely`` is its place, now or later, as far as one can be told.
     """
 
     flavor: str
@@ -48,6 +50,7 @@ class Forecast:
     gates: tuple[Reason, ...] = ()
     factor: int = MILLI
     tariff: Tariff = field(default_factory=lambda: Tariff(0))
+    likely: Likely | None = None
 
 
 def project_of(directory: Directory, name: str) -> Account:
@@ -126,6 +129,7 @@ def dry_run(uow: UnitOfWork, lookout: Lookout, caller: Caller, spec: JobSpec, no
         gates=gates,
         factor=state.factor(spec.qos),
         tariff=within(tariff, now_ms + spec.resources.walltime_ms),
+        likely=likely_place(state, answer, ghost),
     )
 
 

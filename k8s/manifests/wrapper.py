@@ -30,8 +30,7 @@ _PIECE = 24_000  # characters: at most 96 KB
 
 # Its variables are called so that they are nobody's environment. ``$$`` is 1 where it is the container's first process.
 # What shells say by themselves of a child that a signal ended goes nowhere: the job's log is the job's.
-SHELL = r"""
-_baray_signal=$1 _baray_grace=$2 _baray_offset=$3 _baray_members=$4 _baray_skipped=$5 _baray_script=$6
+SHELL = r"""_baray_signal=$1 _baray_grace=$2 _baray_offset=$3 _baray_members=$4 _baray_skipped=$5 _baray_script=$6
 _baray_pieces=$7 _baray_child= _baray_told= _baray_hit= _baray_code= _baray_reach=
 shift 7
 _baray_stop() {

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from domain.errors import Refused
 from domain.jobs import Launch
 from tests.support.centre import Centre
 from tests.support.driver import Behaviour, by_command
@@ -120,10 +121,44 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(api: Api, centre: Cen
     assert answer.json == {
         "admitted": True, "flavor": H100, "cost_su": "8", "available_su": "1001", "starts_now": True,
         "place": {"cluster": "sim", "nodes": ["n1"]}, "reason": None, "estimate": None, "fixes": [], "gates": [],
-        "rates": [{"from_ms": centre.clock.now_ms(), "su_per_hour": "2"}], "qos_factor": "1", "cost_money": {},
+        "rates": [{"from_ms": centre.clock.now_ms(), "su_per_hour": "2"}], "qos_factor": "1", "cost_money": {}, "manifest": [],
     }  # fmt: skip
     assert api.post("/jobs", {**JOB, "project": "nope"}, query={"dry_run": True}).status == 422
     assert centre.database.dump() == before
+
+
+@on_sqlite
+def test_a_dry_run_shows_the_objects_where_the_job_would_start_or_else_where_it_is_booked(
+    api: Api, centre: Centre
+) -> None:
+    def objects(launch: Launch) -> tuple[dict[str, Any], ...]:
+        nodes = [placement.node for placement in launch.placements]
+        return ({"kind": "Job", "nodes": nodes, "gpus": [len(placement.devices) for placement in launch.placements]},)
+
+    def shown(**job: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = api.post("/jobs", {**JOB, **job}, query={"dry_run": True}).json["manifest"]
+        return found
+
+    centre.driver.objects = objects
+    assert shown() == [{"kind": "Job", "nodes": ["n1"], "gpus": [4]}]
+    wide = {"flavor": H100, "gpus": 4, "nodes": 2, "walltime": "1h"}
+    api.post("/jobs", {**JOB, "resources": wide})
+    centre.settle()
+    assert shown() == [{"kind": "Job", "nodes": ["n1"], "gpus": [4]}]  # booked
+    assert shown(after=["singleton"], resources=wide)[0]["nodes"] == ["n1", "n2"]  # neither
+    assert shown(resources={"flavor": "cpu", "gpus": 0, "nodes": 3})[0]["gpus"] == [0, 0, 0]
+    assert shown(array="3-9", env={"A": "1"})[0]["kind"] == "Job"
+
+
+@on_sqlite
+def test_a_dry_run_is_refused_what_the_cluster_could_not_start(api: Api, centre: Centre) -> None:
+    def never(launch: Launch) -> tuple[dict[str, Any], ...]:
+        raise Refused("the job's Job would be too large", code="unstartable")
+
+    centre.driver.objects = never
+    answer = api.post("/jobs", JOB, query={"dry_run": True})
+    assert answer.status == 409
+    assert "too large" in str(answer.json)
 
 
 @on_sqlite

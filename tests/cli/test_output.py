@@ -238,6 +238,26 @@ def test_yaml_is_read_alike_by_old_and_new_readers() -> None:
     assert '"on": "0x1f"' in text
 
 
+def test_yaml_shows_scripts_line_by_line_where_readers_agree() -> None:
+    script = "set -e\n\n\techo one: $HOME # two\n"
+    assert to_yaml({"run": script}) == "run: |\n  set -e\n\n  \techo one: $HOME # two\n"
+    for text in (
+        script,
+        script * 2,
+        "a\nb",
+        "a \nb",
+        "a\t\nb",
+        "\na\n",
+        "  x\ny",
+        "\u2028\n",
+        "\x07\n",
+        "a\r\nb",
+        "\n",
+        "-\n",
+    ):
+        assert YAML(typ="safe", pure=True).load(to_yaml({"k": text, "l": [text]})) == {"k": text, "l": [text]}
+
+
 @pytest.mark.parametrize(
     ("ms", "text"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.cli.conftest import Result, Run
 from tests.client.scripted import JOB, Answer, Centre, Request, ended, job, page, problem
@@ -274,6 +275,15 @@ def test_a_dry_run(centre: Centre, run: Run, file: Path) -> None:
         "          try: 2 GPUs start now",
     ]
     assert json.loads(run("submit", str(file), "--dry-run", "-o", "json").out) == ADMISSION
+
+
+def test_a_dry_run_shows_the_objects_to_machines_alone(centre: Centre, run: Run, file: Path) -> None:
+    script = "echo one\necho two\n"
+    manifest = [{"kind": "Job", "metadata": {"name": "j-0-a1"}, "spec": {"script": script}}, {"kind": "Secret"}]
+    centre.on("POST /jobs", Answer(200, json=ADMISSION | {"manifest": manifest}))
+    told = run("submit", str(file), "--dry-run", "-o", "yaml").out
+    assert YAML(typ="safe").load(told)["manifest"] == manifest
+    assert "kind" not in run("submit", str(file), "--dry-run").out
 
 
 def test_a_dry_run_that_is_refused(centre: Centre, run: Run, file: Path) -> None:

@@ -161,9 +161,9 @@ def test_a_command_that_does_not_exist_is_none_of_the_shells(
 def test_the_stop_signal_reaches_what_the_script_started(shell: str, name: str, tmp_path: Path) -> None:
     """A program below a script, as train.py is, gets it, and its checkpoint counts."""
     program = (
-        "import signal, sys, time\n"
-        f"signal.signal(signal.{name}, lambda *_: (print('checkpoint', flush=True), sys.exit(0)))\n"
-        "print('up', flush=True)\ntime.sleep(60)\n"
+        "import os, signal, time\n"
+        f"signal.signal(signal.{name}, lambda *_: (os.write(1, b'checkpoint\\n'), os._exit(0)))\n"
+        "os.write(1, b'up\\n')\ntime.sleep(60)\n"
     )
     (tmp_path / "train.py").write_text(program)
     number = name.removeprefix("SIG")

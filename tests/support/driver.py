@@ -147,6 +147,7 @@ class FakeDriver:
     clock: Clock
     nodes: Sequence[Node]
     behaviour: Callable[[Launch], Behaviour] = by_command
+    objects: Callable[[Launch], tuple[Mapping[str, Any], ...]] = lambda _: ()
     wake: Callable[[], None] = lambda: None
     notes: tuple[str, ...] = ()
     away: bool = False
@@ -212,7 +213,7 @@ class FakeDriver:
             )
 
     def preview(self, launch: Launch) -> tuple[Mapping[str, Any], ...]:
-        return ()
+        return self.objects(launch)
 
     def tend(self, tenancy: Tenancy) -> tuple[str, ...]:
         return ()

@@ -44,6 +44,7 @@ from lifecycle import control
 from lifecycle.explain import explain
 from lifecycle.extend import extend
 from lifecycle.ports import JobFilter, UnitOfWork
+from lifecycle.preview import preview
 from lifecycle.prices import prices_of
 from lifecycle.submit import dry_run, submit, submit_many
 from quotas.rules import format_factor
@@ -264,6 +265,7 @@ def _forecast(call: Call, body: JobFile) -> dict[str, Any]:
         "estimate": show_estimate(forecast.estimate),
         "fixes": [show_fix(fix) for fix in forecast.fixes],
         "gates": [show_reason(gate) for gate in forecast.gates],
+        "manifest": list(preview(call.services.drivers, spec, project.id, forecast.likely)),
     }
 
 

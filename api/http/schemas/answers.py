@@ -143,6 +143,9 @@ class ForecastOut(Shape):
     estimate: EstimateOut | None
     fixes: list[FixOut]
     gates: list[ReasonOut]
+    manifest: list[dict[str, Any]] = Field(
+        description="the objects that would be made where it would most likely run, without secrets; none on a machine"
+    )
 
 
 class IdsOut(Shape):
