@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, kueue, ledger, openb, planning, quality, waiting
+from bench import audit, clusters, kueue, ledger, openb, planning, quality, waiting
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -133,6 +133,7 @@ def _rate(count: int, act: Callable[[], object]) -> float:
     return count / (time.perf_counter() - begun)
 
 
+_FLOOD = clusters.Flood()
 _POSTINGS, _LEDGER = ledger.Postings(), ledger.Large()
 _BASELINE, _LARGE = kueue.Replays(kueue.BASELINE), kueue.Replays(kueue.LARGE)
 _SEALING, _VERIFYING = audit.Sealing(), audit.Verifying()
@@ -168,6 +169,10 @@ FIGURES = (
     Figure("openb-decision", "ms", "<= 1", openb.decision, openb.DECISION_PEER, skipped=openb.skipped),
     Figure("seal", "leaves/s", ">= 5000", _SEALING.measure, notes=_SEALING.notes),
     Figure("audit-verify", "leaves/s", ">= 10000", _VERIFYING.measure, notes=_VERIFYING.notes),
+    Figure("k8s-dispatch", "jobs/s", "-", _FLOOD.dispatch, skipped=clusters.skipped, notes=_FLOOD.notes),
+    Figure("k8s-1000", "jobs/s", "-", _FLOOD.whole, skipped=clusters.skipped, notes=_FLOOD.notes),
+    Figure("k8s-watch-lag", "ms", "-", clusters.watch_lag, skipped=clusters.skipped),
+    Figure("k8s-memory-10k", "MiB", "-", clusters.memory_live, skipped=clusters.skipped),
     Figure("replay", "jobs/s", ">= 50000", quality.speed, skipped=quality.skipped),
     Figure("replay-growth", "% longer mean wait", "<= 1", quality.growth, skipped=quality.skipped),
     *(
