@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from domain.errors import Unavailable
 from domain.fleet import CPU_FLAVOR
 from domain.ids import AttemptId
 from domain.jobs import JobSpec, Launch, Placement
@@ -50,12 +51,19 @@ def likely_place(state: State, answer: Plan, job: PendingJob) -> Likely | None:
 def preview(
     drivers: Mapping[str, Driver], spec: JobSpec, project_id: int, place: Likely | None
 ) -> tuple[Mapping[str, Any], ...]:
-    """The objects of the job, or of the first task of its array; none where jobs are processes. Raises Refused."""
+    """The objects of the job, or of the first task of its array; none where jobs are processes, or that is out of sight.
+
+    Raises Refused if it could not be started there.
+    """
     if place is None or place.cluster not in drivers:
         return ()
     index = None if spec.array is None else spec.array.first
     attempt, unknown = AttemptId(_NO_JOB, index, 1), dict.fromkeys(spec.secrets, "")
-    return drivers[place.cluster].preview(Launch(attempt, spec, place.flavor, place.placements, project_id, unknown))
+    launch = Launch(attempt, spec, place.flavor, place.placements, project_id, unknown)
+    try:
+        return drivers[place.cluster].preview(launch)
+    except Unavailable:
+        return ()
 
 
 def _emptied(node: NodeState) -> NodeState:

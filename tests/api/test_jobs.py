@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import Refused
+from domain.errors import Refused, Unavailable
 from domain.jobs import Launch
 from tests.support.centre import Centre
 from tests.support.driver import Behaviour, by_command
@@ -159,6 +159,16 @@ def test_a_dry_run_is_refused_what_the_cluster_could_not_start(api: Api, centre:
     answer = api.post("/jobs", JOB, query={"dry_run": True})
     assert answer.status == 409
     assert "too large" in str(answer.json)
+
+
+@on_sqlite
+def test_a_dry_run_needs_no_cluster_that_answers(api: Api, centre: Centre) -> None:
+    def away(launch: Launch) -> tuple[dict[str, Any], ...]:
+        raise Unavailable("the cluster was not looked at yet")
+
+    centre.driver.objects = away
+    answer = api.post("/jobs", JOB, query={"dry_run": True})
+    assert (answer.status, answer.json["starts_now"], answer.json["manifest"]) == (200, True, [])
 
 
 @on_sqlite
