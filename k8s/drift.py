@@ -32,15 +32,15 @@ def differences(want: Mapping[str, Any], have: Mapping[str, Any]) -> list[Path]:
     return found
 
 
-def without_surplus(want: Mapping[str, Any], have: Mapping[str, Any]) -> dict[str, Any]:
-    """A merge patch that takes away what others added to maps that are ours alone; empty if there is nothing."""
+def correction(want: Mapping[str, Any], have: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge patch for what apply leaves: what others added to maps that are ours alone, lists that must be empty."""
     patch: dict[str, Any] = {}
     for path in differences(want, have):
-        if _at(want, path) is None and _at(have, path) is not None and not any(part.isdecimal() for part in path):
-            inner = patch
-            for part in path[:-1]:
-                inner = inner.setdefault(part, {})
-            inner[path[-1]] = None
+        outside = list(path)[: next((at for at, part in enumerate(path) if part.isdecimal()), len(path))]
+        inner = patch
+        for part in outside[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[outside[-1]] = _at(want, outside)
     return patch
 
 
@@ -88,7 +88,7 @@ def _walk_list(want: list[Any], have: Any, path: Path) -> Iterator[Path]:
             yield from _walk(one, other, (*path, str(position)), closed=True)
 
 
-def _at(tree: Any, path: Path) -> Any:
+def _at(tree: Any, path: Iterable[str]) -> Any:
     for part in path:
         tree = tree.get(part) if isinstance(tree, Mapping) else None
     return tree

@@ -12,7 +12,7 @@ from domain.clusters import ClusterConfig, Room, Tenancy
 from domain.errors import Unavailable
 from k8s import names
 from k8s.client import FIELD_MANAGER, Client
-from k8s.drift import changer, differences, without_surplus
+from k8s.drift import changer, correction, differences
 from k8s.errors import ClusterError, Denied, Exists, Missing, Outdated, Unprocessable
 from k8s.manifests import kueue
 from k8s.manifests.admission import rules
@@ -289,7 +289,7 @@ class Housekeeper:
         if want["kind"] == "LocalQueue" and ("spec", "clusterQueue") in differences(want, have or want):
             self._client.delete(path)  # where it leads to can never be changed
         now = self._client.apply(path, want)
-        if patch := without_surplus(want, now):
+        if patch := correction(want, now):
             now = self._client.merge(path, patch, fieldManager=FIELD_MANAGER)
         return now
 

@@ -67,6 +67,10 @@ class Access:
             )
         return {**body, "status": {"allowed": allowed}}
 
+    def whoami(self, user: User, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a SelfSubjectReview."""
+        return {**body, "status": {"userInfo": {"username": user.name, "groups": [*user.groups, ANYONE]}}}
+
     def _rules(self, user: User, namespace: str) -> list[dict[str, Any]]:
         rules: list[dict[str, Any]] = []
         bindings = [(binding, "") for binding in self._store.all(CLUSTERBINDINGS)]

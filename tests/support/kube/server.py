@@ -27,7 +27,7 @@ from tests.support.kube.faults import Faults
 from tests.support.kube.objects import Obj, Objects
 from tests.support.kube.podparts import PodParts
 from tests.support.kube.store import Store
-from tests.support.kube.table import NAMESPACES, NODES, PODS, REVIEWS, Resource, by_path
+from tests.support.kube.table import NAMESPACES, NODES, PODS, REVIEWS, WHOAMI, Resource, by_path
 from tests.support.kube.verbs import Strange, Verbs, read
 from tests.support.kube.watching import Tampering
 from tests.support.kube.web import Cut, Reply, Request, Web, certificates
@@ -370,6 +370,8 @@ class KubeServer:
         with self.lock:
             if resource is REVIEWS:
                 return Reply(201, json.dumps(self.who.review(user, json.loads(asked.body))).encode())
+            if resource is WHOAMI:
+                return Reply(201, json.dumps(self.who.whoami(user, json.loads(asked.body))).encode())
             self.who.ask(user, asked.verb, resource, asked.namespace, asked.name, asked.part)
         if resource is PODS and asked.part not in ("", "status"):
             return self._parts.do(asked)

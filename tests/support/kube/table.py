@@ -97,6 +97,10 @@ REVIEWS = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False,
     "io.k8s.api.authorization.v1.SelfSubjectAccessReview", verbs=("create",),
 )  # fmt: skip
+WHOAMI = Resource(
+    "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False,
+    "io.k8s.api.authentication.v1.SelfSubjectReview", verbs=("create",),
+)  # fmt: skip
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False,
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", status=True, generation=True,
@@ -121,7 +125,7 @@ JOBSETS = Resource(
 TABLE = (
     NAMESPACES, NODES, PODS, SERVICES, SECRETS, CONFIGMAPS, SERVICEACCOUNTS, EVENTS, QUOTAS, LIMITS, CLAIMS, JOBS,
     POLICIES, LEASES, ROLES, BINDINGS, CLUSTERROLES, CLUSTERBINDINGS, ADMISSIONS, ADMISSION_BINDINGS, RUNTIMECLASSES,
-    PRIORITIES, REVIEWS, CRDS, QUEUES, LOCAL_QUEUES, FLAVORS, COHORTS, WORKLOADS, JOBSETS,
+    PRIORITIES, REVIEWS, WHOAMI, CRDS, QUEUES, LOCAL_QUEUES, FLAVORS, COHORTS, WORKLOADS, JOBSETS,
 )  # fmt: skip
 
 _BY_PATH = {(entry.group, entry.version, entry.plural): entry for entry in TABLE}
