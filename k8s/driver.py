@@ -22,7 +22,7 @@ from domain.ids import AttemptId
 from domain.jobs import Launch, Observation, Sight
 from k8s import names
 from k8s.client import Client
-from k8s.errors import ClusterError, Missing
+from k8s.errors import ClusterError
 from k8s.eyes import Eyes
 from k8s.hands import Hands
 from k8s.keeper import Keeper
@@ -32,6 +32,7 @@ from k8s.manifests.site import Unstartable
 from k8s.marks import Stop, Why, grace_of
 from k8s.nodes import NOTHING, Fleet, read_nodes
 from k8s.start import ARRIVES_S, Starter
+from k8s.tenancy import Housekeeper
 from k8s.units import main_state
 from k8s.waiting import shows_container
 from lifecycle.driving import Channel, Passes, Shelf
@@ -72,13 +73,14 @@ class KubernetesDriver:
         self._fleet, self._fleet_at = NOTHING, 0.0
         self._resources: dict[tuple[str, str], str] = {}  # (node, flavor) → resource, of nodes out of sight as well
         self._fleet_lock = threading.Lock()
+        self._rooms = Housekeeper(client=client, config=config, origin=origin)
         self._hands = Hands(client)
         self._scribe = Scribe(client, shelf)
         self.eyes = Eyes(client, config, origin, news=self._news, heard=self._heard, spread=spread)
         self._keeper = Keeper(client, self.eyes, self._hands, self._scribe, shelf, clock, wake)
         self._starter = Starter(
             client, config, origin, passes, self.eyes, self._hands,
-            found=self._found, resources=self._resource, room=self._room,
+            found=self._found, resources=self._resource, rooms=self._rooms,
         )  # fmt: skip
         self._keeper.begin()
         for reflector in self.eyes.reflectors:
@@ -124,7 +126,7 @@ class KubernetesDriver:
     def observe(self) -> Sight:
         self.eyes.refresh()
         seen: dict[AttemptId, Observation] = dict(self._starter.stillborn)
-        for unit, observations in self.eyes.seen():
+        for unit, observations in self.eyes.seen() if self.eyes.synced else ():
             for position, observation in observations.items():
                 seen[observation.attempt] = self._keeper.shown(unit, position, observation)
         silent_ms = self._keeper.silent_ms
@@ -169,8 +171,8 @@ class KubernetesDriver:
         except Unstartable as error:
             raise Refused(str(error)) from error
 
-    def tend(self, tenancy: Tenancy) -> tuple[str, ...]:  # noqa: ARG002 - the rooms are built elsewhere
-        return ()
+    def tend(self, tenancy: Tenancy) -> tuple[str, ...]:
+        return self._rooms.tend(tenancy, self._read_fleet())
 
     def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:
         raise NotImplementedError
@@ -234,13 +236,10 @@ class KubernetesDriver:
         self._read_fleet()
         return self._resources.get((node, flavor))
 
-    def _found(self, namespace: str) -> tuple[str | None, bool]:  # noqa: ARG002 - every room has a queue, or none
-        """(the queue that jobs of a namespace go through, whether JobSet is there)."""
+    def _found(self) -> tuple[str | None, bool]:
+        """(the queue that jobs go through, whether JobSet is there). Raises Unavailable while that is not known."""
         eyes = self.eyes
         if not eyes.jobsets.synced.is_set() or (eyes.workloads is not None and not eyes.workloads.synced.is_set()):
-            raise Unavailable("The cluster was not looked at yet.")
+            raise Unavailable(f"The cluster {self._name} was not looked at yet.")
         kueue = eyes.workloads is not None and not eyes.workloads.absent
         return (names.LOCAL_QUEUE if kueue else None), not eyes.jobsets.absent
-
-    def _room(self, launch: Launch) -> None:
-        raise Missing(f"the namespace of the project {launch.spec.project} is not there yet")

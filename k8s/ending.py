@@ -66,7 +66,7 @@ def exit_of(pod: Object) -> tuple[int | None, int | None]:
         return None, None
     code = int(about.get("exitCode", 0))
     if about.get("reason") in _CANNOT_RUN:
-        message = str(about.get("message", ""))
+        message = str(about.get("message", "")).lower()
         return (
             126 if "permission denied" in message else 127 if "not found" in message or "no such" in message else code
         ), None

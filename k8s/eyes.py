@@ -17,7 +17,7 @@ from k8s import names, trim
 from k8s.client import Client
 from k8s.marks import Stop
 from k8s.status import observations
-from k8s.units import Unit, home, home_of, paths
+from k8s.units import Unit, home, home_of, paths, pods_of
 from k8s.watch import Kind, Reflector
 
 Object = dict[str, Any]
@@ -39,7 +39,7 @@ class Eyes:
         spread: Callable[[], float],
     ) -> None:
         ours = {"labelSelector": f"{names.ORIGIN}={origin},!{names.FORGOTTEN}"}
-        self._origin = origin
+        self._client, self._origin = client, origin
         self._news = news
         self._lock = threading.RLock()
         self._dirty: set[str] = set()  # uids of owners
@@ -85,6 +85,23 @@ class Eyes:
         """It was forgotten by us, and is not to be seen any more."""
         reflector = self.jobsets if owner.get("kind") == "JobSet" else self.jobs
         reflector.cache.drop(owner)
+
+    def look_again(self, unit: Unit) -> Unit | None:
+        """Ask the cluster itself for all of a unit, where what was followed may lag behind. Raises ClusterError."""
+        owner = self._client.get(unit.path)
+        if owner is not None and owner["metadata"]["uid"] == unit.uid:
+            self.put({**owner, "kind": unit.owner["kind"]})
+        selector = pods_of(unit.owner)
+        found = self._client.list(paths("pods", unit.namespace), labelSelector=selector).items
+        here = {str(pod["metadata"]["uid"]) for pod in found}
+        for pod in found:
+            self.pods.cache.put(pod, own=True)
+        for pod in self.pods.cache.by(home(unit.owner)):
+            if pod["metadata"]["uid"] not in here:
+                self.pods.cache.lose(str(pod["metadata"]["uid"]))
+        self.refresh()
+        with self._lock:
+            return self._units.get(unit.uid)
 
     def refresh(self) -> list[Unit]:
         """Look again at what changed. Answers the units that did."""

@@ -16,8 +16,7 @@ from k8s.client import Client
 from k8s.errors import Missing, Outdated, Unprocessable
 from k8s.marks import Stop, stop_of, suffix
 from k8s.status import how_over
-from k8s.trim import UID_OF_JOB
-from k8s.units import Unit, paths
+from k8s.units import Unit, paths, pods_of
 
 Object = dict[str, Any]
 
@@ -179,9 +178,7 @@ class Hands:
 
     def _end_pods(self, unit: Unit) -> None:
         """All that there may be, with the grace they have."""
-        job = f"{UID_OF_JOB}={unit.uid}"
-        selector = f"{names.JOBSET_NAME}={unit.name}" if unit.owner["kind"] == "JobSet" else job
-        self._client.delete(paths("pods", unit.namespace), labelSelector=selector)
+        self._client.delete(paths("pods", unit.namespace), labelSelector=pods_of(unit.owner))
 
     def _delete(self, unit: Unit) -> None:
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}

@@ -24,7 +24,7 @@ from k8s.eyes import Eyes
 from k8s.hands import Hands
 from k8s.logs import Scribe
 from k8s.marks import Stop, Why, stop_of
-from k8s.status import is_evicted, lasting, waiting
+from k8s.status import is_evicted, lags, lasting, observe, waiting
 from k8s.units import Unit, paths
 from k8s.waiting import shows_container
 from lifecycle.driving import Shelf
@@ -39,6 +39,7 @@ _STUCK_MS = 10 * 60_000  # for which an image or a secret may be missing
 _ROUNDING_MS = 1_000  # of the cluster's timestamps, in favour of the job
 _SKEW_MS = 2_000  # that is no more than delay and rounding
 _AGAIN_S = 5.0
+_LAG_S = 2.0  # for which Job and pods may contradict each other, since they are followed apart
 _LOGS_S = 45.0  # for all ranks of an attempt together
 _CREW = 8
 
@@ -134,12 +135,16 @@ class Keeper:
 
     def _look(self) -> None:
         self._eyes.refresh()
+        if not self._eyes.synced:  # Jobs without their pods would tell a story of their own
+            return
         now_ms = self._clock.now_ms() + self._skew_ms
         for unit, seen in self._eyes.seen():
             stop = self._stop_for(unit)
             for position, observation in seen.items():
                 if observation.state.final:
                     self._see_through(unit, position, observation)
+                elif lags(unit, position):
+                    self._do("look", unit.uid, self._eyes.look_again, unit, first_s=_LAG_S)
                 elif stop is not None and stop_of(unit.owner, position) is None:
                     self._do("stop", observation.attempt, self.stop, unit, position, stop)
                 else:
@@ -188,6 +193,14 @@ class Keeper:
 
     def _settle(self, unit: Unit, position: int, seen: Observation) -> None:
         """Bring the logs home, and write down an end that the cluster will not be able to tell again."""
+        if not lasting(unit, position) and marks.result_of(unit.owner, position, seen.attempt) is None:
+            again = self._eyes.look_again(unit)  # pods that are lacking may only not have been heard of yet
+            if again is None or seen.attempt not in again.attempts:
+                return
+            stop = stop_of(again.owner, position) or self._eyes.stop_asked(seen.attempt)
+            unit, seen = again, observe(again, position, stop)
+            if not seen.state.final:
+                return
         attempt, pods = seen.attempt, unit.ranks(position)
         deadline = time.monotonic() + _LOGS_S
         for rank in range(unit.width_of(position)):

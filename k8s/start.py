@@ -23,6 +23,7 @@ from k8s.eyes import Eyes
 from k8s.hands import Hands
 from k8s.manifests.build import build, is_bundled, needs_pass
 from k8s.manifests.site import Made, Site, Unstartable, owned_by
+from k8s.tenancy import Housekeeper
 from k8s.units import paths
 from lifecycle.driving import Passes
 
@@ -35,9 +36,8 @@ ARRIVES_S = 20.0  # after which one whose answer was lost has come, or never wil
 
 
 class Starter:
-    """- ``site`` answers what ``build`` must know: (queue, whether JobSet is there).
+    """- ``found`` answers (the queue that Kueue admits by, whether JobSet is there). Raises Unavailable.
     - ``resources`` answers what a flavor's devices are called on a node; None if the node is unknown.
-    - ``room`` makes the project's namespace be there. Raises ClusterError.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Starter:
         eyes: Eyes,
         hands: Hands,
         *,
-        found: Callable[[str], tuple[str | None, bool]],
+        found: Callable[[], tuple[str | None, bool]],
         resources: Callable[[str, str], str | None],
-        room: Callable[[Launch], None],
+        rooms: Housekeeper,
     ) -> None:
         self._client, self._config, self._origin, self._passes = client, config, origin, passes
         self._eyes, self._hands = eyes, hands
-        self._found, self._resources, self._room = found, resources, room
+        self._found, self._resources, self._rooms = found, resources, rooms
         self._lock = threading.Lock()
         self._names: dict[str, threading.Lock] = {}
         self._whole: set[str] = set()  # uids of objects whose satellites are known to be there
@@ -83,6 +83,7 @@ class Starter:
         key = f"{namespace}/{made.name}"
         try:
             with self._turn(key):
+                self._rooms.ensure(launch.project_id, launch.spec.project)
                 owner = self._owner(launch, made, key, now_ms)
                 if owner is not None:
                     self._add_satellites(owner, made, namespace)
@@ -92,7 +93,7 @@ class Starter:
     def made(self, launch: Launch) -> Made:
         """The objects of a launch. Raises Unstartable, or Unavailable if the cluster is not known well enough yet."""
         namespace = names.namespace(self._config.prefix, launch.spec.project)
-        queue, jobset = self._found(namespace)
+        queue, jobset = self._found()
         resources: dict[str, str] = {}
         if launch.spec.resources.gpus:
             for node in _nodes(launch):
@@ -146,7 +147,8 @@ class Starter:
             except Missing:
                 if again:
                     raise
-                self._room(launch)
+                self._rooms.doubt(launch.spec.project)
+                self._rooms.ensure(launch.project_id, launch.spec.project)
             except Unreachable as error:
                 if error.reason == "Refused":  # nothing was sent
                     raise

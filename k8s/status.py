@@ -86,6 +86,14 @@ def lasting(unit: Unit, position: int) -> bool:
     return stays and len(pods) >= unit.width_of(position) and not unit.deleted
 
 
+def lags(unit: Unit, position: int) -> bool:
+    """Whether its object and its pods contradict each other, as they may for a moment: one is over, the other not."""
+    pods = unit.ranks(position)
+    if verdict(unit.owner) is not None and not unit.active:
+        return True
+    return len(pods) >= unit.width_of(position) and not unit.alive(pods)
+
+
 def is_evicted(unit: Unit) -> str | None:
     """What Kueue said as it took away the place that it had given; None as long as it did not."""
     if unit.workload is None:

@@ -134,6 +134,13 @@ def home_of(pod: Object) -> str:
     return str(labels.get(UID_OF_JOB, ""))
 
 
+def pods_of(owner: Object) -> str:
+    """The selector of an owner's pods."""
+    if owner["kind"] == "JobSet":
+        return f"{names.JOBSET_NAME}={owner['metadata']['name']}"
+    return f"{UID_OF_JOB}={owner['metadata']['uid']}"
+
+
 def home(owner: Object) -> str:
     """What the pods of an owner are found by."""
     about = owner["metadata"]

@@ -99,6 +99,14 @@ class Cache:
         if before is not None or last is not None:
             self._changed(last or before, None)
 
+    def lose(self, uid: str) -> None:
+        """It was looked for, and is gone."""
+        with self._lock:
+            before = self._objects.get(uid)
+            self._bury(uid, before)
+        if before is not None:
+            self._changed(before, None)
+
     def begin(self) -> int:
         """A list is about to be asked for: what is put from now on may be newer than it."""
         with self._lock:

@@ -83,12 +83,6 @@ class KubeRig:
             self.kube.add_node(f"node-{number}", **{"nvidia.com/gpu": 8})
         self.admin = Client(self.kube.access())
         self.namespace = names.namespace("baray-", PROJECT)
-        for body in (
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}},
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": names.SERVICE_ACCOUNT}},
-        ):
-            space = f"/{self.namespace}/serviceaccounts" if body["kind"] == "ServiceAccount" else ""
-            self.admin.create(f"/api/v1/namespaces{space}", body)
         self.shelf = FileShelf(root / "shelf", log_limit_bytes=4 * MIB, output_limit_bytes=4 * MIB)
         self.uploads = Uploads(self.shelf)
         self.config = ClusterConfig(image="registry.centre.example/base:1", centre_url=self.uploads.url)
