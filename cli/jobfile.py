@@ -5,6 +5,7 @@ The centre is the judge of what they may say. Here a file is only read: strictly
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -25,18 +26,22 @@ KEYS: Final[Keys] = {
     "": (
         "project", "name", "resources", "run", "command", "array", "qos", "image", "env", "secrets", "source",
         "outputs", "checkpoint", "held", "after", "priority", "constraint", "data", "volumes",
+        "roles",
     ),
     "resources": ("gpus", "flavor", "nodes", "cpus", "memory", "walltime"),
     "checkpoint": ("signal", "grace", "restartable"),
     "constraint": ("require", "forbid", "together"),
     "data": ("classification", "residency"),
+    "roles": ("name", "nodes", "run", "command", "image", "env"),
 }  # fmt: skip
 
 _TOO_DEEP: Final = "nests too deeply to be meant"
 
 # Mappings of a user's own names: another option adds to them.
-ADDED: Final = ("env", "constraint.require", "constraint.forbid")
+ADDED: Final = ("env", "constraint.require", "constraint.forbid", "volumes")
 _AS_WRITTEN: Final = tuple(f"{path}." for path in ADDED)
+_ROLE_ENV: Final = re.compile(r"roles\.\d+\.env\.")
+_POSITION: Final = re.compile(r"\.\d+(?=\.|$)")  # in a list
 
 
 @dataclass
@@ -249,7 +254,7 @@ class _Reader:
 
     def _scalar(self, node: Any, path: str) -> Any:
         kind = str(node.tag).rpartition(":")[2]
-        if kind in {"str", "timestamp"} or (path.startswith(_AS_WRITTEN) and kind != "null"):
+        if kind in {"str", "timestamp"} or (_is_as_written(path) and kind != "null"):
             return str(node.value)  # a variable's or a label's value is a text as it was written: 3e-4 stays 3e-4
         if not str(node.tag).startswith("tag:yaml.org,2002:") or kind not in {"int", "float", "bool", "null"}:
             self.faults.append(Fault(self._at(node), f"the tag {node.tag} means nothing here"))
@@ -263,11 +268,15 @@ class _Reader:
         return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
+def _is_as_written(path: str) -> bool:
+    return path.startswith(_AS_WRITTEN) or _ROLE_ENV.match(path) is not None
+
+
 def _texts(spec: dict[str, Any]) -> None:
     """Numbers among the variables and labels of a JSON file, as texts."""
-    for path in ADDED:
-        group, _, last = path.rpartition(".")
-        around = spec.get(group) if group else spec
+    groups = [(spec.get(group) if group else spec, last) for group, _, last in (path.rpartition(".") for path in ADDED)]
+    roles = spec.get("roles")
+    for around, last in [*groups, *((role, "env") for role in (roles if isinstance(roles, list) else ()))]:
         if isinstance(around, dict) and isinstance(around.get(last), dict):
             around[last] = {
                 name: json.dumps(value) if isinstance(value, int | float | bool) else value
@@ -278,6 +287,7 @@ def _texts(spec: dict[str, Any]) -> None:
 def _did_you_mean(path: str, keys: Keys) -> str | None:
     """The key that was meant, if the path ends in one that is not known."""
     parent, _, last = path.rpartition(".")
+    parent = _POSITION.sub("", parent)
     known: Iterable[str] = keys.get(parent, ())
     if not path or not known or last in known:
         return None

@@ -97,10 +97,20 @@ def job_fields(job: "Job", now: int) -> list[tuple[str, str]]:
         counts = ", ".join(f"{count} {state}" for state, count in job["tasks"].items() if state != "total" and count)
         fields.append(("tasks", f"{job['tasks']['total']}: {counts}"))
     fields += [(name, words.plain(spec[name])) for name in ("qos", "image", "outputs", "secrets") if spec.get(name)]
-    fields.append(("runs", str(spec.get("run") or " ".join(spec.get("command") or ())).strip()))
+    if volumes := spec.get("volumes"):
+        fields.append(("volumes", ", ".join(f"{name} at {path}" for path, name in volumes.items())))
+    for role in spec.get("roles") or ():
+        fields.append((f"role {role['name']}", f"{role['nodes']} node{'s'[: role['nodes'] > 1]}: {_runs(role)}"))
+    if not spec.get("roles"):
+        fields.append(("runs", _runs(spec)))
     if job["reason"]:
         fields.append(("reason", "\n".join(reason_lines(job["reason"]))))
     return fields
+
+
+def _runs(spec: Row) -> str:
+    """The script or command of a job, or of a role."""
+    return str(spec.get("run") or " ".join(spec.get("command") or ())).strip()
 
 
 def asks(spec: Row) -> str:

@@ -124,7 +124,8 @@ class Constraint:
 
     ``require`` and ``forbid`` are node labels as (name, value). ``together`` names a label, such as ``rack``, whose
     value all nodes of the job must share. ``classification`` is the class of its data, which the cluster must be
-    cleared for; ``residency`` the place that its data must not leave.
+    cleared for; ``residency`` the place that its data must not leave. ``barred`` are clusters that cannot take the job:
+    worked out for the planner (``lifecycle.places``), and no part of what is asked for.
     """
 
     require: tuple[tuple[str, str], ...] = ()
@@ -132,6 +133,7 @@ class Constraint:
     together: str | None = None
     classification: str | None = None
     residency: str | None = None
+    barred: tuple[str, ...] = ()
 
 
 ANYWHERE = Constraint()

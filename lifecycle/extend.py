@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 WALLTIME_MOST_MS = 365 * DAY_MS
 _MINUTE_MS = 60_000
+_NOT_THERE = frozenset({AttemptState.DISPATCHING, AttemptState.LOST})  # told later: when started, or back in sight
 _RUNS = frozenset({AttemptState.DISPATCHING, AttemptState.STARTING, AttemptState.RUNNING})
 
 
@@ -60,8 +61,8 @@ def tell(store: Store, drivers: Mapping[str, Driver], epoch: int) -> int:
         waiting = [attempt for attempt in uow.attempts.to_extend() if attempt.cluster in drivers]
     taken: dict[int, int] = {}
     for attempt in waiting:
-        if attempt.state is AttemptState.DISPATCHING or attempt.walltime_ms is None:
-            continue  # it will be started with it
+        if attempt.state in _NOT_THERE or attempt.walltime_ms is None:
+            continue
         try:
             drivers[attempt.cluster].extend(attempt.id, attempt.walltime_ms)
         except Unavailable as error:

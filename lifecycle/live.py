@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.needs import NOTHING, Needs
 from lifecycle.foresight import Guess
 from scheduler.live import Running
 from scheduler.queue import PendingJob
@@ -11,11 +12,15 @@ from scheduler.queue import PendingJob
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job with tasks that wait to start, as the planner sees it, its name, and the gates that hold it."""
+    """A job with tasks that wait to start, as the planner sees it, its name, and the gates that hold it.
+
+    Which clusters cannot take it is not worked out yet: that follows from its ``needs``.
+    """
 
     job: PendingJob
     name: str
     closed_gates: tuple[str, ...] = ()
+    needs: Needs = NOTHING
 
 
 class Live(Protocol):

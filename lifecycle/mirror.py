@@ -13,6 +13,7 @@ from domain.accounts import Tree
 from lifecycle.foresight import Foresight
 from lifecycle.ground import Ground
 from lifecycle.live import Waiting
+from lifecycle.places import Places
 from lifecycle.ports import Directory, UnitOfWork
 from scheduler.live import Live, Running
 from scheduler.policy import Policy
@@ -32,6 +33,7 @@ class Mirror:
     version: int = 0
     foresight: Foresight = field(default_factory=Foresight)
     _ground: Ground = field(default_factory=Ground)
+    _places: Places = field(default_factory=Places)
     _indices: dict[int, list[int]] = field(default_factory=dict)  # job -> its live tasks
     _by_user: Counter[tuple[int, int]] = field(default_factory=Counter)  # (project, user) -> live attempts
 
@@ -42,7 +44,8 @@ class Mirror:
         taken = frozenset(uow.live.changes())
         mirror = cls(Queue(policy), recent=uow.live.recent(), taken=taken, foresight=foresight)
         mirror._put_running(uow.live.running())
-        mirror._put_waiting(uow.live.waiting())
+        mirror._places.renewed(uow.directory())
+        mirror._put_waiting(uow.live.waiting(), uow.directory())
         for job_id in foresight.open.keys() - mirror.names.keys():
             foresight.left(job_id)
         return mirror
@@ -51,6 +54,9 @@ class Mirror:
         """Come up to this transaction's moment, which must not be before that of the last look."""
         if policy != self.queue.policy:  # the order within lanes hangs on it
             self.queue = Queue.of(self.queue, policy)
+            self.version += 1
+        if self._places.renewed(uow.directory()):  # as rare: all that waits is asked anew where it may go
+            self._put_waiting(uow.live.waiting(), uow.directory())
             self.version += 1
         notes = uow.live.changes()
         news = {job_id for note, job_id in notes.items() if note not in self.taken}
@@ -98,16 +104,17 @@ class Mirror:
             if job_id not in still and self.names.pop(job_id, None) is not None:
                 self.queue.remove(job_id)
                 self.foresight.left(job_id)
-        self._put_waiting(waiting)
+        self._put_waiting(waiting, uow.directory())
         self.version += 1
 
-    def _put_waiting(self, found: Iterable[Waiting]) -> None:
+    def _put_waiting(self, found: Iterable[Waiting], directory: Directory) -> None:
         for one in found:
-            job_id = one.job.job_id
+            job = self._places.put(one.job, one.needs, directory)
+            job_id = job.job_id
             if job_id not in self.names:
                 self.foresight.came(job_id)
-            if self.queue.jobs.get(job_id) != one.job:
-                self.queue.add(one.job)
+            if self.queue.jobs.get(job_id) != job:
+                self.queue.add(job)
             self.names[job_id] = one.name
 
     def _put_running(self, found: Iterable[Running]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobState, move
+from domain.needs import needs_of
 from domain.purses import Purse, split_hold
 from domain.quantities import DAY_MS
 from domain.records import Attempt, Job, Task
@@ -16,6 +17,7 @@ from domain.tariffs import Tariff, tariff_at, within
 from lifecycle.fleet import takes_jobs
 from lifecycle.gates import Gatekeeper, set_gates
 from lifecycle.lookout import Lookout
+from lifecycle.places import barred
 from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.preempt import preempt
 from lifecycle.refresh import refresh
@@ -97,6 +99,8 @@ class _Batch:
         if names := self.gates.names(job.project_id, job.user_id):  # closed since it was planned
             set_gates(self.uow, [job], names, self.now_ms)
             return
+        away = barred(self.directory, needs_of(job.spec))
+        starts = [start for start in starts if start.cluster not in away]  # set up otherwise since it was planned
         next_index, moved, before = job.next_index, len(self.moved), len(self.attempts)
         for start in starts:
             fresh = start.index >= next_index

@@ -10,6 +10,7 @@ from domain.accounts import Account, AccountKind
 from domain.errors import Fault, Invalid, Refused
 from domain.fleet import labels_on
 from domain.jobs import ANYWHERE, Constraint, JobSpec, Resources
+from domain.needs import Needs, needs_of
 from domain.people import Caller
 from domain.purses import Purse
 from domain.quantities import MILLI
@@ -20,6 +21,7 @@ from lifecycle.dependencies import Ties
 from lifecycle.explain import suspended
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
+from lifecycle.places import barred, lacks
 from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.preview import Likely, likely_place
 from quotas.admission import RATE_LIMITED, Application, FlavorTerms, Refusal, admit
@@ -106,7 +108,7 @@ def dry_run(uow: UnitOfWork, lookout: Lookout, caller: Caller, spec: JobSpec, no
     state = lookout.view(now_ms).state
     ghost = PendingJob(
         0, project.id, caller.user.id, spec.qos, spec.resources, now_ms, fresh=range(spec.tasks),
-        priority=spec.priority, constraint=spec.constraint, gate=ties.gate(project.id),
+        priority=spec.priority, constraint=_bounded(directory, spec), gate=ties.gate(project.id),
     )  # fmt: skip
     state = replace(state, queue=state.queue.with_job(ghost))
     answer = plan(state, now_ms)
@@ -150,7 +152,7 @@ class _Desk:
     counts: Counts
     remaining: dict[int, int] = field(default_factory=dict)  # of projects that have an allocation
     worth: dict[int, list[Purse]] = field(default_factory=dict)  # by grant, if any has conditions
-    terms: dict[tuple[Resources, Constraint, str, str], FlavorTerms] = field(default_factory=dict)
+    terms: dict[tuple[Resources, Constraint, Needs, str, str], FlavorTerms] = field(default_factory=dict)
 
     @classmethod
     def of(cls, uow: UnitOfWork, caller: Caller, ties: Ties, now_ms: int) -> "_Desk":
@@ -195,7 +197,7 @@ class _Desk:
         return project
 
     def _terms_of(self, directory: Directory, spec: JobSpec, name: str) -> FlavorTerms:
-        key = (spec.resources, spec.constraint, spec.qos, name)
+        key = (spec.resources, spec.constraint, needs_of(spec), spec.qos, name)
         known = self.terms.get(key)
         if known is None:
             known = self.terms[key] = _terms(directory, spec, name, self.now_ms)
@@ -229,11 +231,20 @@ def _check_words(
 def _terms(directory: Directory, spec: JobSpec, name: str, now_ms: int) -> FlavorTerms:
     tariff = tariff_at(directory.rates.get(name, ()), now_ms, directory.charging_at(now_ms).factor(spec.qos))
     ask = Ask.of(spec.resources, name, spec.constraint)
-    fits, fits_anywhere = (
-        any(ever_fits(_empty(cluster, directory), one) for cluster in directory.nodes)
-        for one in (ask, replace(ask, constraint=ANYWHERE))
-    )
-    return FlavorTerms(directory.flavors[name].milli, tariff, fits, fits_anywhere, now_ms)
+    fitting = [cluster for cluster in directory.nodes if ever_fits(_empty(cluster, directory), ask)]
+    free = replace(ask, constraint=ANYWHERE)
+    anywhere = bool(fitting) or any(ever_fits(_empty(cluster, directory), free) for cluster in directory.nodes)
+    lacking = lacks(directory, needs_of(spec))
+    return FlavorTerms(
+        directory.flavors[name].milli, tariff, bool(fitting), anywhere, now_ms,
+        {cluster: lacking[cluster] for cluster in fitting} if lacking.keys() >= set(fitting) else {},
+    )  # fmt: skip
+
+
+def _bounded(directory: Directory, spec: JobSpec) -> Constraint:
+    """The job's constraint, with the clusters that cannot take it."""
+    found = barred(directory, needs_of(spec))
+    return replace(spec.constraint, barred=found) if found else spec.constraint
 
 
 def _empty(cluster: str, directory: Directory) -> tuple[NodeState, ...]:

@@ -6,8 +6,10 @@ import socket
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from domain.clusters import SCRATCH
 from domain.errors import NotFound
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import JobSpec, Launch
@@ -42,6 +44,8 @@ class OrderBook:
     def order(self, launch: Launch, place: Place) -> Order:
         """The order for this launch. Raises Unstartable."""
         spec = launch.spec
+        if foreign := sorted(set(spec.volumes.values()) - {SCRATCH}):
+            raise Unstartable(f"This machine has no volume {foreign[0]!r}: it has {SCRATCH} alone.")
         order: Order = {
             "attempt": str(launch.attempt),
             "place": str(place.path),
@@ -62,8 +66,10 @@ class OrderBook:
             "log_limit": self.log_limit,
             "output_limit": self.output_limit,
             "secret": bool(launch.secrets),
-            "remarks": [] if spec.image is None else ["The image was ignored: jobs run on this machine's own system."],
+            "remarks": _remarks(spec),
         }
+        if spec.volumes:
+            order["scratch"] = str(place.scratch)
         for rank in order["ranks"]:  # last, when nothing can fail any more: cores are to be given back
             rank["cores"] = self.limits.pin(spec.resources.cpus)
         return order
@@ -89,7 +95,9 @@ class OrderBook:
 
     def _ranks(self, launch: Launch, place: Place) -> list[RankOrder]:
         port = _meeting_port(str(launch.attempt), gang=len(launch.placements) > 1)
-        return [self._rank(launch, place, rank, port) for rank in range(len(launch.placements))]
+        ranks = [self._rank(launch, place, rank, port) for rank in range(len(launch.placements))]
+        _give_roles(launch.spec, ranks)
+        return ranks
 
     def _rank(self, launch: Launch, place: Place, rank: int, port: int) -> RankOrder:
         attempt, wanted = launch.attempt, launch.spec.resources
@@ -103,6 +111,7 @@ class OrderBook:
                 "BARAY_ATTEMPT": str(attempt),
                 "BARAY_PROJECT": launch.spec.project,
                 "BARAY_WORK_DIR": str(place.work),
+                **({"BARAY_SCRATCH": str(place.scratch)} if launch.spec.volumes else {}),
                 "BARAY_NODE": node,
                 "BARAY_NODES": ranks,
                 "BARAY_RANK": str(rank),
@@ -133,8 +142,28 @@ class OrderBook:
         return ",".join(names[device] for device in placement.devices)
 
 
+def _give_roles(spec: JobSpec, ranks: list[RankOrder]) -> None:
+    """Ranks are given out role by role."""
+    if spec.roles and sum(role.nodes for role in spec.roles) != len(ranks):
+        raise Unstartable("The roles of the job do not add up to its nodes.")
+    left, scripts = iter(ranks), 0
+    for role in spec.roles:
+        for part in islice(left, role.nodes):
+            part["role"] = {"number": scripts, "script": role.run, "command": list(role.command), "env": role.env}
+            part["env"]["BARAY_ROLE"] = role.name
+        scripts += role.run is not None
+
+
+def _remarks(spec: JobSpec) -> list[str]:
+    """What people should know of how it was run."""
+    named = spec.image is not None or any(role.image is not None for role in spec.roles)
+    return ["The image was ignored: jobs run on this machine's own system."] if named else []
+
+
 def _command(spec: JobSpec) -> list[str]:
-    if spec.run is None and not spec.command:
+    if any(role.run is None and not role.command for role in spec.roles):
+        raise Unstartable("A role of the job has neither a script nor a command.")
+    if spec.run is None and not spec.command and not spec.roles:
         raise Unstartable("The job has neither a script nor a command.")
     return [] if spec.run is not None else list(spec.command)
 

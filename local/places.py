@@ -6,7 +6,7 @@
                                     what ``order`` and ``claim`` describe
         log.0 log.1 …               the output of each rank
         outputs/ result.json        what is left at the end
-        script work/                the job's own: what it runs, and where; gone when the attempt is forgotten
+        script work/ scratch/       the job's own: what it runs, and where; gone when the attempt is forgotten
     warden.log                      what the warden and the supervisors have to complain about
 
 A project's own user may pass through (0711) to its own; all else is closed. Where the way to the root directory is
@@ -16,11 +16,24 @@ closed to other users, the jobs' own lie elsewhere, under ``Places.front``.
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from domain.errors import Invalid
 from domain.ids import AttemptId, parse_attempt
-from local.forked.order import CLAIM, OUTPUTS, RESULT, SCRIPT, SPEC, STOP, WALLTIME, WORK, log_name
+from local.forked.order import (
+    CLAIM,
+    OUTPUTS,
+    RESULT,
+    SCRATCH,
+    SCRIPT,
+    SPEC,
+    STOP,
+    WALLTIME,
+    WORK,
+    log_name,
+    script_name,
+)
 
 _PASSABLE = 0o711
 _CLOSED = 0o700
@@ -38,6 +51,10 @@ class Place:
     @property
     def work(self) -> Path:
         return self.front / WORK
+
+    @property
+    def scratch(self) -> Path:
+        return self.front / SCRATCH
 
     @property
     def script(self) -> Path:
@@ -98,22 +115,27 @@ class Place:
     def clear(self) -> None:
         """Remove the job's own, however much it is."""
         shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self._unmark()
 
     def clear_at_once(self) -> bool:
-        """``clear``, if the working directory is empty; else False."""
-        try:
-            self.work.rmdir()
-        except FileNotFoundError:
-            pass
-        except OSError:
-            return False
+        """``clear``, if the job left nothing; else False."""
+        for directory in (self.scratch, self.work):
+            try:
+                directory.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return False
         self._unmark()
         return True
 
     def _unmark(self) -> None:
         """The marker goes at the very end: interrupted before, it is all done again."""
         self.script.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # those of roles, if there are any
+            for number in count():
+                (self.front / script_name(number)).unlink()
         if self.front != self.path:
             with suppress(OSError):
                 self.front.rmdir()

@@ -12,6 +12,7 @@ from domain.accounts import TOTAL, Account, AccountState, Quota
 from domain.errors import Fault
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import JobSpec
+from domain.needs import Lack
 from domain.purses import Purse, payable
 from domain.quantities import MILLI, MINUTE_MS, format_duration, format_su
 from domain.tariffs import Tariff
@@ -23,7 +24,8 @@ RATE_LIMITED = "rate-limited"
 class FlavorTerms:
     """What admission has to know of a flavor the job names: None as tariff means that no rate is in force.
 
-    ``ever_fits`` is on empty nodes that the job's constraint allows, ``fits_anywhere`` on any.
+    ``ever_fits`` is on empty nodes that the job's constraint allows, ``fits_anywhere`` on any. ``lacks`` says by cluster
+    why none of those that it would fit on can take it; empty if one can.
     """
 
     milli: int
@@ -31,6 +33,7 @@ class FlavorTerms:
     ever_fits: bool
     fits_anywhere: bool = False
     now_ms: int = 0
+    lacks: Mapping[str, Lack] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,8 @@ def _flavor(application: Application, name: str) -> Refusal | None:
     if not terms.ever_fits:
         message = f"no cluster could hold {_asked(application.spec, name)}, even empty"
         return Refusal("never-fits", Fault(message, "resources", "see baray admin cluster list for what nodes have"))
+    if terms.lacks:
+        return _unable(name, terms.lacks)
     units = (resources.cpus if name == CPU_FLAVOR else resources.gpus) * resources.nodes
     milli = units * terms.milli
     for account, of in product(application.path, (name,) if name == CPU_FLAVOR else (name, TOTAL)):
@@ -157,6 +162,15 @@ def _flavor(application: Application, name: str) -> Refusal | None:
             fix = f"ask for {most} or fewer in all" if most else f"ask for another flavor than {name}"
             return Refusal("quota-ceiling", Fault(message, "resources.gpus", fix))
     return _budget(application, name, milli, terms.tariff, terms.now_ms)
+
+
+def _unable(flavor: str, lacks: Mapping[str, Lack]) -> Refusal:
+    """No cluster that has the flavor can take the job, each for a reason of its own; the first one's is the code."""
+    first = lacks[min(lacks)]
+    told = "; ".join(f"{cluster}: {one.fault.message}" for cluster, one in sorted(lacks.items()))
+    fixes = dict.fromkeys(one.fault.fix for _, one in sorted(lacks.items()) if one.fault.fix)
+    message = f"no cluster with {flavor} can take it: {told}"
+    return Refusal(first.code, Fault(message, first.fault.field, " or ".join(fixes)))
 
 
 def _budget(application: Application, name: str, milli: int, tariff: Tariff, now_ms: int) -> Refusal | None:

@@ -18,7 +18,8 @@ class Running:
     """A live attempt, from its commitment until its end is known: what it holds, where, and until when at the most.
 
     ``ends_ms`` is when its walltime is over (or its grace period, once it was told to stop). ``resources`` is what each
-    of its nodes gives. ``window`` names the reservation it runs in.
+    of its nodes gives. ``window`` names the reservation it runs in. ``lost``: its cluster is out of sight, so that nobody
+    knows when it ends, and nobody can stop it.
     """
 
     job_id: int
@@ -37,6 +38,7 @@ class Running:
     restartable: bool = False
     stopping: bool = False
     window: str | None = None
+    lost: bool = False
 
     @property
     def key(self) -> tuple[int, int]:

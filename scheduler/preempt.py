@@ -85,6 +85,8 @@ class _Way:
                 if isinstance(span.who, str) and span.from_ms <= desk.now_ms < span.until_ms:
                     way.spaces[node].add(span.flavor, -span.gpus, -span.cpus, -span.memory_bytes)
         for attempt in state.live:
+            if attempt.lost:
+                continue
             if attempt.stopping:
                 way._release(attempt)
                 for key in state.tree.counted(attempt.project_id, attempt.flavor):

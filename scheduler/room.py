@@ -43,10 +43,14 @@ def amount(resources: Resources, flavor: str, milli: int) -> int:
 
 
 def allowed(node: NodeState, constraint: Constraint) -> bool:
-    """True if the constraint lets the job run on the node: labels, clearance for its data, residency."""
+    """True if the constraint lets the job run on the node: labels, clearance for its data, residency,
+    and that the cluster can take it at all.
+    """
     if constraint is ANYWHERE:
         return True
     labels = node.labels
+    if node.cluster in constraint.barred:
+        return False
     if any(labels.get(name) != value for name, value in constraint.require):
         return False
     if any(labels.get(name) == value for name, value in constraint.forbid):

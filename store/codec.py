@@ -2,16 +2,17 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import Any
 
-from domain.jobs import ANYWHERE, Array, Constraint, Dependency, DependencyKind, JobSpec, Placement, Resources
+from domain.jobs import ANYWHERE, Array, Constraint, Dependency, DependencyKind, JobSpec, Placement, Resources, Role
+from domain.needs import NOTHING, Needs, needs_of
 from domain.records import Part
 from domain.tariffs import Rates
 
 # What the planner must know of a spec, beside the job's own columns.
-_DEMAND = ("qos", "resources", "array", "restartable", "grace_ms", "constraint")
+_DEMAND = ("qos", "resources", "array", "restartable", "grace_ms", "constraint", "needs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Demand:
     restartable: bool
     grace_ms: int
     constraint: Constraint
+    needs: Needs = NOTHING
 
 
 def encode_spec(spec: JobSpec) -> tuple[str, str]:
@@ -49,9 +51,13 @@ def encode_spec(spec: JobSpec) -> tuple[str, str]:
         "after": [[d.kind.value, d.job_id, d.index, d.earlier] for d in spec.after],
         "priority": spec.priority,
         "constraint": None if spec.constraint == ANYWHERE else _constraint_values(spec.constraint),
+        "volumes": spec.volumes,
+        "roles": [[r.name, r.nodes, r.run, r.command, r.image, r.env] for r in spec.roles],
     }
     told = {key: value for key, value in data.items() if value}
-    return _compact(told), _compact({key: told[key] for key in _DEMAND if key in told})
+    needs = needs_of(spec)
+    demand = told if needs is NOTHING else {**told, "needs": astuple(needs)}
+    return _compact(told), _compact({key: demand[key] for key in _DEMAND if key in demand})
 
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode  # made once: to make one costs more than to use it
@@ -70,6 +76,7 @@ def decode_demand(text: str) -> Demand:
         data.get("restartable", False),
         data.get("grace_ms", 0),
         ANYWHERE if constraint is None else _same_constraint(json.dumps(constraint)),
+        NOTHING if "needs" not in data else _same_needs(json.dumps(data["needs"])),
     )
 
 
@@ -82,6 +89,12 @@ def _resources(text: str) -> Resources:
 @lru_cache(maxsize=100_000)
 def _same_constraint(text: str) -> Constraint:
     return _constraint(*json.loads(text))
+
+
+@lru_cache(maxsize=100_000)
+def _same_needs(text: str) -> Needs:
+    images, volumes, files, roles = json.loads(text)
+    return Needs(tuple(images), tuple(volumes), files, roles)
 
 
 @lru_cache(maxsize=20_000)
@@ -99,6 +112,10 @@ def decode_spec(text: str) -> JobSpec:
         grace_ms=data.pop("grace_ms", 0),
         after=tuple(Dependency(DependencyKind(kind), *rest) for kind, *rest in data.pop("after", ())),
         constraint=ANYWHERE if constraint is None else _constraint(*constraint),
+        roles=tuple(
+            Role(name, nodes, run, tuple(command), image, env)
+            for name, nodes, run, command, image, env in data.pop("roles", ())
+        ),
         **data,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Integer, bindparam, delete, select
 
 from domain.jobs import AttemptState, JobState
+from domain.needs import Needs
 from lifecycle.foresight import Guess
 from lifecycle.live import Waiting
 from scheduler.live import Running
@@ -88,12 +89,14 @@ class Live:
     def waiting(self, job_ids: Sequence[int] | None = None) -> list[Waiting]:
         rows = self._rows(_WAITING, _WAITING_OF, job_ids)
         retries = self._retries([row.id for row in rows if row.startable > len(_fresh(row))])
-        return [Waiting(_pending(row, retries.get(row.id, ())), row.name) for row in rows]
+        return [Waiting(_pending(row, retries.get(row.id, ())), row.name, needs=_needs(row)) for row in rows]
 
     def held(self, limit: int) -> list[Waiting]:
         rows = self.connection.execute(_HELD, {"most": limit}).all()
         return [
-            Waiting(_pending(row, ()), row.name, tuple(row.closed_gates.split(",")) if row.closed_gates else ())
+            Waiting(
+                _pending(row, ()), row.name, tuple(row.closed_gates.split(",")) if row.closed_gates else (), _needs(row)
+            )
             for row in reversed(rows)
         ]
 
@@ -170,6 +173,10 @@ def _pending(row: Any, retries: tuple[int, ...]) -> PendingJob:
     )  # fmt: skip
 
 
+def _needs(row: Any) -> Needs:
+    return decode_demand(row.demand).needs
+
+
 def _running(row: Any) -> Running:
     demand = decode_demand(row.demand)
     begun_ms = row.created_ms if row.started_ms is None else row.started_ms
@@ -195,5 +202,6 @@ def _running(row: Any) -> Running:
         grace_ms=demand.grace_ms,
         restartable=demand.restartable,
         stopping=stopping,
+        lost=row.state == AttemptState.LOST,
         window=row.window,
     )

@@ -22,6 +22,9 @@ _OPTIONS: Final = (
     click.option("--source", metavar="DIR", help="A directory to send along; .gitignore and .barayignore count."),
     click.option("--qos", metavar="QOS", help="Quality of service."),
     click.option("--image", metavar="IMAGE", help="Container image, on clusters that use one."),
+    click.option(
+        "--volume", multiple=True, metavar="PATH=NAME", help="A volume at a path: /scratch=scratch; repeatable."
+    ),
     click.option("--hold", is_flag=True, help="Submit it on hold."),
     click.option("--after", multiple=True, metavar="KIND:JOB", help="Wait: ok:17, failed:17, any:17_3, singleton."),
     click.option("--priority", type=click.IntRange(-100, 100), metavar="N", help="Among your own jobs; 0 is usual."),
@@ -48,6 +51,7 @@ _PATHS: Final[Mapping[str, str]] = {
     "source": "source",
     "qos": "qos",
     "image": "image",
+    "volume": "volumes",
     "hold": "held",
     "after": "after",
     "priority": "priority",
@@ -65,6 +69,7 @@ _PAIRS: Final[Mapping[str, str]] = {
     "env": "--env",
     "constraint.require": "--require",
     "constraint.forbid": "--forbid",
+    "volumes": "--volume",
 }
 
 

@@ -21,7 +21,7 @@ from local.forked.crew import Crew
 from local.forked.files import write_all
 from local.forked.journal import Journal
 from local.forked.masking import Masker
-from local.forked.order import SCRIPT, STOP, WALLTIME, Order, log_name
+from local.forked.order import STOP, WALLTIME, Order, log_name, script_name
 from local.forked.pump import Pump
 from local.forked.ranks import become_rank
 from local.forked.unpack import unpack
@@ -87,11 +87,12 @@ class Attempt:
             return False
         order, uid = self.order, self.order["uid"]
         try:
-            os.mkdir(order["work"], 0o700)
-            if uid >= 0:
-                os.chown(order["work"], uid, uid)
-            if order["script"] is not None:
-                self._write_script(f"{order['front']}/{SCRIPT}", order["script"])
+            for directory in filter(None, (order["work"], order.get("scratch"))):
+                os.mkdir(directory, 0o700)
+                if uid >= 0:
+                    os.chown(directory, uid, uid)
+            for number, script in _scripts(order).items():
+                self._write_script(f"{order['front']}/{script_name(number)}", script)
             for part in order["ranks"]:
                 for group in part["cgroups"]:
                     cgroups.make(group)
@@ -242,3 +243,10 @@ class Attempt:
                 self.crew.signal(self._stop_signal)
         if not self.killed:
             self._kill_at = min(self._kill_at, time.monotonic() + grace_ms / 1_000)
+
+
+def _scripts(order: Order) -> dict[int | None, str]:
+    """Those to be written down: the one of all ranks (None), or by number those of the roles."""
+    roles = [role for rank in order["ranks"] if (role := rank.get("role")) is not None]
+    found: dict[int | None, str | None] = {None: order["script"], **{role["number"]: role["script"] for role in roles}}
+    return {number: text for number, text in found.items() if text is not None}

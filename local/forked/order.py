@@ -5,7 +5,7 @@ The order alone is kept on disk as ``spec.json``; secrets never touch the disk. 
 imports next to nothing.
 """
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 # Names of the files in an attempt's directory.
 CLAIM = "claim"
@@ -14,8 +14,13 @@ WALLTIME = "walltime"  # a longer one than the order's: in ms, and in words
 SPEC = "spec.json"
 SCRIPT = "script"
 WORK = "work"
+SCRATCH = "scratch"
 RESULT = "result.json"
 OUTPUTS = "outputs"
+
+
+def script_name(role: int | None = None) -> str:
+    return SCRIPT if role is None else f"{SCRIPT}.{role}"
 
 
 def log_name(rank: int) -> str:
@@ -34,19 +39,30 @@ class RankOrder(TypedDict):
 
     node: str
     env: dict[str, str]  # the centre's own variables; nothing of the user's overrides them
+    role: NotRequired["RoleOrder | None"]  # what it runs, if that is not what all of them run
     cgroups: list[CgroupOrder]
     cores: list[int]  # pin it to these; empty: not pinned
     data_limit: int  # RLIMIT_DATA in bytes; 0: none
     memory: str  # its memory in words, for people
 
 
+class RoleOrder(TypedDict):
+    """What the ranks of one role run: as in the order. ``env`` goes over that of the order."""
+
+    number: int  # of its script, among those of all roles
+    script: str | None
+    command: list[str]
+    env: dict[str, str]
+
+
 class Order(TypedDict):
-    """All that a supervisor needs to know. Exactly one of ``script`` and ``command`` is set."""
+    """All that a supervisor needs to know. Exactly one of ``script`` and ``command`` is set, unless each rank has a role."""
 
     attempt: str
     place: str  # the attempt's directory
     front: str  # the directory of the job's own: its script, and the working directory
     work: str  # where the job runs
+    scratch: NotRequired[str]  # a directory to be made for it, if it wants one
     uid: int  # user and group to run as; -1: the service's own
     shell: str
     script: str | None

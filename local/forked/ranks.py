@@ -10,7 +10,7 @@ import resource
 import signal
 
 from local.forked import cgroups, kernel
-from local.forked.order import SCRIPT, Order
+from local.forked.order import Order, RoleOrder, script_name
 
 NOT_FOUND = 127
 NOT_RUNNABLE = 126
@@ -25,15 +25,21 @@ def become_rank(order: Order, rank: int, secrets: dict[str, str], output: int, s
         settle_in(order, rank, supervisor)
     except OSError as error:
         _give_up(rank, status, "setup", f"The job could not be set up: {error}.", NOT_RUNNABLE)
-    part = order["ranks"][rank]
-    words = _words(order)
+    words = _words(order, order["ranks"][rank].get("role"))
     try:
-        execute(words, {**order["env"], **secrets, **part["env"]})
+        execute(words, environment(order, rank, secrets))
     except FileNotFoundError:
         _give_up(rank, status, "exec", f"The command {words[0]!r} was not found.", NOT_FOUND)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         _give_up(rank, status, "exec", f"The command {words[0]!r} could not be run: {reason}.", NOT_RUNNABLE)
+
+
+def environment(order: Order, rank: int, secrets: dict[str, str]) -> dict[str, str]:
+    """The job's own, its role's over it, and over both what only the centre may say."""
+    part = order["ranks"][rank]
+    role = part.get("role")
+    return {**order["env"], **({} if role is None else role["env"]), **secrets, **part["env"]}
 
 
 def become_user(uid: int) -> None:
@@ -60,12 +66,13 @@ def settle_in(order: Order, rank: int, supervisor: int) -> None:
     os.chdir(order["work"])
 
 
-def _words(order: Order) -> list[str]:
+def _words(order: Order, role: RoleOrder | None) -> list[str]:
     """The argument list. A script with a ``#!`` line chooses its own interpreter."""
-    if order["script"] is None:
-        return order["command"]
-    path = f"{order['front']}/{SCRIPT}"
-    return [path] if order["script"].startswith("#!") else [order["shell"], path]
+    script = order["script"] if role is None else role["script"]
+    if script is None:
+        return order["command"] if role is None else role["command"]
+    path = f"{order['front']}/{script_name(None if role is None else role['number'])}"
+    return [path] if script.startswith("#!") else [order["shell"], path]
 
 
 def execute(words: list[str], env: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from typing import TypedDict
 from local.forked import cgroups, kernel
 from local.forked.crew import Crew
 from local.forked.order import Order
-from local.forked.ranks import NOT_FOUND, NOT_RUNNABLE, execute, settle_in
+from local.forked.ranks import NOT_FOUND, NOT_RUNNABLE, environment, execute, settle_in
 
 _CHUNK = 1 << 16
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -110,7 +110,7 @@ def _become(visit: Visit, parent: int) -> int:
         return _say(f"The shell could not be set up: {error}.", NOT_RUNNABLE)
     terminal = {"TERM": "xterm-256color"} if visit["tty"] else {}
     try:
-        execute(words, {**terminal, **order["env"], **order["ranks"][visit["rank"]]["env"]})
+        execute(words, {**terminal, **environment(order, visit["rank"], {})})
     except FileNotFoundError:
         reason, code = "was not found", NOT_FOUND
     except (OSError, ValueError) as error:

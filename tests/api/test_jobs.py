@@ -45,6 +45,25 @@ def test_a_job_from_submission_to_the_report(api: Api, centre: Centre) -> None:
     )
 
 
+@on_sqlite
+def test_roles_and_volumes_are_shown_as_they_were_given(api: Api, centre: Centre) -> None:
+    roles = [
+        {"name": "learner", "nodes": 1, "run": "python learn.py", "image": "learner:1", "env": {"LR": "3e-4"}},
+        {"name": "actor", "nodes": 1, "command": ["python", "act.py"], "image": None, "env": {}},
+    ]
+    asked = {"project": "speech", "resources": {"flavor": H100}, "roles": roles, "volumes": {"/scratch": "scratch"}}
+    made = api.post("/jobs", {**asked, "resources": {"flavor": H100, "gpus": 2}}).json
+    shown = api.get(f"/jobs/{made['id']}").json["spec"]
+    assert (shown["roles"], shown["volumes"], shown["resources"]["nodes"]) == (roles, {"/scratch": "scratch"}, 2)
+    assert "run" not in shown
+    assert "command" not in shown
+    again = api.post("/jobs", {key: value for key, value in shown.items() if value is not None})
+    assert api.get(f"/jobs/{again.json['id']}").json["spec"] == shown
+    kept = centre.job(made["id"]).spec
+    assert [role.nodes for role in kept.roles] == [1, 1]
+    assert dict(kept.roles[0].env) == {"LR": "3e-4"}
+
+
 @pytest.mark.promise(5)
 @on_sqlite
 def test_the_same_report_is_the_same_bytes(api: Api, centre: Centre) -> None:

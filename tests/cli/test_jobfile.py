@@ -93,6 +93,18 @@ def test_labels_stay_as_they_were_written() -> None:
     }  # fmt: skip
 
 
+def test_roles_and_volumes_are_read_as_they_were_written() -> None:
+    text = (
+        "roles:\n- {name: learner, nodes: 2, env: {LR: 3e-4}}\n- {name: actor}\nvolumes: {/data: 7, /scratch: scratch}"
+    )
+    assert jobfile.read("j.yaml", text, Path()).spec == {
+        "roles": [{"name": "learner", "nodes": 2, "env": {"LR": "3e-4"}}, {"name": "actor"}],
+        "volumes": {"/data": "7", "/scratch": "scratch"},
+    }
+    data = '{"roles": [{"name": "a", "nodes": 2, "env": {"N": 7}}, 3]}'
+    assert jobfile.read("j.json", data, Path()).spec == {"roles": [{"name": "a", "nodes": 2, "env": {"N": "7"}}, 3]}
+
+
 def test_json_with_tabs_and_emoji() -> None:
     draft = jobfile.read("job.json", '{\n\t"name": "\\ud83d\\ude00",\n\t"resources": {"gpus": 1}\n}', HERE)
     assert draft.spec["name"] == "\N{GRINNING FACE}"
@@ -146,6 +158,7 @@ def test_a_field_is_found_where_it_was_written(path: str | None, where: str) -> 
         ("comand", "did you mean 'command'?"),
         ("gpus", "did you mean 'resources.gpus'?"),
         ("zzz", None),
+        ("roles.0.imge", "did you mean 'image'?"),
         ("env.walltme", None),
         ("resources.walltime", None),
     ],

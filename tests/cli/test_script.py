@@ -135,14 +135,15 @@ def test_baray_lines_take_the_options_of_submit() -> None:
 def test_what_a_job_waits_for_and_where_it_may_run_grows_from_line_to_line() -> None:
     assert read(
         "#BARAY --after ok:17 --priority -5 --together rack",
-        "#BARAY --after singleton --require nvlink=yes --forbid zone=b",
-        "#BARAY --require rack=r1 --classification confidential --residency kh",
+        "#BARAY --after singleton --require nvlink=yes --forbid zone=b --volume /scratch=scratch",
+        "#BARAY --require rack=r1 --classification confidential --residency kh --volume /data=d@v3",
     ) == {
         "name": "my-train",
         "after": ["ok:17", "singleton"],
         "priority": -5,
         "constraint": {"together": "rack", "require": {"nvlink": "yes", "rack": "r1"}, "forbid": {"zone": "b"}},
         "data": {"classification": "confidential", "residency": "kh"},
+        "volumes": {"/scratch": "scratch", "/data": "d@v3"},
     }
     assert read("#SBATCH -d afterok:1", "#SBATCH -d afterany:2", "#SBATCH -C a", "#SBATCH -C b=1") == {
         "name": "my-train",

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
 from api.http.schemas.base import Body, Faults, Name, Plain, Title, Whole, checked
+from api.http.schemas.roles import Roles, Volumes, check_command, check_env, check_roles, show_roles
 from api.http.schemas.wishes import (
     PRIORITY_MOST,
     After,
@@ -29,7 +30,6 @@ from domain.quantities import (
     parse_bytes,
     parse_duration,
 )
-from lifecycle.words import check_env_name
 
 MAX_GPUS = 4_096
 MAX_NODES = 4_096
@@ -38,8 +38,6 @@ MAX_MEMORY = 2**50
 MAX_WALLTIME_MS = 31 * DAY_MS
 MAX_GRACE_MS = HOUR_MS
 MAX_TASKS = 100_000
-MAX_COMMAND_BYTES = 256 * 1024
-MAX_ENV_BYTES = 128 * 1024
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
 
 _ARRAY = re.compile(r"(\d{1,12})(?:-(\d{1,12})(?::(\d{1,9}))?)?(?:%(\d{1,9}))?")
@@ -106,7 +104,7 @@ class CheckpointFile(Body):
 
 
 class JobFile(Body):
-    """A job file. Exactly one of `run` (a shell script) and `command` (an argument list) is given."""
+    """A job file. Exactly one of `run` (a shell script), `command` (an argument list) and `roles` is given."""
 
     project: Name
     name: Title = "job"
@@ -126,13 +124,15 @@ class JobFile(Body):
     priority: Annotated[StrictInt, Field(ge=-PRIORITY_MOST, le=PRIORITY_MOST)] = 0
     constraint: ConstraintFile = Field(default_factory=ConstraintFile)
     data: DataFile = Field(default_factory=DataFile)
+    volumes: Volumes = Field(default_factory=dict)
+    roles: Roles | None = None
 
     def to_spec(self) -> JobSpec:
         """The job in the domain's words. Raises Invalid with everything that is wrong."""
         faults = Faults()
-        resources = _resources(self.resources, faults)
-        _check_command(self, faults)
-        _check_env(self, faults)
+        nodes = self.resources.nodes if self.roles is None else sum(role.nodes for role in self.roles)
+        resources = _resources(self.resources, nodes, faults)
+        _check_runs(self, faults)
         constraint = to_constraint(self.constraint, self.data, faults)
         faults.done()
         return JobSpec(
@@ -155,10 +155,12 @@ class JobFile(Body):
             after=tuple(dict.fromkeys(map(parse_dependency, self.after))),
             priority=self.priority,
             constraint=constraint,
+            volumes=dict(self.volumes),
+            roles=tuple(role.to_role() for role in self.roles or ()),
         )
 
 
-def _resources(given: ResourcesFile, faults: Faults) -> Resources:
+def _resources(given: ResourcesFile, nodes: int, faults: Faults) -> Resources:
     flavors = _flavors(given, faults)
     gpus = given.gpus if given.gpus is not None else (0 if flavors == (CPU_FLAVOR,) else 1)
     if flavors == (CPU_FLAVOR,) and gpus:
@@ -170,7 +172,7 @@ def _resources(given: ResourcesFile, faults: Faults) -> Resources:
         faults.add("resources.gpus", f"asks 0 GPUs of {flavors[0]}, a flavor of GPUs", fix)
     memory_bytes = parse_bytes(given.memory, "resources.memory")
     walltime_ms = parse_duration(given.walltime, "resources.walltime")
-    return Resources(flavors, gpus, given.nodes, given.cpus, memory_bytes, walltime_ms)
+    return Resources(flavors, gpus, nodes, given.cpus, memory_bytes, walltime_ms)
 
 
 def _flavors(given: ResourcesFile, faults: Faults) -> tuple[str, ...]:
@@ -198,34 +200,23 @@ def read_array(text: str) -> Array:
     return Array(first, last, step, parallel)
 
 
-def _check_command(given: JobFile, faults: Faults) -> None:
-    if (given.run is None) == (given.command is None):
-        faults.add("run", "give exactly one of run and command", "run is a shell script, command an argument list")
-    field = "run" if given.command is None else "command"
-    size = len((given.run or "").encode()) + sum(len(part.encode()) + 1 for part in given.command or ())
-    if size > MAX_COMMAND_BYTES:
-        fix = f"use {MAX_COMMAND_BYTES // 1024} KiB or less; put large scripts in the source directory"
-        faults.add(field, f"is {size} bytes long", fix)
-    if "\0" in (given.run or "") or any("\0" in part for part in given.command or ()):
-        faults.add(field, "holds a NUL character", "remove it")
-    if given.run is not None and not given.run.strip():
-        faults.add("run", "is empty", "give a command to run")
-    if given.command is not None and not given.command[0]:
-        faults.add("command", "its first word is empty", "name a program to run")
-
-
-def _check_env(given: JobFile, faults: Faults) -> None:
-    for name, value in given.env.items():
-        faults.catch(check_env_name, name, "env")
-        if name.startswith("BARAY_"):
-            faults.add("env", f"{name} is set by the centre", "choose another name")
-        if "\0" in value:
-            faults.add(f"env.{name}", "holds a NUL character", "remove it")
-    for name in given.secrets:
-        faults.catch(check_env_name, name, "secrets")
-    size = sum(len(name) + len(value.encode()) for name, value in given.env.items())
-    if size > MAX_ENV_BYTES:
-        faults.add("env", f"is {size} bytes in all", f"use {MAX_ENV_BYTES // 1024} KiB or less")
+def _check_runs(given: JobFile, faults: Faults) -> None:
+    """What it runs: a script, a command, or what its roles say."""
+    env_bytes = check_env(given.env, given.secrets, "", faults)
+    if given.roles is None:
+        check_command(given.run, given.command, "", faults)
+        return
+    check_roles(given.roles, env_bytes, faults)
+    if given.run is not None or given.command is not None:
+        faults.add("roles", "a job with roles has no run or command of its own", "give each role its own")
+    if given.array is not None:
+        faults.add("roles", "an array has no roles", "submit a job for each, or leave the roles out")
+    nodes = sum(role.nodes for role in given.roles)
+    if "nodes" in given.resources.model_fields_set and given.resources.nodes != nodes:
+        told = f"asks {given.resources.nodes} nodes, and the roles {nodes} in all"
+        faults.add("resources.nodes", told, f"write {nodes}, or leave it out")
+    if nodes > MAX_NODES:
+        faults.add("roles", f"ask {nodes} nodes in all", f"use {MAX_NODES} or fewer")
 
 
 def show_spec(spec: JobSpec) -> dict[str, Any]:
@@ -242,7 +233,7 @@ def show_spec(spec: JobSpec) -> dict[str, Any]:
             "memory": format_bytes(r.memory_bytes),
             "walltime": format_duration(r.walltime_ms),
         },
-        **({"run": spec.run} if spec.run is not None else {"command": list(spec.command)}),
+        **show_roles(spec),
         "array": None if spec.array is None else str(spec.array),
         "qos": spec.qos,
         "image": spec.image,
