@@ -24,6 +24,12 @@ from tests.k8s.expansion import expand
 from tests.k8s.launches import ROLES, bundle, launch
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
+SIGNALS = [
+    "SIGTERM",
+    "SIGINT",
+    "SIGUSR1",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGHUP", "SIGUSR2", "SIGQUIT")),
+]
 NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
@@ -37,7 +43,9 @@ def _namespaces() -> bool:
 first = pytest.mark.skipif(
     not _namespaces(), reason="a container's first process needs a namespace, and root to make it"
 )
-each_shell = pytest.mark.parametrize("shell", SHELLS)
+each_shell = pytest.mark.parametrize(
+    "shell", [*SHELLS[:1], *(pytest.param(one, marks=pytest.mark.slow) for one in SHELLS[1:])]
+)
 
 text = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=60)
 
@@ -157,7 +165,7 @@ def test_a_command_that_does_not_exist_is_none_of_the_shells(
 
 @first
 @each_shell
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"])
+@pytest.mark.parametrize("name", SIGNALS)
 def test_the_stop_signal_reaches_what_the_script_started(shell: str, name: str, tmp_path: Path) -> None:
     """A program below a script, as train.py is, gets it, and its checkpoint counts."""
     program = (
