@@ -22,7 +22,7 @@ def image_of(named: str | None, config: ClusterConfig) -> str:
             "the job names no image, and the cluster has none for such jobs", "image", fix="name one: image: ...",
             code="no-image",
         )  # fmt: skip
-    whole = _in_full(image)
+    whole = in_full(image)
     match = _REFERENCE.fullmatch(whole)
     if match is None or len(image) > _LONGEST:
         raise Refused(
@@ -30,7 +30,7 @@ def image_of(named: str | None, config: ClusterConfig) -> str:
             code="image-not-allowed",
         )  # fmt: skip
     place = match["host"] + match["path"] + "/"
-    if config.registries and not any(place.startswith(_in_full(f"{one.rstrip('/')}/")) for one in config.registries):
+    if config.registries and not any(place.startswith(in_full(f"{one.rstrip('/')}/")) for one in config.registries):
         raise Refused(
             f"image {image} comes from elsewhere than the cluster allows", "image",
             fix=f"use one from {', '.join(config.registries)}", code="image-not-allowed",
@@ -43,7 +43,7 @@ def image_of(named: str | None, config: ClusterConfig) -> str:
     return image
 
 
-def _in_full(image: str) -> str:
+def in_full(image: str) -> str:
     """With the registry that is meant where none is written."""
     first, slash, rest = image.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable
 
 from domain.clusters import ClusterConfig
+from domain.images import in_full
 from k8s import names
-from k8s.manifests.images import in_full
 from k8s.manifests.kept import PART, ROOM, RULES, Object, part_labels, stamped
 
 # What runs pods or opens ways to them, by API group. Only makers create it.

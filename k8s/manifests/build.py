@@ -14,6 +14,7 @@ from typing import Any
 
 from domain.ids import AttemptId
 from domain.jobs import Launch
+from domain.needs import lack, needs_of
 from domain.quantities import format_bytes
 from k8s import names
 from k8s.manifests import errands
@@ -90,8 +91,10 @@ def _parts(launch: Launch) -> tuple[Part, ...]:
 
 
 def _check(launch: Launch, parts: Sequence[Part], site: Site) -> None:
-    if launch.spec.roles and not site.jobset:
-        raise Unstartable("The job has roles, and the cluster has no JobSet to run them. An administrator installs it.")
+    lacking = lack(needs_of(launch.spec), site.config, jobset=site.jobset)
+    if lacking is not None:  # the admission asked the same, but clusters change
+        said, fix = lacking.fault.message, lacking.fault.fix or ""
+        raise Unstartable(f"The cluster cannot take the job: {said}. {fix[:1].upper()}{fix[1:]}.")
     if launch.spec.roles and sum(part.pods for part in parts) != len(launch.placements):
         raise Unstartable("The roles of the job do not add up to its nodes.")
     if any(part.run is None and not part.command for part in parts):

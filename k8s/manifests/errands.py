@@ -15,7 +15,7 @@ from domain.quantities import MINUTE_MS
 from k8s import names
 from k8s.manifests.environment import WORK, index_entry
 from k8s.manifests.part import Part
-from k8s.manifests.site import Site, Unstartable
+from k8s.manifests.site import Site
 from k8s.manifests.wrapper import literal, seconds
 from k8s.pod import agent_text
 
@@ -32,15 +32,10 @@ def _agent() -> str:
 
 
 def errands(launch: Launch, part: Part, site: Site, security: dict[str, Any]) -> list[dict[str, Any]]:
-    """The init containers, in order. Raises Unstartable where they could not reach the centre."""
+    """The init containers, in order."""
     spec, found = launch.spec, []
     if not has_errands(spec):
         return []
-    if not site.config.centre_url:
-        raise Unstartable(
-            "The job has a source or outputs, and the pods of this cluster do not know where the centre is. An"
-            " administrator sets it: baray admin cluster set NAME --centre-url https://..."
-        )
     common = {
         "image": site.config.helper_image,
         "workingDir": WORK,

@@ -12,7 +12,6 @@ from domain.jobs import Launch
 from k8s import names
 from k8s.manifests.environment import WORK, environment
 from k8s.manifests.errands import errands, grace_s, pass_volume
-from k8s.manifests.images import image_of
 from k8s.manifests.part import Part
 from k8s.manifests.site import Site, Unstartable
 from k8s.manifests.taints import flavor_toleration, tolerations
@@ -31,7 +30,7 @@ def template(launch: Launch, part: Part, site: Site) -> dict[str, Any]:
     found = mounted(launch, part, config, script=part.run is not None)
     main = {
         "name": names.MAIN,
-        "image": image_of(part.image, config),
+        "image": part.image or config.image,
         "command": [literal(word) for word in said.command],
         **({"args": [literal(word) for word in said.args]} if said.args else {}),
         "workingDir": WORK,

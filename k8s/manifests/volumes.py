@@ -32,7 +32,7 @@ class Mounted:
 
 
 def mounted(launch: Launch, part: Part, config: ClusterConfig, *, script: bool) -> Mounted:
-    """All of it. Raises Unstartable for volumes that are unknown here, or where they cannot be."""
+    """All of it. Raises Unstartable for volumes where they cannot be."""
     found = Mounted()
     found.empty("work", WORK)
     if script:
@@ -50,7 +50,7 @@ def mounted(launch: Launch, part: Part, config: ClusterConfig, *, script: bool) 
             found.empty(f"scratch-{position}", path)
         else:
             # A version of something, such as a dataset's, is never changed: so it is only read.
-            claim = {"claimName": _claim(name, config), **({"readOnly": True} if "@" in name else {})}
+            claim = {"claimName": config.volumes[name], **({"readOnly": True} if "@" in name else {})}
             found.add(f"volume-{position}", path, {"persistentVolumeClaim": claim}, read_only="@" in name)
     return found
 
@@ -66,11 +66,3 @@ def _paths(launch: Launch) -> dict[str, str]:
             raise Unstartable(f"The volume {name} cannot be mounted at {path}: that place is not the job's own.")
         found[path] = name
     return found
-
-
-def _claim(name: str, config: ClusterConfig) -> str:
-    claim = config.volumes.get(name)
-    if claim is None:
-        known = ", ".join(sorted({*config.volumes, SCRATCH}))
-        raise Unstartable(f"The cluster has no volume {name!r}; it has {known}.")
-    return claim
