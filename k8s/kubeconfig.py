@@ -304,10 +304,10 @@ def _plugin_login(plugin: Any, config: ClusterConfig, field: str, faults: list[F
 
 def _check_span(what: str, begins_ms: int | None, ends_ms: int, now_ms: int, field: str, faults: list[Fault]) -> None:
     if ends_ms <= now_ms:
-        faults.append(Fault(f"{what} ended on {_day(ends_ms)}", field, "get a new one from the cluster"))
+        faults.append(Fault(f"{what} ended on {day(ends_ms)}", field, "get a new one from the cluster"))
     elif begins_ms is not None and begins_ms > now_ms:
         fix = "compare the centre's clock with the cluster's, or wait"
-        faults.append(Fault(f"{what} begins only on {_day(begins_ms)}", field, fix))
+        faults.append(Fault(f"{what} begins only on {day(begins_ms)}", field, fix))
 
 
 def _token_span(token: str) -> tuple[int | None, int] | None:
@@ -340,7 +340,7 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _day(ms: int) -> str:
+def day(ms: int) -> str:
     try:
         return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (OverflowError, ValueError, OSError):

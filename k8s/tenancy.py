@@ -258,7 +258,9 @@ class Housekeeper:
         selector = f"{names.ORIGIN}={self._origin},{PART}={part}"
         live: Live = {}
         for kind in kinds:
-            for one in self._client.list(_PATHS[kind], labelSelector=selector).items:
+            # Of Secrets we may see those of one name, and have no business with others.
+            name = {"fieldSelector": f"metadata.name={names.PULL_SECRET}"} if kind == "Secret" else {}
+            for one in self._client.list(_PATHS[kind], labelSelector=selector, **name).items:
                 live[kind, one["metadata"].get("namespace", ""), one["metadata"]["name"]] = one
         return live
 
