@@ -125,10 +125,11 @@ class KubernetesDriver:
 
     def observe(self) -> Sight:
         self.eyes.refresh()
-        seen: dict[AttemptId, Observation] = dict(self._starter.stillborn)
+        seen: dict[AttemptId, Observation] = {}
         for unit, observations in self.eyes.seen() if self.eyes.synced else ():
             for position, observation in observations.items():
                 seen[observation.attempt] = self._keeper.shown(unit, position, observation)
+        seen |= self._starter.stillborn  # also where another object has the name, and looks like theirs
         silent_ms = self._keeper.silent_ms
         return Sight(tuple(seen.values()), self._is_certain and silent_ms is None, silent_ms)
 
