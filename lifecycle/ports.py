@@ -6,6 +6,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -57,6 +58,10 @@ class Sources(Protocol):
         """Store a .tar.gz durably and answer its sha256."""
         ...
 
+    def path(self, sha256: str) -> Path:
+        """Where it is, if it was kept."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterRecord:
@@ -77,7 +82,7 @@ class ClusterRecord:
     @property
     def open(self) -> bool:
         """It takes jobs now."""
-        return self.state == "active" and self.contact.silent_ms is None
+        return self.state == "active" and self.contact.silent_ms is None and not self.contact.trouble
 
 
 _DEFAULTS = Policy()

@@ -13,10 +13,13 @@ from api.http.app import create_app
 from api.http.services import Services
 from lifecycle.ports import Store
 from monitoring.metrics import Metrics
+from store.passes import VaultPasses
+from store.shelf import FileShelf
 from store.sources import FileSources
 from tests.support import postgres
 from tests.support.centre import Centre
 from tests.support.databases import POSTGRESQL, SQLITE, Database, PostgresqlDatabase, SqliteTemplate
+from tests.support.gateway import FakeGateway
 from tests.support.serving import Api, Served, serve
 
 # The same examples on every run: a test that fails by chance is no proof. ``BARAY_TEST_SEARCH=1`` looks for new ones.
@@ -124,7 +127,7 @@ def server() -> Iterator[Served]:
 
 def services_of(centre: Centre, root: Path) -> Services:
     """What the API needs, on the centre's store, clock and cluster."""
-    metrics = Metrics(centre.store)
+    metrics, gateway = Metrics(centre.store), FakeGateway.usual(centre.clock)
     return Services(
         store=centre.store,
         lookout=centre.lookout,
@@ -136,6 +139,9 @@ def services_of(centre: Centre, root: Path) -> Services:
         metrics=metrics.page,
         observe_request=metrics.observe_request,
         version="0.0.0",
+        gateway=lambda: gateway,
+        shelf=FileShelf(root / "shelf", log_limit_bytes=2**20, output_limit_bytes=2**20),
+        passes=VaultPasses(centre.vault),
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
 from api.http import problems, trail
 from api.http.services import Services
 from domain.access import OPEN_TO_ALL, Permission
 from domain.accounts import Account
 from domain.errors import Conflict, Invalid, NotAllowed, NotFound, NotLoggedIn
+from domain.ids import AttemptId
 from domain.people import Caller
 from lifecycle.accounts import CENTRE
 from lifecycle.people import authenticate
@@ -48,6 +50,7 @@ class Call:
     checked: bool = False
     on_behalf: int | None = None  # the user whose own thing this is about, if that is not the caller
     rehearsed: bool = False  # nothing was changed after all, so no audit entry is left
+    ahead: Any = None  # what the route found out before its transaction began
     facts: dict[str, Any] = field(default_factory=dict)  # for the audit entry; never anything that names a person
 
     def of_user(self, user_id: int) -> None:
@@ -95,19 +98,22 @@ class Call:
 
 
 Handler = Callable[..., Any]
+Ahead = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """Whether a route leaves an audit entry: always, or only if what it acts on is ``another``'s.
 
-    The first answer of a ``secret`` one is kept sealed: what is told once must not lie open in the database.
+    The first answer of a ``secret`` one is kept sealed: what is told once must not lie open in the database. What
+    ``ahead`` answers, which no transaction waits for, is the handler's ``call.ahead``.
     """
 
     path: str
     entry: bool
     another: bool
     secret: bool = False
+    ahead: Ahead | None = None
 
 
 class Routes:
@@ -149,13 +155,15 @@ class Routes:
         max_body_size: int | None = None,
         no_entry: str | None = None,
         secret: bool = False,
+        ahead: Ahead | None = None,
     ) -> Callable[[Handler], Handler]:
         """``no_entry`` says why the route leaves no audit entry, unless it acts on what is another user's.
 
-        ``secret``: what it answers is told this once.
+        ``secret``: what it answers is told this once. ``ahead`` asks the network, for callers with the permission on the
+        centre, before the transaction begins: it is called with ``Scout`` and the handler's arguments.
         """
         changes = method != "GET" if writes is None else writes
-        told = Told(path, changes and no_entry is None, changes, secret)
+        told = Told(path, changes and no_entry is None, changes, secret, ahead)
         more: dict[str, Any] = {} if media is None else {"media": media}
         return self._declare(
             method,
@@ -204,7 +212,7 @@ class Routes:
         return declare
 
 
-def look(request: Request, permission: Permission, handler: Callable[[Call], Answer]) -> Answer:
+def look(request: HTTPConnection, permission: Permission, handler: Callable[[Call], Answer]) -> Answer:
     """Run a reading handler in a transaction of its own, with every check of the guard. For async routes, in a thread."""
     services: Services = request.app.state.services
     token = bearer(request)
@@ -233,7 +241,10 @@ def _endpoint(
         now_ms = services.clock.now_ms()
         digest = _digest(request, arguments) if key else b""
         try:
-            answer = answered(request, arguments, services, token, key, digest, now_ms)
+            if told.ahead is not None and key and (first := _first(services, token, key, now_ms)):
+                return _replay(first, digest, opener(services))
+            found = told.ahead and told.ahead(_scout(request, permission, services), **arguments)
+            answer = answered(request, arguments, services, token, key, digest, now_ms, found)
         except Conflict:
             # Perhaps with the same request, sent twice at once: then the other one's answer is this one's too.
             first = _first(services, token, key, now_ms) if key else None
@@ -245,7 +256,7 @@ def _endpoint(
 
     def answered(
         request: Request, arguments: Mapping[str, Any], services: Services, token: str, key: str | None,
-        digest: bytes, now_ms: int,
+        digest: bytes, now_ms: int, found: Any,
     ) -> Response:  # fmt: skip
         with services.store.write() if writes else services.store.read() as uow:
             if writes and method != "POST":
@@ -253,7 +264,7 @@ def _endpoint(
             caller = authenticate(uow, token, now_ms)
             if key and (first := uow.once.find(caller.user.id, key)):
                 return _replay(first, digest, opener(services))
-            call = Call(services, uow, caller, permission, now_ms, _if_match(request), status)
+            call = Call(services, uow, caller, permission, now_ms, _if_match(request), status, ahead=found)
             result = handler(call, **arguments)
             assert call.checked or permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {permission}"
             if not call.rehearsed and (told.entry or (told.another and call.on_behalf is not None)):
@@ -276,6 +287,28 @@ def _endpoint(
     return endpoint
 
 
+@dataclass(frozen=True, slots=True)
+class Scout:
+    """Who asks the network ahead of a transaction: the services, and a look at the database."""
+
+    services: Services
+    look: Callable[[Callable[[Call], Any]], Any]
+
+
+def _scout(request: Request, permission: Permission, services: Services) -> Scout:
+    """For callers with the permission on the centre; raises for all others."""
+
+    def looked(handler: Callable[[Call], Any]) -> Any:
+        def handle(call: Call) -> Any:
+            call.need_centre()
+            return handler(call)
+
+        return look(request, permission, handle)
+
+    looked(lambda _call: None)
+    return Scout(services, looked)
+
+
 def _leave_entry(call: Call, request: Request, action: str, path: str, arguments: Mapping[str, Any]) -> None:
     facts = {"status": call.status, **call.facts}
     trail.leave(
@@ -284,7 +317,18 @@ def _leave_entry(call: Call, request: Request, action: str, path: str, arguments
     )  # fmt: skip
 
 
-def bearer(request: Request) -> str:
+def present(request: Request, handler: Callable[[UnitOfWork, AttemptId], Answer]) -> Answer:
+    """Run a reading handler for the attempt whose pod asks: its pass is all that it has. For async routes, in a thread."""
+    services: Services = request.app.state.services
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "pass" or services.passes is None:
+        raise NotLoggedIn("this is for the pods of jobs, which have a pass")
+    attempt = services.passes.read(text.strip())
+    with services.store.read() as uow:
+        return handler(uow, attempt)
+
+
+def bearer(request: HTTPConnection) -> str:
     """The token of the request. Raises NotLoggedIn without one, and Invalid for an address that nothing can have."""
     if b"%00" in request.scope["raw_path"] or b"%00" in request.scope["query_string"]:
         raise Invalid("the address holds a NUL character", fix="remove %00 from it")

@@ -78,6 +78,7 @@ class FakeGateway:
     opened: list[tuple[str, FarDriver]] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
     examined: int = 0
+    meanwhile: Callable[[], None] = lambda: None  # happens while a cluster is looked at
 
     @classmethod
     def usual(cls, clock: Clock) -> "FakeGateway":
@@ -99,6 +100,7 @@ class FakeGateway:
 
     def examine(self, access: str, config: ClusterConfig) -> Examination:
         self.examined += 1
+        self.meanwhile()
         place = self.places[json.loads(access)["cluster"]]
         rules = {rule.resource: rule.flavor for rule in config.flavors}
         found = tuple(

@@ -1,58 +1,20 @@
-"""Clusters, flavors and rates."""
+"""Flavors and rates."""
 
 from typing import Any
 
 from api.http.guard import Call, Routes
 from api.http.schemas.base import Listing, su
-from api.http.schemas.centre import ClusterOut, ClusterPatch, FlavorIn, FlavorOut, NodePatch, RateIn
+from api.http.schemas.centre import FlavorIn, FlavorOut, RateIn
 from api.http.schemas.charging import RateOut
 from domain.access import Permission
-from domain.errors import Invalid, NotFound
+from domain.errors import NotFound
 from domain.fleet import CPU_FLAVOR, Flavor
-from domain.quantities import format_bytes, format_su
+from domain.quantities import format_su
 from lifecycle import fleet
-from lifecycle.ports import ClusterRecord
 from quotas.tariffs import rate_at
 from scheduler.snapshot import NodeState
 
 routes = Routes("fleet")
-
-
-@routes.get("/clusters", Permission.FLEET_READ, Listing[ClusterOut])
-def list_clusters(call: Call) -> dict[str, Any]:
-    clusters = call.directory.clusters
-    nodes = call.uow.fleet.nodes(list(clusters))
-    return {"items": [_show_cluster(call, cluster, nodes) for cluster in clusters.values()], "next": None}
-
-
-@routes.get("/clusters/{name}", Permission.FLEET_READ, ClusterOut)
-def get_cluster(call: Call, name: str) -> dict[str, Any]:
-    return _tell_cluster(call, name)
-
-
-@routes.patch("/clusters/{name}", Permission.FLEET_WRITE, ClusterOut)
-def change_cluster(call: Call, name: str, body: ClusterPatch) -> dict[str, Any]:
-    """Drain a cluster or let it take jobs again; change its labels, which all its nodes have."""
-    call.need_centre()
-    if body.state is None and not body.labels:
-        raise Invalid("nothing is to be changed", fix="name a state or labels")
-    seen = call.if_match
-    if body.state is not None:
-        fleet.set_cluster_state(call.uow, name, body.state, seen)
-        seen = None
-    if body.labels:
-        fleet.set_labels(call.uow, name, body.labels, seen)
-    call.wakes = True
-    return _tell_cluster(call, name)
-
-
-@routes.patch("/clusters/{name}/nodes/{node}", Permission.FLEET_WRITE, ClusterOut)
-def change_node(call: Call, name: str, node: str, body: NodePatch) -> dict[str, Any]:
-    """Drain a node, or let it take jobs again. `If-Match` takes the ETag of its cluster."""
-    call.need_centre()
-    fleet.set_node_state(call.uow, name, node, body.state, body.reason, call.if_match)
-    call.wakes = True
-    return _tell_cluster(call, name)
 
 
 @routes.post("/flavors", Permission.FLEET_WRITE, FlavorOut)
@@ -122,37 +84,3 @@ def _show_flavor(call: Call, flavor: Flavor, nodes: tuple[NodeState, ...]) -> di
         "name": flavor.name, "title": flavor.title, "milli": flavor.milli,
         "rate_su_per_hour": None if rate is None else format_su(rate), "total": total, "used": max(0, total - free),
     }  # fmt: skip
-
-
-def _tell_cluster(call: Call, name: str) -> dict[str, Any]:
-    cluster = fleet.cluster_named(call.uow, name)
-    call.version(cluster.version)
-    return _show_cluster(call, cluster, call.uow.fleet.nodes([name]))
-
-
-def _show_cluster(call: Call, cluster: ClusterRecord, nodes: tuple[NodeState, ...]) -> dict[str, Any]:
-    drained = call.directory.drained
-    return {
-        "name": cluster.name,
-        "driver": cluster.driver,
-        "state": cluster.state,
-        "notes": list(cluster.notes),
-        "labels": dict(cluster.labels),
-        "nodes": [
-            {
-                "name": node.name,
-                "devices": dict(node.devices),
-                "free": {flavor: len(node.free.get(flavor, ())) for flavor in node.devices},
-                "cpus": node.cpus,
-                "cpus_free": node.cpus_free,
-                "memory": format_bytes(node.memory_bytes),
-                "memory_free": format_bytes(node.memory_free),
-                "state": fleet.DRAINED if (node.cluster, node.name) in drained else fleet.ACTIVE,
-                "reason": drained.get((node.cluster, node.name)),
-                "labels": dict(node.labels),
-            }
-            for node in nodes
-            if node.cluster == cluster.name
-        ],
-        "version": cluster.version,
-    }

@@ -1,4 +1,4 @@
-"""Shapes of tenants, projects, users, clusters, flavors, quotas, grants, allocations and usage."""
+"""Shapes of tenants, projects, users, flavors, quotas, grants, allocations and usage."""
 
 from typing import Annotated
 
@@ -129,41 +129,6 @@ class WhoOut(Shape):
     title: str
     roles: list[RoleIn]
     token: TokenOut
-
-
-class ClusterPatch(Body):
-    state: Plain | None = Field(default=None, examples=["draining"])
-    labels: Annotated[dict[Plain, Plain | None], Field(max_length=64)] | None = Field(
-        default=None, description="labels to set, null to take away", examples=[{"clearance": "confidential"}]
-    )
-
-
-class NodePatch(Body):
-    state: Plain = Field(examples=["drained"])
-    reason: Title | None = Field(default=None, description="why it is drained", examples=["fan 3 is broken"])
-
-
-class NodeOut(Shape):
-    name: str
-    devices: dict[str, int]
-    free: dict[str, int]
-    cpus: int
-    cpus_free: int
-    memory: str
-    memory_free: str
-    state: str
-    reason: str | None
-    labels: dict[str, str]
-
-
-class ClusterOut(Shape):
-    name: str
-    driver: str
-    state: str
-    notes: list[str]
-    labels: dict[str, str]
-    nodes: list[NodeOut]
-    version: int
 
 
 class FlavorIn(Body):
