@@ -14,6 +14,7 @@ from domain.jobs import AttemptState, Bundle, Launch, move_attempt
 from domain.records import Attempt
 from lifecycle.driving import Driver
 from lifecycle.hands import Deed, Hands
+from lifecycle.lost import Vigil
 from lifecycle.ports import Directory, Store, UnitOfWork, Vault
 
 AGAIN_MS = 30_000  # what was told to stop and is not seen to have ended is told again, so often
@@ -22,14 +23,23 @@ _STOPPING = frozenset({AttemptState.STOPPING})
 
 
 def dispatch(
-    store: Store, drivers: Mapping[str, Driver], vault: Vault, epoch: int, hands: Hands | None = None
+    store: Store, drivers: Mapping[str, Driver], vault: Vault, epoch: int, hands: Hands | None = None,
+    vigil: Vigil | None = None,
 ) -> int:  # fmt: skip
-    """Start what is committed. Answers how many attempts were handed over."""
+    """Start what is committed. Answers how many attempts were handed over.
+
+    A task whose earlier attempt was given up and came to light again waits until that is gone.
+    """
     hands = hands or Hands()
     out = hands.underway("start")
     done = hands.done("start")  # since the last cycle
     with store.read() as uow:
-        waiting = [attempt for attempt in uow.attempts.live(_DISPATCHING) if attempt.cluster in drivers]
+        haunted = frozenset() if vigil is None else vigil.haunted()
+        waiting = [
+            attempt
+            for attempt in uow.attempts.live(_DISPATCHING)
+            if attempt.cluster in drivers and attempt.id.task not in haunted
+        ]
         fresh = [attempt for attempt in waiting if attempt.id not in out and attempt.id not in done]
         launches = _Launches(uow, vault).of(fresh)
         far = far_clusters(uow.directory())

@@ -72,7 +72,10 @@ class Driver(Protocol):
         ...
 
     def stop(self, attempt: AttemptId, grace_ms: int) -> None:
-        """Ask a running attempt to end: its stop signal now, SIGKILL after ``grace_ms``. Unknown attempts are ignored."""
+        """Ask a running attempt to end: its stop signal now, SIGKILL after ``grace_ms``. Unknown attempts are ignored.
+
+        Asked again and again until it has ended. Raises Unavailable when the cluster cannot be told now.
+        """
         ...
 
     def extend(self, attempt: AttemptId, walltime_ms: int) -> None:

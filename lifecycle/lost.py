@@ -14,7 +14,7 @@ import structlog
 
 from domain.clusters import ClusterConfig
 from domain.errors import Conflict, NotFound
-from domain.ids import AttemptId
+from domain.ids import AttemptId, TaskId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, Observation, Sight
 from domain.quantities import format_duration
 from domain.records import Attempt, Brief
@@ -35,6 +35,10 @@ class Vigil:
 
     strays: dict[tuple[str, AttemptId], int] = field(default_factory=dict)  # when they were told to stop
     gave_up: dict[str, int] = field(default_factory=dict)  # when it was last looked for who may
+
+    def haunted(self) -> frozenset[TaskId]:
+        """Tasks of which a stray still runs: nothing of them is started until it is gone."""
+        return frozenset(attempt.task for _, attempt in self.strays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def given_up(store: Store, live: Iterable[Brief], seen: Look, vigil: Vigil) -> d
     waiting = [one for one in live if one.cluster in due and one.state in _WAITS and one.id not in seen.arriving]
     if not waiting:
         return {}
+    vigil.gave_up |= {one.cluster: seen.now_ms for one in waiting}
     with store.read() as uow:
         jobs = uow.jobs.many([one.id.job for one in waiting])
     found = {}
@@ -117,12 +122,8 @@ def given_up(store: Store, live: Iterable[Brief], seen: Look, vigil: Vigil) -> d
 def _give_up_due(cluster: str, seen: Look, vigil: Vigil) -> bool:
     config = seen.config(cluster)
     if seen.silence_ms(cluster) <= config.lost_after_ms + config.give_up_ms:
-        vigil.gave_up.pop(cluster, None)
         return False
-    if seen.now_ms - vigil.gave_up.get(cluster, -AGAIN_MS) < AGAIN_MS:
-        return False
-    vigil.gave_up[cluster] = seen.now_ms
-    return True
+    return seen.now_ms - vigil.gave_up.get(cluster, -AGAIN_MS) >= AGAIN_MS
 
 
 def to_abandon(uow: UnitOfWork, cluster: str, now_ms: int) -> list[Attempt]:
@@ -170,7 +171,8 @@ def strays(
         for attempt, one in shown.items()
         if (cluster, attempt) not in expected and attempt not in leaving
     }
-    vigil.strays = {key: told_ms for key, told_ms in vigil.strays.items() if key in found}
+    alive = {key for key, one in found.items() if not one.state.final}
+    vigil.strays = {key: at_ms for key, at_ms in vigil.strays.items() if key in alive or key[0] not in seen.sights}
     due = {
         key: one
         for key, one in found.items()

@@ -204,7 +204,7 @@ class Controller:
         return started
 
     def _dispatch(self) -> int:
-        return dispatch(self.store, self.drivers, self.vault, self._leading(), self._hands)
+        return dispatch(self.store, self.drivers, self.vault, self._leading(), self._hands, self._vigil)
 
     def _tenure(self) -> int:
         now_ms = self.clock.now_ms()

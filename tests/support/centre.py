@@ -61,6 +61,7 @@ class Centre:
     store: Store
     lookout: Lookout
     life: Life = field(default_factory=Life)
+    others: dict[str, FakeDriver] = field(default_factory=dict)  # further clusters, by name
     epoch: int = 0
     _told: dict[int, int] = field(default_factory=dict)
     _vigil: Vigil = field(default_factory=Vigil)
@@ -105,7 +106,7 @@ class Centre:
 
     @property
     def drivers(self) -> Mapping[str, Driver]:
-        return {CLUSTER: MortalDriver(self.driver, self.life)}
+        return {name: MortalDriver(one, self.life) for name, one in {CLUSTER: self.driver, **self.others}.items()}
 
     def observe(self) -> int:
         return observe(self.store, self.drivers, self.epoch, self.clock.now_ms(), vigil=self._vigil)
@@ -117,7 +118,7 @@ class Centre:
         return schedule(self.lookout, self.epoch, self.clock.now_ms())
 
     def dispatch(self) -> int:
-        return dispatch(self.store, self.drivers, self.vault, self.epoch)
+        return dispatch(self.store, self.drivers, self.vault, self.epoch, vigil=self._vigil)
 
     def stop(self) -> int:
         before = dict(self._told)
@@ -144,7 +145,8 @@ class Centre:
         until_ms = None if not for_ else FakeClock(self.clock.now_ms()).advance(**for_)
         for _ in range(10_000):
             self.settle()
-            next_ms = self.driver.next_event_ms()
+            times = [one.next_event_ms() for one in (self.driver, *self.others.values())]
+            next_ms = min((at_ms for at_ms in times if at_ms is not None), default=None)
             if next_ms is None or (until_ms is not None and next_ms > until_ms):
                 break
             self.clock.set(next_ms)
