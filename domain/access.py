@@ -54,6 +54,7 @@ class Permission(StrEnum):
     AUDIT_ERASE = "audit.erase"
     HEAD_READ = "head.read"  # any valid token: signed heads of the audit tree, and the keys that signed them
     IMPORT = "import"
+    POD = "pod"  # a pod's pass, for its own attempt: no role has it
 
 
 _R, _P = Role, Permission
@@ -94,6 +95,7 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.AUDIT_ERASE: _ADMIN,
     _P.HEAD_READ: _EVERYONE,
     _P.IMPORT: _ADMIN,
+    _P.POD: frozenset(),
     _P.METRICS_READ: _ADMIN | {_R.REPORTER, _R.SUPPORT},
 }
 

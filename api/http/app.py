@@ -26,6 +26,7 @@ from api.http.routes import (
     jobs,
     logs,
     people,
+    pods,
     policies,
     tree,
     usage,
@@ -93,6 +94,7 @@ def create_app(services: Services) -> FastAPI:
         calendar,
         gates,
         imports,
+        pods,
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
     _add_system_routes(app)
