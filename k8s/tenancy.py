@@ -43,9 +43,9 @@ _WORDS = {
     "NetworkPolicy": "network policy",
     "ValidatingAdmissionPolicy": "admission policy",
     "ValidatingAdmissionPolicyBinding": "binding of the admission policy",
-    "ResourceFlavor": "Kueue's flavor",
-    "ClusterQueue": "Kueue's queue",
-    "LocalQueue": "Kueue's local queue",
+    "ResourceFlavor": "resource flavor",
+    "ClusterQueue": "cluster queue",
+    "LocalQueue": "local queue",
 }
 _WRITES_MOST = 500  # in one round; the next goes on from there
 _USER = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -97,8 +97,11 @@ class Housekeeper:
     def tend(self, tenancy: Tenancy, fleet: Fleet) -> tuple[str, ...]:
         """All of it as it should be, as far as one round goes; what others altered, in sentences. Raises Unavailable."""
         with self._lock:
-            self._tenancy, self._fleet, self._writes = tenancy, fleet, 0
-            self._looked = False
+            if fleet.supplies:
+                self._fleet = fleet
+            elif not self._fleet.supplies:  # or quotas would forget their devices for a while
+                raise Unavailable("The cluster's nodes are not known yet.")
+            self._tenancy, self._writes, self._looked = tenancy, 0, False
             standing: set[str] = set()
             try:
                 self._look()

@@ -10,7 +10,7 @@ from domain.clusters import ClusterConfig, Room, Tenancy
 from domain.errors import Unavailable
 from k8s.client import MERGE, Client
 from k8s.drift import changer, correction, differences
-from k8s.nodes import Fleet, Supply
+from k8s.nodes import NOTHING, Fleet, Supply
 from k8s.tenancy import Housekeeper
 from tests.support.kube.server import KubeServer
 
@@ -98,7 +98,7 @@ def test_a_change_of_others_is_mended_and_told_with_who_it_was(rig: Rig) -> None
         ("/api/v1/namespaces/baray-asr", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}, "namespace baray-asr"),
         ("/api/v1/namespaces/baray-asr", {"metadata": {"labels": {"baray.io/origin": None}}}, "namespace baray-asr"),
         ("/api/v1/namespaces/baray-asr/serviceaccounts/default", {"automountServiceAccountToken": True}, "service account default"),
-        (QUEUE, {"spec": {"preemption": {"reclaimWithinCohort": "Any"}}}, "Kueue's queue"),
+        (QUEUE, {"spec": {"preemption": {"reclaimWithinCohort": "Any"}}}, "cluster queue"),
     ],
 )  # fmt: skip
 def test_whatever_is_altered_is_as_it_was(rig: Rig, path: str, patch: Any, word: str) -> None:
@@ -256,6 +256,14 @@ def test_out_of_reach_nothing_is_claimed(rig: Rig, server: KubeServer) -> None:
         rig.tend()
     with pytest.raises(Unavailable):
         rig.house.ensure(1, "asr")
+
+
+def test_before_nodes_are_known_no_quota_is_written(rig: Rig) -> None:
+    with pytest.raises(Unavailable, match="nodes"):
+        rig.house.tend(Tenancy((ASR,)), NOTHING)
+    rig.tend()
+    assert rig.house.tend(Tenancy((ASR, OCR), QUOTAS), NOTHING) == ()
+    assert rig.hard()["requests.nvidia.com/gpu"] == "4"
 
 
 def test_a_login_without_rights_is_told_as_such(server: KubeServer) -> None:
