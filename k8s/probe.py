@@ -73,7 +73,7 @@ def said(error: ClusterError) -> str:
     upper = text.upper()
     if "MISMATCH" in upper or "DOESN'T MATCH" in upper or "NOT VALID FOR" in upper:
         return f"The server's certificate is for another name ({text}). Set tls-server-name, or use the name that it is for."
-    if "CERTIFICATE" in upper or "SSL" in upper or "TLS" in upper:
+    if "EOF" not in upper and ("CERTIFICATE" in upper or "SSL" in upper or "TLS" in upper):  # not one that was cut
         return f"The connection is not trusted ({text}). Is the certificate authority the cluster's own?"
     if isinstance(error, Unreachable):
         return f"The cluster cannot be reached: {text}"

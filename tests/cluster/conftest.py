@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from k8s.permissions import cluster_role
 from tests.cluster.rig import fleet, processes
-from tests.cluster.rig.control_plane import Cluster
+from tests.cluster.rig.control_plane import BARAY, Cluster
 
 GIVEN = "BARAY_TEST_KUBECONFIG"
 _HERE = Path(__file__).parent
@@ -35,6 +36,7 @@ def cluster() -> Iterator[Cluster]:
     """The cluster that most tests share, with Kueue and JobSet."""
     _needed()
     with Cluster("one") as running:
+        _allow(running)
         yield running
 
 
@@ -43,4 +45,11 @@ def second_cluster() -> Iterator[Cluster]:
     """Another, with four nodes and without Kueue: for what needs two."""
     _needed()
     with Cluster("two", nodes=fleet.usual(4), guarded=False) as running:
+        _allow(running)
         yield running
+
+
+def _allow(cluster: Cluster) -> None:
+    """The centre may do what its documentation asks for, and nothing else."""
+    cluster.admin.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", cluster_role("baray"))
+    cluster.bind(BARAY, "baray")

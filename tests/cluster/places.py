@@ -20,7 +20,7 @@ from lifecycle.driving import Driver
 from runtime.clock import SystemClock
 from store.shelf import FileShelf
 from tests.cluster.rig.calls import Object
-from tests.cluster.rig.control_plane import Cluster
+from tests.cluster.rig.control_plane import BARAY, Cluster
 from tests.cluster.waiting import until
 from tests.k8s.rig import PlainPasses
 
@@ -83,7 +83,7 @@ class Place:
         self.namespace = names.namespace(self.config.prefix, PROJECT)
         self.shelf = FileShelf(root / f"shelf-{number}", log_limit_bytes=4 * MIB, output_limit_bytes=4 * MIB)
         self.wakes = 0
-        self.kubeconfig = cluster.kubeconfig()
+        self.kubeconfig = cluster.kubeconfig(BARAY)
         self.tenancy = tenancy()
         self.driver = self.open()
 

@@ -20,10 +20,11 @@ from tests.cluster.rig.ears import Ears
 from tests.cluster.rig.fleet import Fake
 from tests.cluster.rig.processes import NotUp, Program, free_port, until
 
-ADMIN, RESTRICTED, TENANT = "admin", "restricted", "tenant"
+ADMIN, BARAY, RESTRICTED, TENANT = "admin", "baray", "restricted", "tenant"
 _CONTROLLER, _SCHEDULER, _KUEUE, _JOBSET = "controller-manager", "scheduler", "kueue", "jobset"
 _USERS = {
     ADMIN: ("rig:admin", "system:masters"),
+    BARAY: ("rig:baray", ""),  # whom the centre logs in as
     RESTRICTED: ("rig:restricted", ""),
     TENANT: ("rig:tenant", ""),
     _CONTROLLER: ("system:kube-controller-manager", ""),
@@ -102,6 +103,15 @@ class Cluster:
 
     # Who may reach it, and how.
 
+    def bind(self, user: str, role: str) -> None:
+        """Give a user a ClusterRole."""
+        group = "rbac.authorization.k8s.io"
+        self.admin.create(f"{_RBAC}/clusterrolebindings", {
+            "metadata": {"name": f"rig-{user}-{role}"},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": _USERS[user][0]}],
+        })  # fmt: skip
+
     def calls(self, user: str) -> Calls:
         return Calls(self.url, self._authority.bundle.decode(), self._tokens[user])
 
@@ -142,11 +152,7 @@ class Cluster:
         self._start_controllers()
         for node in self.nodes:
             fleet.add(self.admin, node)
-        self.admin.create(f"{_RBAC}/clusterrolebindings", {
-            "metadata": {"name": "rig-restricted"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": _USERS[RESTRICTED][0]}],
-        })  # fmt: skip
+        self.bind(RESTRICTED, "view")
         if self.guarded:
             self._start_guards()
         self._until(lambda: fleet.ready(self.admin), "nodes ready")
@@ -263,4 +269,4 @@ class Cluster:
         return f"https://127.0.0.1:{self._ports[name]}"
 
 
-__all__ = ["ADMIN", "RESTRICTED", "TENANT", "Cluster", "NotUp"]
+__all__ = ["ADMIN", "BARAY", "RESTRICTED", "TENANT", "Cluster", "NotUp"]
