@@ -1,0 +1,82 @@
+"""The gateway: from a kubeconfig to an examination and a driver (on the stand-in)."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from domain.clusters import ClusterConfig
+from domain.errors import Invalid
+from domain.ids import AttemptId
+from k8s.gateway import KubernetesGateway
+from lifecycle.driving import Gateway
+from runtime.clock import SystemClock
+from tests.support.clock import FakeClock
+from tests.support.kube.server import KubeServer
+
+DAY_S = 86_400
+
+
+class NoShelf:
+    """Nothing runs here that would leave anything."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+class NoPasses:
+    def issue(self, attempt: AttemptId) -> str:
+        raise AssertionError(attempt)
+
+    def read(self, token: str) -> AttemptId:
+        raise AssertionError(token)
+
+
+@pytest.fixture
+def server() -> Iterator[KubeServer]:
+    with KubeServer(auto=False) as running:
+        running.add_node("cpu-1")
+        yield running
+
+
+def gateway(clock: Any = None) -> Gateway:
+    return KubernetesGateway("centre", NoShelf(), NoPasses(), clock or SystemClock())
+
+
+def test_from_a_kubeconfig_to_an_examination(server: KubeServer) -> None:
+    access = gateway().read_access(server.kubeconfig(), None, ClusterConfig())
+    found = gateway().examine(access, ClusterConfig())
+    assert found.problems == ()
+    assert [node.name for node in found.inventory.nodes] == ["cpu-1"]
+
+
+def test_a_faulty_kubeconfig_is_refused() -> None:
+    with pytest.raises(Invalid):
+        gateway().read_access("{}", None, ClusterConfig())
+
+
+def test_a_login_that_ends_soon_is_noted_and_one_that_ended_is_a_problem(server: KubeServer) -> None:
+    clock = FakeClock(SystemClock().now_ms())
+    now_s = clock.now_ms() // 1000
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": now_s + 10 * DAY_S}).encode()).decode().rstrip("=")
+    token = f"e30.{claims}.x"
+    server.who.tokens[token] = server.who.tokens["admin-token"]
+    access = gateway(clock).read_access(server.kubeconfig(token), None, ClusterConfig())
+    found = gateway(clock).examine(access, ClusterConfig())
+    assert found.problems == ()
+    assert "The login ends on" in found.notes[0]
+    clock.advance(days=11)
+    assert any("The login ended on" in problem for problem in gateway(clock).examine(access, ClusterConfig()).problems)
+
+
+def test_a_driver_is_open_at_once_also_out_of_reach() -> None:
+    with KubeServer(auto=False) as server:
+        access = gateway().read_access(server.kubeconfig(), None, ClusterConfig())
+    driver = gateway().open("far", access, ClusterConfig(), lambda: None)
+    try:
+        assert driver.inventory().nodes == ()
+        assert driver.observe().whole is False
+    finally:
+        driver.close()
