@@ -59,8 +59,8 @@ ADMIN: Final[Sections] = {
         "token": ("cli.commands.admin.users:token", "Tokens of people."),
     },
     "Machines": {
-        "cluster": ("cli.commands.admin.fleet:cluster", "Places where jobs run."),
-        "node": ("cli.commands.admin.fleet:node", "Machines of clusters."),
+        "cluster": ("cli.commands.admin.clusters:cluster", "Places where jobs run."),
+        "node": ("cli.commands.admin.clusters:node", "Machines of clusters."),
         "reservation": ("cli.commands.admin.calendar:reservation", "What is kept for whom, and when."),
         "flavor": ("cli.commands.admin.fleet:flavor", "Kinds of accelerators."),
         "rate": ("cli.commands.admin.fleet:rate", "What an hour of a flavor costs, from when."),

@@ -12,12 +12,16 @@ import click
 FORMATS: Final = ("table", "wide", "json", "yaml", "csv", "name")
 
 Command = Callable[..., int | None]
+Option = Callable[[Any], Any]
 
-_FLAGS: Final = (
+_CONTEXT: Final[Option] = click.option(
+    "--context", "context_", metavar="NAME", help="Use this login instead of the current one."
+)
+_FLAGS: Final[tuple[Option, ...]] = (
     click.option("-o", "--format", "format_", type=click.Choice(FORMATS), help="How to print; table by default."),
     click.option("-q", "--quiet", is_flag=True, help="Print ids only, and no messages."),
     click.option("-p", "--project", metavar="PROJECT", help="The project (else BARAY_PROJECT, or your login's)."),
-    click.option("--context", "context_", metavar="NAME", help="Use this login instead of the current one."),
+    _CONTEXT,
     click.option("--address", metavar="URL", help="The centre (else BARAY_ADDRESS, or your login's)."),
     click.option("--no-input", is_flag=True, help="Never ask anything."),
 )
@@ -27,15 +31,20 @@ _NAMES: Final = ("format_", "quiet", "project", "context_", "address", "no_input
 
 def acting(function: Callable[..., int | None]) -> Command:
     """Give a command its session and the flags that every command takes."""
-    return _with_flags(function, watch=False)
+    return _with_flags(function, _FLAGS)
+
+
+def acting_with_context(function: Callable[..., int | None]) -> Command:
+    """As ``acting``, for a command whose ``--context`` is its own: a login is named before the command."""
+    return _with_flags(function, tuple(flag for flag in _FLAGS if flag is not _CONTEXT))
 
 
 def reading(function: Callable[..., int | None]) -> Command:
     """As ``acting``, for a command that only looks: it may also be watched."""
-    return _with_flags(function, watch=True)
+    return _with_flags(function, (*_FLAGS, _WATCH))
 
 
-def _with_flags(function: Callable[..., int | None], *, watch: bool) -> Command:
+def _with_flags(function: Callable[..., int | None], flags: tuple[Option, ...]) -> Command:
     @functools.wraps(function)
     def run(**given: Any) -> int | None:
         from cli.session import Session, watch_command
@@ -50,7 +59,7 @@ def _with_flags(function: Callable[..., int | None], *, watch: bool) -> Command:
         return function(session, **arguments)
 
     decorated: Command = run
-    for option in reversed((*_FLAGS, _WATCH) if watch else _FLAGS):
+    for option in reversed(flags):
         decorated = option(decorated)
     return decorated
 

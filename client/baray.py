@@ -9,8 +9,9 @@ from client.audit import Audit
 from client.budgets import Budgets, Quotas
 from client.calendar import Reservations
 from client.charging import Charging
+from client.clusters import Clusters
 from client.files import Files
-from client.fleet import Clusters, Flavors
+from client.fleet import Flavors
 from client.gates import Gates
 from client.history import History
 from client.imports import Imports

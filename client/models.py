@@ -256,6 +256,20 @@ class Cluster(TypedDict):
     notes: list[str]
     labels: NotRequired[dict[str, str]]
     nodes: list[Node]
+    contact: NotRequired["Contact | None"]
+    config: NotRequired[dict[str, Any] | None]  # for those who may change it
+    pull_secret: NotRequired[bool]
+
+
+class Contact(TypedDict):
+    """What a cluster far away said of itself, since when it does not answer, and what was mended there of late."""
+
+    version: str
+    kueue: str | None
+    jobset: str | None
+    silent_since_ms: int | None
+    trouble: str
+    drift: list[str]
 
 
 class Flavor(TypedDict):

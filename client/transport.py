@@ -65,8 +65,8 @@ class Transport:
         headers = _if_match(if_match)
         return self._json(self.open("POST", path, query=query, body=body, headers=headers, timeout_s=timeout_s))
 
-    def put(self, path: str, body: Any, *, if_match: str | None = None) -> Any:
-        return self._json(self.open("PUT", path, body=body, headers=_if_match(if_match)))
+    def put(self, path: str, body: Any, *, timeout_s: float | None = None, if_match: str | None = None) -> Any:
+        return self._json(self.open("PUT", path, body=body, headers=_if_match(if_match), timeout_s=timeout_s))
 
     def patch(self, path: str, body: Any, *, if_match: str | None = None) -> Any:
         return self._json(self.open("PATCH", path, body=body, headers=_if_match(if_match)))

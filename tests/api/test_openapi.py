@@ -1,5 +1,6 @@
 """The OpenAPI document is valid, and what the service answers is what it declares, on every route."""
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 from schemathesis.specs.openapi import definitions
 
 from domain.quantities import DAY_MS
+from lifecycle.reach import Contact
+from store.passes import VaultPasses
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import H100, nodes, spec
+from tests.support.gateway import L40S, kubeconfig
 from tests.support.marks import on_sqlite
 from tests.support.sealing import Sealed
 from tests.support.serving import Answer, Api
@@ -21,7 +25,9 @@ SPAN = {"starts_ms": NEW_YEAR_MS, "ends_ms": NEW_YEAR_MS + DAY_MS}
 JOB = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": [H100, "a100-40gb"], "gpus": 1}}
 
 # Answers that are no JSON: their media type stands for them.
-NOT_JSON = {"/jobs/{job}/logs", "/jobs/{job}/logs/stream", "/jobs/{job}/outputs/{path}", "/metrics"}
+NOT_JSON = {
+    "/jobs/{job}/logs", "/jobs/{job}/logs/stream", "/jobs/{job}/outputs/{path}", "/pods/source", "/metrics"
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -38,9 +44,9 @@ class Checked:
         self.answered: set[tuple[str, str]] = set()
 
     def __call__(self, method: str, route: str, body: Any = None, *, data: bytes | None = None, **where: Any) -> Answer:
-        query = where.pop("query", None)
+        query, headers = where.pop("query", None), where.pop("headers", None)
         path = route.format_map(where)
-        answer = self.api.call(method, path, body, data=data, query=query)
+        answer = self.api.call(method, path, body, data=data, query=query, headers=headers)
         declared = self.document["paths"][route[1:] if route.startswith("//") else f"/api/v1{route}"][method.lower()]
         self.hold(answer, declared)
         if answer.status < 300:
@@ -213,9 +219,30 @@ def walk(call: Checked, centre: Centre) -> None:
         call("GET", path)
     audited(call, centre)
     call("DELETE", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
+    far_clusters(call, centre)
     for path in ("/whoami", "/status", "//healthz", "//readyz", "//metrics"):
         call("GET", path)
     call("POST", "/logout")
+
+
+def far_clusters(call: Checked, centre: Centre) -> None:
+    """A cluster is looked at, added, changed, given up and removed."""
+    given = {"kubeconfig": kubeconfig("pp"), "config": {"image": "registry.example/base:1"}}
+    call("POST", "/clusters/check", given)
+    call("POST", "/clusters", {"name": "pp", **given, "pull_secret": '{"auths": {}}'})
+    call("POST", "/clusters", {"name": "kpt", "kubeconfig": "{}", "in_cluster": True})
+    call("GET", "/clusters")
+    call("POST", "/clusters/{name}/check", name="pp")
+    call("PATCH", "/clusters/{name}", {"config": {"egress": ["10.0.0.0/8:443"]}, "pull_secret": ""}, name="pp")
+    call("PUT", "/clusters/{name}/access", {"kubeconfig": kubeconfig("pp")}, name="pp")
+    call("POST", "/flavors/{name}/rates", {"from_ms": 0, "su_per_hour": "1"}, name=L40S)
+    call("POST", "/jobs", {**JOB, "resources": {"flavor": L40S, "gpus": 1}})
+    centre.settle()
+    with centre.store.write() as uow:
+        uow.clusters.set_contact("pp", Contact(trouble="a test", drift=("a test",)))
+    call("POST", "/clusters/{name}/abandon", {"reason": "a test"}, name="pp")
+    call("PATCH", "/clusters/{name}", {"state": "draining"}, name="pp")
+    call("DELETE", "/clusters/{name}", name="pp")
 
 
 def _budgets(call: Checked, grant: int) -> None:
@@ -298,6 +325,7 @@ def work(call: Checked, centre: Centre) -> None:
         "/jobs",
         {**JOB, "command": ["run", "1m", "leave", "42"], "outputs": ["*.txt"], "source": source["sha256"]},
     ).json
+    pods(call, centre, over["id"])
     theirs = centre.submit(spec(command="run 1m")).id  # nobody corrects what their own job cost
     centre.run()
     call("POST", "/jobs", {**JOB, "env": {"A": "1"}}, query={"dry_run": True})
@@ -331,6 +359,17 @@ def work(call: Checked, centre: Centre) -> None:
     call("GET", "/corrections")
     call("POST", "/jobs/{job}/requeue", job=f"{running['id']}_1")
     call("POST", "/jobs/{job}/cancel", job=running["id"])
+
+
+def pods(call: Checked, centre: Centre, job: int) -> None:
+    """What the pods of the job that runs fetch and leave."""
+    centre.settle()
+    attempt = centre.attempt(job)
+    headers = {"Authorization": f"Pass {VaultPasses(centre.vault).issue(attempt.id)}"}
+    call("GET", "/pods/source", headers=headers)
+    headers["Baray-Sha256"] = hashlib.sha256(b"data").hexdigest()
+    call("PUT", "/pods/outputs", data=b"data", query={"path": "result.txt"}, headers=headers)
+    call("PUT", "/pods/outputs", data=b"other", query={"path": "result.txt"}, headers=headers)
 
 
 @on_sqlite

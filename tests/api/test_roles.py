@@ -21,6 +21,7 @@ from tests.conftest import services_of
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import H100, NOBODY, ROLES, spec
+from tests.support.gateway import kubeconfig
 from tests.support.marks import on_sqlite
 from tests.support.sealing import Sealed
 from tests.support.serving import Answer, Api
@@ -29,6 +30,7 @@ from tests.support.serving import Answer, Api
 # and reporter on the centre; focal point of the tenant; lead and member of the project; lead of another tenant's
 # project; and somebody without a role.
 #   +  is let in         3  is told that they may not         4  is told that it is not there
+#   1  is no pod, so that no token helps
 USERS = ("admin", *ROLES, NOBODY)
 
 TABLE = """
@@ -68,6 +70,12 @@ DELETE  /tokens/{token_id}                           +   3   3   3   3   3   3  
 GET     /clusters                                    +   +   +   +   +   +   +   +   +   +   +   +
 GET     /clusters/{name}                             +   +   +   +   +   +   +   +   +   +   +   +
 PATCH   /clusters/{name}                             +   3   3   3   3   3   3   3   3   3   3   3
+POST    /clusters                                    +   3   3   3   3   3   3   3   3   3   3   3
+POST    /clusters/check                              +   3   3   3   3   3   3   3   3   3   3   3
+DELETE  /clusters/{name}                             +   3   3   3   3   3   3   3   3   3   3   3
+POST    /clusters/{name}/check                       +   3   3   3   3   3   3   3   3   3   3   3
+PUT     /clusters/{name}/access                      +   3   3   3   3   3   3   3   3   3   3   3
+POST    /clusters/{name}/abandon                     +   3   3   3   3   3   3   3   3   3   3   3
 PATCH   /clusters/{name}/nodes/{node}                +   3   3   3   3   3   3   3   3   3   3   3
 POST    /flavors                                     +   3   3   3   3   3   3   3   3   3   3   3
 GET     /flavors                                     +   +   +   +   +   +   +   +   +   +   +   +
@@ -127,6 +135,8 @@ GET     /jobs/{job}/logs/stream                      +   +   +   +   +   3   3  
 GET     /jobs/{job}/wait                             +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/outputs                          +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/outputs/{path:path}              +   +   +   +   +   3   3   +   +   +   4   4
+GET     /pods/source                                 1   1   1   1   1   1   1   1   1   1   1   1
+PUT     /pods/outputs                                1   1   1   1   1   1   1   1   1   1   1   1
 POST    /sources                                     +   3   3   3   3   3   3   3   +   +   +   3
 GET     /usage                                       +   +   +   +   +   +   +   +   +   +   +   +
 POST    /reservations                                +   3   3   3   3   3   3   3   3   3   3   3
@@ -189,6 +199,10 @@ BODIES: dict[str, Any] = {
     "POST /users": {"name": "new", "title": "New"},
     "POST /users/{name}/roles": {"account": "speech", "role": "member"},
     "POST /users/{name}/tokens": {"name": "new"},
+    "POST /clusters": {"name": "pp", "kubeconfig": kubeconfig("pp")},
+    "POST /clusters/check": {"kubeconfig": kubeconfig("pp")},
+    "PUT /clusters/{name}/access": {"kubeconfig": kubeconfig("pp")},
+    "POST /clusters/{name}/abandon": {"reason": "a test"},
     "PATCH /clusters/{name}": {"state": "draining"},
     "PATCH /clusters/{name}/nodes/{node}": {"state": "drained", "reason": "a test"},
     "POST /flavors": {"name": "new", "title": "New"},
@@ -281,6 +295,8 @@ def path_of(line: Line, centre: Centre) -> str:
     }
     if line.route == "/audit/proof/inclusion":
         return f"{line.route}?kind=audit&id=1"
+    if line.route == "/pods/outputs":
+        return f"{line.route}?path=result.txt"
     if line.route == "/audit/proof/consistency":
         return f"{line.route}?from={centre.database.rows('SELECT MAX(size) FROM tree_head')[0][0]}"
     name = next((found for prefix, found in names.items() if line.route.startswith(prefix)), "")
