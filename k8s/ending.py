@@ -84,7 +84,7 @@ def _cause(
     if stop is not None and (over != "Complete" or deleted):
         return first, _STATE[stop.why], _told(unit, position, stop, pods)
     if over == "Complete":
-        return first, _S.SUCCEEDED, ""
+        return first, _S.SUCCEEDED, " ".join(word for pod in pods.values() for word in _steps(pod))
     for rank, pod in pods.items():
         disrupted = condition(pod, "DisruptionTarget")
         if disrupted is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.kube.controllers import podstate
 from tests.support.kube.controllers.base import Controller, World, controller_of, key_of
 from tests.support.kube.controllers.output import Output
-from tests.support.kube.controllers.runners import Behaviour, Exit, HeartRun, Processes, Run
+from tests.support.kube.controllers.runners import Behaviour, Exit, HeartRun, Processes, ProcessRun, Run
 from tests.support.kube.controllers.sandbox import Missing, Sandbox
 from tests.support.kube.objects import Obj, stamp
 from tests.support.kube.store import Change, Key
@@ -18,6 +18,7 @@ from tests.support.kube.table import CLAIMS, CONFIGMAPS, NODES, PODS, SECRETS
 
 _RESTART_MS = 10_000
 _SOURCE = "kubelet"
+_READY_MS, _YOUNG_MS = 20, 10_000
 
 
 @dataclass(slots=True)
@@ -213,9 +214,17 @@ class Kubelet(Controller):
                     return
             if entry.initial and not entry.sidecar and entry.exit is not None and entry.exit.code != 0:
                 return
+        if any(entry.sidecar and self._gets_ready(entry) for entry in life.containers):
+            # A runtime takes its time between two containers, in which a sidecar gets ready: here it is waited for.
+            self.at(_READY_MS, lambda: self.enqueue(("pod", life.key)))
+            return
         for entry in life.mains:
             if entry.state == "waiting":
                 self._start(life, entry, pod)
+
+    def _gets_ready(self, entry: Container) -> bool:
+        young = self.world.now_ms() - entry.started_ms < _YOUNG_MS
+        return young and isinstance(entry.run, ProcessRun) and not entry.run.heeds(signal.SIGTERM)
 
     def _start(self, life: Life, entry: Container, pod: Obj) -> None:
         name = entry.spec["name"]

@@ -78,6 +78,9 @@ class HeartRun:
             self._ended(how)
 
 
+_SIGTIMEDWAIT = {"128", "137"}  # on x86 and on ARM
+
+
 class ProcessRun:
     def __init__(self, process: subprocess.Popen[bytes], output: Output) -> None:
         self.process, self.output = process, output
@@ -90,6 +93,17 @@ class ProcessRun:
                     os.killpg(self.process.pid, number)
                 else:
                     os.kill(self.process.pid, number)
+
+    def heeds(self, number: int) -> bool:
+        """Whether it has set up what it does at that signal, or waits for one: then it is not in the kernel's masks."""
+        about = Path(f"/proc/{self.process.pid}")
+        try:
+            lines = (about / "status").read_text().splitlines()
+            call = (about / "syscall").read_text().split()[0]
+        except OSError:
+            return True
+        masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigBlk", "SigCgt"))]
+        return call in _SIGTIMEDWAIT or any(mask >> (number - 1) & 1 for mask in masks)
 
 
 class Processes:

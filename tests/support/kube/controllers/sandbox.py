@@ -6,6 +6,7 @@ There are no containers here, so paths of volumes in commands and in the environ
 import base64
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tests.support.kube.store import Store
 from tests.support.kube.table import CLAIMS, CONFIGMAPS, SECRETS
 
 _VARIABLE = re.compile(r"\$\$|\$\(([A-Za-z0-9_.-]+)\)")
-PATH = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+# This very Python first: another may be a script that starts one, and deaf to signals until it has.
+PATH = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
 
 
 class Missing(Exception):
