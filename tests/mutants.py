@@ -84,6 +84,40 @@ MUTANTS = (
         ("tests/lifecycle/test_one_attempt.py",),
     ),
     Mutant(
+        2, "what half a sight does not show has vanished", "lifecycle/lost.py",
+        "        whole = sight is not None and sight.whole and sight.silent_ms is None\n",
+        "        whole = sight is not None\n",
+        ("tests/lifecycle/test_lost.py",),
+    ),
+    Mutant(
+        2, "a job that may run once is given up and run again", "lifecycle/lost.py",
+        "        if jobs[one.id.job].spec.restartable:\n", "        if jobs:\n",
+        ("tests/lifecycle/test_lost.py",),
+    ),
+    Mutant(
+        2, "a task starts beside what is left of its earlier attempt", "lifecycle/dispatch.py",
+        "            if attempt.cluster in drivers and attempt.id.task not in haunted\n",
+        "            if attempt.cluster in drivers\n",
+        ("tests/lifecycle/test_lost.py",),
+    ),
+    Mutant(
+        2, "a member that was told to stop runs with its bundle", "lifecycle/dispatch.py",
+        "            skipped = frozenset(one.id for one in found if one.state is not AttemptState.DISPATCHING)\n",
+        "            skipped = frozenset[AttemptId]()\n",
+        ("tests/lifecycle/test_bundles.py",),
+    ),
+    Mutant(
+        2, "who no longer leads goes on starting", "lifecycle/hands.py",
+        "        if resting or not self._leads():\n", "        if resting:\n",
+        ("tests/lifecycle/test_hands.py",),
+    ),
+    Mutant(
+        3, "what is lost is freed", "lifecycle/lost.py",
+        "    return Observation(attempt.id, AttemptState.LOST, detail=detail)",
+        "    return Observation(attempt.id, AttemptState.VANISHED, detail=detail)",
+        ("tests/lifecycle/test_lost.py",),
+    ),
+    Mutant(
         3, "the planner looks at the project's own quota alone", "domain/accounts.py",
         "        for key in self.counted(account_id, flavor):\n", "        for key in self.counted(account_id, flavor)[:1]:\n",
         ("tests/scheduler/test_plan_properties.py", "tests/lifecycle/test_limits_hold.py"),

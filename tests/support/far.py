@@ -115,6 +115,7 @@ class FarDriver(FakeDriver):
                 run = _Run(own, self.behaviour(own), self.clock.now_ms())
                 self._watch(run)
                 self._known[member] = run
+                self._lost.discard(member)
                 self.runs[member] += 1
 
 
