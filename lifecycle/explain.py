@@ -1,13 +1,13 @@
 """Why a job waits: what the planner made of the state as it is now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.allocations import AllocationState
 from domain.records import Job
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
 from lifecycle.paging import Page
-from lifecycle.ports import UnitOfWork
+from lifecycle.ports import Directory, UnitOfWork
 from scheduler import explain as reasons
 from scheduler.fixes import fixes
 from scheduler.snapshot import Estimate, Fix, Reason
@@ -37,7 +37,19 @@ def explain(uow: UnitOfWork, lookout: Lookout, job: Job, now_ms: int) -> Why:
     if reason is not None and reason.code == "no-allocation":
         ours = suspended(uow, job.project_id, now_ms)
         reason = reason if ours is None else reasons.allocation_suspended(ours)
+    if reason is not None and reason.code == "never-fits":
+        reason = _with_silent(uow.directory(), reason)
     return Why(() if reason is None else (reason,), line.estimate, fixes(view.state, waiting, now_ms, view.plan))
+
+
+def _with_silent(directory: Directory, reason: Reason) -> Reason:
+    """It may be that the job has no place only because a cluster is out of sight."""
+    silent = sorted(name for name, cluster in directory.clusters.items() if cluster.contact.silent_ms is not None)
+    if not silent:
+        return reason
+    told = f"{reason.message}; {', '.join(silent)} does not answer now"
+    facts = {**reason.facts, "silent": " ".join(silent)}
+    return replace(reason, message=told, facts=facts, fixes=(*reason.fixes, "wait for it to be back"))
 
 
 def suspended(uow: UnitOfWork, project_id: int, now_ms: int) -> int | None:

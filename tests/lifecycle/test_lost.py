@@ -9,6 +9,7 @@ from domain.errors import Conflict
 from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, JobState
 from domain.records import Attempt
+from lifecycle.explain import explain
 from lifecycle.observe import abandon
 from lifecycle.reach import NO_CONTACT
 from tests.contracts.driver_contract import launch
@@ -219,6 +220,21 @@ def test_what_was_not_handed_over_yet_waits_for_its_cluster(centre: Centre, clus
     assert [centre.job(job).state for job in jobs] == [JobState.SUCCEEDED] * 2
     assert set(cluster.runs.values()) == {1}
     assert_sound(centre.database, centre.store)
+
+
+@pytest.mark.promise(9)
+def test_nothing_starts_on_a_lost_cluster_and_who_waits_is_told_why(centre: Centre, cluster: FarDriver) -> None:
+    cut(centre, cluster, LOST_MS)
+    job = centre.submit(spec(command="run 1m"))
+    centre.settle()
+    assert centre.attempts(job.id) == []
+    with centre.store.read() as uow:
+        (reason,) = explain(uow, centre.lookout, job, centre.clock.now_ms()).reasons
+    assert (reason.code, reason.facts["silent"]) == ("never-fits", "sim")
+    assert reason.message.endswith("; sim does not answer now")
+    back(centre, cluster)
+    centre.run()
+    assert centre.job(job.id).state is JobState.SUCCEEDED
 
 
 @pytest.mark.promise(9)
