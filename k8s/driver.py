@@ -21,6 +21,7 @@ from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
 from domain.jobs import Launch, Observation, Sight
 from k8s import names
+from k8s.channel import open_port, open_shell
 from k8s.client import Client
 from k8s.errors import ClusterError
 from k8s.eyes import Eyes
@@ -176,10 +177,14 @@ class KubernetesDriver:
         return self._rooms.tend(tenancy, self._read_fleet())
 
     def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:
-        raise NotImplementedError
+        if not self._config.exec:
+            raise Refused(f"Shells in jobs are not allowed on the cluster {self._name}.", code="exec-not-allowed")
+        about = self._running(attempt, rank)["metadata"]
+        return open_shell(self._client, about["namespace"], about["name"], names.MAIN, command, tty=tty)
 
     def forward(self, attempt: AttemptId, rank: int, port: int) -> Channel:
-        raise NotImplementedError
+        about = self._running(attempt, rank)["metadata"]
+        return open_port(self._client, about["namespace"], about["name"], port)
 
     def close(self) -> None:
         self._keeper.close()
@@ -218,7 +223,7 @@ class KubernetesDriver:
         """The pod of a rank that runs. Raises Conflict if it does not."""
         pod = self._pod(attempt, rank)
         if pod is None or "running" not in main_state(pod):
-            raise Conflict(f"Rank {rank} of {attempt} does not run.", fix="wait until it does")
+            raise Conflict(f"rank {rank} of {attempt} does not run", "job", code="not-running")
         return pod
 
     def _read_fleet(self) -> Fleet:
