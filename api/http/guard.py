@@ -239,7 +239,7 @@ def _endpoint(
         token = bearer(request)
         key = _idempotency_key(request) if method == "POST" else None
         now_ms = services.clock.now_ms()
-        digest = _digest(request, arguments) if key else b""
+        digest = _digest(request, arguments, token) if key else b""
         try:
             if told.ahead is not None and key and (first := _first(services, token, key, now_ms)):
                 return _replay(first, digest, opener(services))
@@ -359,14 +359,15 @@ def _if_match(request: Request) -> int | None:
     return int(number)
 
 
-def _digest(request: Request, arguments: Mapping[str, Any]) -> bytes:
-    """What makes two requests the same: path, query and body, as understood."""
+def _digest(request: Request, arguments: Mapping[str, Any], token: str) -> bytes:
+    """What makes two requests the same: path, query and body, as understood; of one with secrets nobody else can tell."""
+    salt = token if any(map(trail.has_secrets, arguments.values())) else ""
     told = {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
         for name, value in arguments.items()
     }
     text = json.dumps([request.url.path, told], sort_keys=True)
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256((salt + text).encode()).digest()
 
 
 def _first(services: Services, token: str, key: str, now_ms: int) -> tuple[bytes, int, bytes] | None:

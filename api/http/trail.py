@@ -67,8 +67,16 @@ def _asked(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_secrets(body: BaseModel) -> dict[str, Any]:
-    hidden = {name for name, field in type(body).model_fields.items() if is_write_only(field.json_schema_extra)}
-    return body.model_dump(mode="json", exclude=hidden)
+    return body.model_dump(mode="json", exclude=_secrets_of(body))
+
+
+def has_secrets(value: Any) -> bool:
+    """True for a body that holds the value of a secret."""
+    return isinstance(value, BaseModel) and any(getattr(value, name) for name in _secrets_of(value))
+
+
+def _secrets_of(body: BaseModel) -> set[str]:
+    return {name for name, field in type(body).model_fields.items() if is_write_only(field.json_schema_extra)}
 
 
 def is_write_only(extra: Any) -> bool:

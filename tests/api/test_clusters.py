@@ -151,6 +151,20 @@ def test_secrets_are_not_seen_again(centre: Centre, api: Api, gateway: FakeGatew
     assert not {"preview_cluster", "check_cluster"} & told
 
 
+@on_sqlite
+def test_what_was_kept_for_repeats_tells_nothing_of_a_secret(centre: Centre, api: Api) -> None:
+    """A digest of the body alone could be tried against guesses; this one has the caller's token in it."""
+    body, headers = {"name": "pp", "kubeconfig": kubeconfig("pp")}, {"Idempotency-Key": "a-key"}
+    assert api.post("/clusters", body, headers=headers).status == 201
+    assert api.change("/clusters/pp", {"state": "draining"}).status == 200
+    assert api.delete("/clusters/pp").status == 204
+    second = api.post("/users/admin/tokens", {"name": "second"}).json["token"]
+    assert api.as_(second).post("/clusters", body, headers={"Idempotency-Key": "another"}).status == 201
+    assert len({bytes(row.digest) for row in centre.database.rows("SELECT digest FROM once")}) == 2
+    other = api.post("/clusters", {**body, "kubeconfig": kubeconfig("kpt")}, headers=headers)
+    assert (other.status, other.code) == (422, "idempotency-mismatch")
+
+
 def test_who_may_not_add_clusters_makes_the_centre_look_at_none(centre: Centre, api: Api, gateway: FakeGateway) -> None:
     assert add(api).status == 201
     seen = gateway.examined
