@@ -52,11 +52,15 @@ class Hands:
         return told
 
     def pursue(self, unit: Unit, position: int, stop: Stop) -> None:
-        """What was told to stop has pods that came up since: end them too."""
-        if unit.bundled:
+        """What was told to stop has pods that came up since: end them too. Or Kueue suspended it since: no deadline ends it."""
+        if unit.bundled and not unit.owner["spec"].get("suspend"):
             self._end_pod(unit, position, stop)
         elif unit.deleted:
             self._end_pods(unit)
+        elif all(
+            stop_of(unit.owner, at) is not None or how_over(unit, at) is not None for at in range(len(unit.attempts))
+        ):
+            self._delete(unit)
 
     def extend(self, unit: Unit, position: int, walltime_ms: int) -> Object | None:
         """Another walltime, and the cluster's own deadline moved by as much."""

@@ -165,7 +165,7 @@ class Keeper:
                 asked = self._eyes.stop_asked(attempt)
                 if asked is not None:  # the request did not get through
                     self._do("stop", attempt, self.stop, unit, position, asked)
-            elif unit.bundled or unit.deleted:
+            elif unit.bundled or unit.deleted or unit.owner["spec"].get("suspend"):
                 self._do("pursue", attempt, self._hands.pursue, unit, position, stop)
             return
         walltime = marks.walltime_of(unit.owner, position)

@@ -1,5 +1,6 @@
 """A driver on a real cluster, with a room for its jobs, and launches of jobs that kwok understands."""
 
+import contextlib
 import itertools
 import json
 import threading
@@ -7,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from urllib3.exceptions import HTTPError
 
 from domain.accounts import Quota
 from domain.clusters import ClusterConfig, Room, Tenancy
@@ -19,7 +22,7 @@ from k8s.driver import KubernetesDriver
 from lifecycle.driving import Driver
 from runtime.clock import SystemClock
 from store.shelf import FileShelf
-from tests.cluster.rig.calls import Object
+from tests.cluster.rig.calls import Answered, Object
 from tests.cluster.rig.control_plane import BARAY, Cluster
 from tests.cluster.waiting import until
 from tests.k8s.rig import PlainPasses
@@ -142,13 +145,15 @@ class Census:
     def _watch(self) -> None:
         calls = self._cluster.calls("admin")
         while not self._done.is_set():
-            for event in calls.watch(self._path, 600):
-                if self._done.is_set():
-                    return
-                meta = event["object"].get("metadata", {})
-                job = meta.get("labels", {}).get("batch.kubernetes.io/job-name")
-                if job is not None and event["type"] != "BOOKMARK":
-                    self.pods.setdefault(job, set()).add(meta["uid"])
+            with contextlib.suppress(HTTPError, Answered):  # the server went away: look again
+                for event in calls.watch(self._path, 20):
+                    meta = event["object"].get("metadata", {})
+                    job = meta.get("labels", {}).get("batch.kubernetes.io/job-name")
+                    if job is not None:
+                        self.pods.setdefault(job, set()).add(meta["uid"])
+                    if self._done.is_set():
+                        return
+            self._done.wait(0.2)
 
     def end(self) -> None:
         self._done.set()
