@@ -23,6 +23,8 @@ COMMANDS: Final[Sections] = {
         "show": ("cli.commands.jobs:show", "Show all about a job."),
         "why": ("cli.commands.jobs:why", "Say why a job waits, and what would start it sooner."),
         "logs": ("cli.commands.logs:logs", "Show or follow what a job prints."),
+        "exec": ("cli.commands.exec:exec_", "Run a command, or a shell, in a running job."),
+        "forward": ("cli.commands.exec:forward", "Reach a port of a running job from this machine."),
         "wait": ("cli.commands.wait:wait", "Wait until jobs are over."),
         "cancel": ("cli.commands.steer:cancel", "Stop jobs for good."),
         "hold": ("cli.commands.steer:hold", "Keep waiting jobs from starting."),

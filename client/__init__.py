@@ -7,7 +7,7 @@
         print(centre.jobs.wait_until_final(job["id"])["state"])
 
 Answers are the API's own JSON, typed (``client.models``). Failures raise the family of ``client.errors``. It imports
-the standard library and urllib3 only, and nothing else of Baray.
+the standard library and urllib3 only (and websockets, for lines into jobs), and nothing else of Baray.
 """
 
 from client.baray import Baray

@@ -10,6 +10,7 @@ from client.budgets import Budgets, Quotas
 from client.calendar import Reservations
 from client.charging import Charging
 from client.clusters import Clusters
+from client.exec import Lines
 from client.files import Files
 from client.fleet import Flavors
 from client.gates import Gates
@@ -38,6 +39,7 @@ class Baray:
         self.address = self._transport.address
         self.jobs = Jobs(self._transport)
         self.logs = Logs(self._transport)
+        self.lines = Lines(self._transport)
         self.files = Files(self._transport)
         self.accounts = Accounts(self._transport)
         self.tenants = Tenants(self._transport)

@@ -100,6 +100,11 @@ class Transport:
         headers = {"Content-Type": content_type, "Content-Length": str(size)}
         return self._json(self.open("POST", path, stream_in=body, headers=headers))
 
+    def socket_to(self, path: str) -> tuple[str, dict[str, str]]:
+        """The address of a WebSocket, and the headers that open it."""
+        url = self.address.replace("http", "ws", 1) + API + path
+        return url, {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+
     def open(
         self,
         method: str,

@@ -152,7 +152,7 @@ class Client:
                 proxy=config.proxy or None,
                 compression=None,
                 **options,
-            )
+            ).__enter__()  # or it warns that it is no context
         except (OSError, TimeoutError) as error:
             raise Unreachable(_said(error)) from error
         except Exception as error:

@@ -42,6 +42,8 @@ def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) ->
         timeout_graceful_shutdown=3,
         server_header=False,
         proxy_headers=False,
+        ws_max_size=1 << 20,
+        ws_per_message_deflate=False,
     )
     server = _Server(config, ready)
     # API and controller share the interpreter: hand it over sooner than by default, so that neither waits 5 ms a turn.

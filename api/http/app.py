@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
@@ -28,6 +28,7 @@ from api.http.routes import (
     people,
     pods,
     policies,
+    shells,
     tree,
     usage,
 )
@@ -75,6 +76,7 @@ def create_app(services: Services) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.services = services
+    app.state.sockets = {}
     for part in (
         jobs,
         logs,
@@ -95,8 +97,10 @@ def create_app(services: Services) -> FastAPI:
         gates,
         imports,
         pods,
+        shells,
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
+        app.state.sockets |= part.routes.sockets
     _add_system_routes(app)
     problems.install(app)
     check_declared(app)
@@ -109,6 +113,8 @@ def check_declared(app: FastAPI) -> None:
         if context.path in PUBLIC or context.path == app.openapi_url:
             continue
         route = context.original_route
+        if isinstance(route, APIWebSocketRoute) and route.endpoint in getattr(app.state, "sockets", ()):
+            continue
         extra = route.openapi_extra if isinstance(route, APIRoute) else None
         if (extra or {}).get("x-permission") not in set(Permission):
             raise CannotStart(f"the route {context.path} declares no permission")

@@ -9,6 +9,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from api.http import problems, trail
+from api.http.headers import idempotency_key, if_match
 from api.http.services import Services
 from domain.access import OPEN_TO_ALL, Permission
 from domain.accounts import Account
@@ -29,9 +31,6 @@ from lifecycle.ports import Directory, UnitOfWork
 
 Answer = TypeVar("Answer")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-
-_KEY_LENGTH = 200
-_VERSION_DIGITS = 18  # what fits into the database, and more than anything was ever changed
 
 
 @dataclass(slots=True)
@@ -117,10 +116,11 @@ class Told:
 
 
 class Routes:
-    """Declares routes. ``router`` is what FastAPI serves; ``declared`` lists each with its permission."""
+    """Declares routes. ``router`` is what FastAPI serves; ``sockets`` has the permission of each WebSocket."""
 
     def __init__(self, tag: str) -> None:
         self.router = APIRouter(tags=[tag])
+        self.sockets: dict[Handler, Permission] = {}
 
     def get(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
         return self._route("GET", path, permission, answer, **options)
@@ -140,6 +140,16 @@ class Routes:
     def flow(self, method: Method, path: str, permission: Permission, **options: Any) -> Callable[[Handler], Handler]:
         """Declare an async route that waits or streams; it asks ``look`` for everything it reads."""
         return self._declare(method, path, permission, lambda handler: handler, **options)
+
+    def socket(self, path: str, permission: Permission) -> Callable[[Handler], Handler]:
+        """Declare an async route that is a WebSocket; as in a ``flow``, ``look`` and ``act`` do what it needs."""
+
+        def declare(handler: Handler) -> Handler:
+            self.router.add_api_websocket_route(path, handler, name=handler.__name__)
+            self.sockets[handler] = permission
+            return handler
+
+        return declare
 
     def _route(
         self,
@@ -214,10 +224,24 @@ class Routes:
 
 def look(request: HTTPConnection, permission: Permission, handler: Callable[[Call], Answer]) -> Answer:
     """Run a reading handler in a transaction of its own, with every check of the guard. For async routes, in a thread."""
+    return _asked(request, permission, handler, request.app.state.services.store.read)
+
+
+def act(request: HTTPConnection, permission: Permission, handler: Callable[[Call], Answer]) -> Answer:
+    """The same for a handler that writes, such as the audit entry of what it lets begin."""
+    return _asked(request, permission, handler, request.app.state.services.store.write)
+
+
+def _asked(
+    request: HTTPConnection,
+    permission: Permission,
+    handler: Callable[[Call], Answer],
+    transaction: Callable[[], AbstractContextManager[UnitOfWork]],
+) -> Answer:
     services: Services = request.app.state.services
     token = bearer(request)
     now_ms = services.clock.now_ms()
-    with services.store.read() as uow:
+    with transaction() as uow:
         call = Call(services, uow, authenticate(uow, token, now_ms), permission, now_ms)
         answer = handler(call)
         assert call.checked or permission in OPEN_TO_ALL, f"nobody asked for {permission}"
@@ -237,7 +261,7 @@ def _endpoint(
         services: Services = request.app.state.services
         begun = time.perf_counter()
         token = bearer(request)
-        key = _idempotency_key(request) if method == "POST" else None
+        key = idempotency_key(request) if method == "POST" else None
         now_ms = services.clock.now_ms()
         digest = _digest(request, arguments, token) if key else b""
         try:
@@ -264,7 +288,7 @@ def _endpoint(
             caller = authenticate(uow, token, now_ms)
             if key and (first := uow.once.find(caller.user.id, key)):
                 return _replay(first, digest, opener(services))
-            call = Call(services, uow, caller, permission, now_ms, _if_match(request), status, ahead=found)
+            call = Call(services, uow, caller, permission, now_ms, if_match(request), status, ahead=found)
             result = handler(call, **arguments)
             assert call.checked or permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {permission}"
             if not call.rehearsed and (told.entry or (told.another and call.on_behalf is not None)):
@@ -340,23 +364,6 @@ def bearer(request: HTTPConnection) -> str:
 
 def _json(result: Any) -> bytes:
     return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (0 < len(key) <= _KEY_LENGTH and key.isprintable()):
-        raise Invalid(f"an Idempotency-Key is 1 to {_KEY_LENGTH} printable characters", "Idempotency-Key")
-    return key
-
-
-def _if_match(request: Request) -> int | None:
-    text = request.headers.get("if-match")
-    if text is None or text.strip() == "*":
-        return None
-    number = text.strip().removeprefix("W/").strip('"')
-    if not (number.isdecimal() and len(number) <= _VERSION_DIGITS):
-        raise Invalid("If-Match takes the ETag of an earlier answer", "If-Match")
-    return int(number)
 
 
 def _digest(request: Request, arguments: Mapping[str, Any], token: str) -> bytes:

@@ -8,11 +8,12 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Send
 
 from domain import errors
-from domain.errors import BarayError, Fault, TooLarge
+from domain.errors import BarayError, Fault, Invalid, TooLarge
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,17 @@ def problem(error: BarayError) -> Response:
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     return _response(status, error.code, error.message, error.faults, headers)
+
+
+def problem_body(error: BarayError) -> dict[str, Any]:
+    """The same for where there is no response to put it into."""
+    told: dict[str, Any] = json.loads(bytes(problem(error).body))
+    return told
+
+
+def invalid_body(error: ValidationError) -> Invalid:
+    """What is wrong with a message, as with a body."""
+    return Invalid.many([_fault(dict(one)) for one in error.errors()])
 
 
 def _response(

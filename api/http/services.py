@@ -40,6 +40,15 @@ def _no_gateway() -> Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class LineLimits:
+    """How long a shell or a forwarded connection may be silent, and last; how often it is asked whether it may still be."""
+
+    idle_s: float = 30 * 60.0
+    longest_s: float = 12 * 3_600.0
+    look_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """``wake`` asks the controller for a cycle; ``metrics`` renders the Prometheus page.
 
@@ -61,6 +70,7 @@ class Services:
     exec_plugins: bool = False
     shelf: Shelf | None = None
     passes: Passes | None = None
+    line_limits: LineLimits = LineLimits()
     notes: tuple[str, ...] = ()
     bell: Bell = field(default_factory=Bell)
     used_tokens: dict[int, int] = field(default_factory=dict)  # token id -> last use, written down by the controller

@@ -135,6 +135,8 @@ GET     /jobs/{job}/logs/stream                      +   +   +   +   +   3   3  
 GET     /jobs/{job}/wait                             +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/outputs                          +   +   +   +   +   3   3   +   +   +   4   4
 GET     /jobs/{job}/outputs/{path:path}              +   +   +   +   +   3   3   +   +   +   4   4
+SOCKET  /jobs/{job}/exec                             +   3   +   3   3   3   3   3   +   +   4   4
+SOCKET  /jobs/{job}/forward                          +   3   +   3   3   3   3   3   +   +   4   4
 GET     /pods/source                                 1   1   1   1   1   1   1   1   1   1   1   1
 PUT     /pods/outputs                                1   1   1   1   1   1   1   1   1   1   1   1
 POST    /sources                                     +   3   3   3   3   3   3   3   +   +   +   3
@@ -339,6 +341,15 @@ def mark(answer: Answer) -> str:
     return {401: "1", 403: "3", 404: "4"}.get(answer.status, "+" if answer.status < 500 else "!")
 
 
+def opened(api: Api, path: str) -> Answer:
+    """What a WebSocket's opening is answered with: 101, or a refusal like any other."""
+    key = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13"}
+    once = Api(api.address, api.token)  # a connection of its own: it is no HTTP any more
+    answer = once.get(path, headers={"Connection": "Upgrade", "Upgrade": "websocket", **key})
+    once.pool.clear()
+    return answer
+
+
 @pytest.mark.promise(8)
 @on_sqlite
 def test_every_route_answers_every_role_as_the_table_says(furnished: Centre, api: Api) -> None:
@@ -349,7 +360,11 @@ def test_every_route_answers_every_role_as_the_table_says(furnished: Centre, api
         data = b"\x1f\x8b..." if line.route == "/sources" else None
         for user in (None, *USERS):
             token = None if user is None else furnished.population.tokens[user]
-            answer = api.as_(token).call(line.method, path, body, data=data)
+            answer = (
+                opened(api.as_(token), path)
+                if line.method == "SOCKET"
+                else api.as_(token).call(line.method, path, body, data=data)
+            )
             expected = "1" if user is None else line.expected[user]
             if mark(answer) != expected:
                 wrong.append(
@@ -369,7 +384,7 @@ def test_the_table_has_every_route_of_the_application(open_api: Callable, centre
     served = {
         (method, context.path.removeprefix(PREFIX) if context.path.startswith(PREFIX) else f"/{context.path}")
         for context in iter_route_contexts(app.routes)
-        for method in context.methods - {"HEAD"}
+        for method in (context.methods or {"SOCKET"}) - {"HEAD"}
         if context.path not in PUBLIC and context.path != app.openapi_url
     }
     assert served == {(line.method, line.route) for line in lines()}

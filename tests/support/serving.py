@@ -45,7 +45,9 @@ def serve() -> Iterator[Served]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(512)
-    config = uvicorn.Config(switch, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        switch, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3, ws_max_size=1 << 20
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
     thread.start()
