@@ -50,7 +50,7 @@ class Access:
         why = f'User "{user.name}" cannot {verb} resource "{title}" in API group "{resource.group}" {where}'
         raise failure.forbidden(resource, name, why)
 
-    def review(self, user: User, body: dict[str, Any]) -> dict[str, Any]:
+    def review(self, user: User, body: dict[str, Any], manager: str) -> dict[str, Any]:
         """The answer to a SelfSubjectAccessReview."""
         asked = body.get("spec", {}).get("resourceAttributes")
         if asked is None:
@@ -65,7 +65,8 @@ class Access:
                 asked.get("namespace", ""),
                 asked.get("name", ""),
             )
-        return {**body, "status": {"allowed": allowed}}
+        owner = {"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {}}
+        return {**body, "metadata": {"managedFields": [owner]}, "status": {"allowed": allowed}}
 
     def whoami(self, user: User, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to a SelfSubjectReview."""

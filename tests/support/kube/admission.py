@@ -13,6 +13,7 @@ from tests.support.kube.table import (
     JOBS,
     LIMITS,
     NAMESPACES,
+    NODES,
     PODS,
     PRIORITIES,
     QUOTAS,
@@ -23,6 +24,7 @@ from tests.support.kube.table import (
     Resource,
 )
 
+NOT_READY = "node.kubernetes.io/not-ready"
 _COUNTED = {
     "pods": PODS,
     "secrets": SECRETS,
@@ -47,15 +49,20 @@ class Admission:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def __call__(self, resource: Resource, new: Obj, old: Obj | None) -> None:
-        if old is not None:
-            return
-        namespace = new["metadata"].get("namespace", "")
-        if resource is PODS:
+    def mutate(self, resource: Resource, new: Obj, old: Obj | None) -> None:
+        if old is None and resource is NODES:
+            taints = new.setdefault("spec", {}).setdefault("taints", [])
+            taints.append({"key": NOT_READY, "effect": "NoSchedule"})
+        if old is None and resource is PODS:
+            namespace = new["metadata"].get("namespace", "")
             self._limit(new, namespace)
             self._classes(new, namespace)
+
+    def check(self, resource: Resource, new: Obj, old: Obj | None) -> None:
+        namespace = new["metadata"].get("namespace", "")
+        if old is None and resource is PODS:
             self._secure(new, namespace)
-        if namespace:
+        if old is None and namespace:
             self._quota(resource, new, namespace)
 
     def _classes(self, pod: Obj, namespace: str) -> None:
@@ -176,10 +183,7 @@ def violations(spec: Obj, *, restricted: bool) -> list[str]:
     pod = spec.get("securityContext") or {}
     containers = [*(spec.get("initContainers") or []), *spec["containers"]]
     contexts = {entry["name"]: entry.get("securityContext") or {} for entry in containers}
-    found = []
-    for field in ("hostNetwork", "hostPID", "hostIPC"):
-        if spec.get(field):
-            found.append(f"host namespaces ({field}=true)")
+    found = [f"host namespaces ({field}=true)" for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
     if bad := [name for name, context in contexts.items() if context.get("privileged")]:
         found.append(f"privileged ({_who(bad)} must not set securityContext.privileged=true)")
     if any(port.get("hostPort") for entry in containers for port in entry.get("ports") or []):

@@ -138,7 +138,9 @@ def _job(job: dict[str, Any], old: dict[str, Any] | None) -> Causes:
     yield from labels(template.get("metadata", {}).get("labels"), "spec.template.metadata.labels")
     if old is None or old["spec"]["template"] != template:
         yield from pod_spec(template["spec"], "spec.template.spec")
-    if template["spec"].get("restartPolicy") not in ("Never", "OnFailure"):
+    if template["spec"].get("restartPolicy") == "Always":
+        yield required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+    elif template["spec"].get("restartPolicy") not in ("Never", "OnFailure"):
         yield unsupported(
             "spec.template.spec.restartPolicy", template["spec"].get("restartPolicy", ""), ("OnFailure", "Never")
         )
@@ -208,7 +210,10 @@ def _container(container: dict[str, Any], volumes: set[str], where: str) -> Caus
     for index, mount in enumerate(container.get("volumeMounts") or []):
         if mount["name"] not in volumes:
             yield ("FieldValueNotFound", f'Not found: "{mount["name"]}"', f"{where}.volumeMounts[{index}].name")
-    resources = container.get("resources") or {}
+    yield from _amounts(container.get("resources") or {}, where)
+
+
+def _amounts(resources: dict[str, Any], where: str) -> Causes:
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for name, value in requests.items():
         extended = "/" in name
@@ -220,11 +225,12 @@ def _container(container: dict[str, Any], volumes: set[str], where: str) -> Caus
             yield wrong(f"{where}.resources.requests", value, f"must be equal to {name} limit of {limits[name]}")
         if extended and name not in limits:
             yield required(f"{where}.resources.limits", "Limit must be set for non overcommitable resources")
-    for name, value in (*limits.items(), *requests.items()):
-        if milli(value) < 0:
-            yield wrong(f"{where}.resources", value, "must be greater than or equal to 0")
-        if "/" in name and milli(value) % 1000:
-            yield wrong(f"{where}.resources", value, "must be an integer")
+    for field, found in (("limits", limits), ("requests", requests)):
+        for name, value in found.items():
+            if milli(value) < 0:
+                yield wrong(f"{where}.resources.{field}[{name}]", value, "must be greater than or equal to 0")
+            if "/" in name and milli(value) % 1000:
+                yield wrong(f"{where}.resources.{field}[{name}]", value, "must be an integer")
 
 
 def _pod(pod: dict[str, Any], old: dict[str, Any] | None) -> Causes:

@@ -16,6 +16,7 @@ from tests.support.kube.table import (
     JOBS,
     LIMITS,
     NAMESPACES,
+    NODES,
     PODS,
     POLICIES,
     PRIORITIES,
@@ -43,7 +44,7 @@ def fill(resource: Resource, obj: Obj) -> None:
 
 
 def _job(job: Obj) -> None:
-    spec, meta = job["spec"], job["metadata"]
+    spec, meta = job.setdefault("spec", {}), job["metadata"]
     if "completions" not in spec and "parallelism" not in spec:
         spec["completions"] = 1
     spec.setdefault("parallelism", 1)
@@ -52,7 +53,7 @@ def _job(job: Obj) -> None:
     spec.setdefault("suspend", False)
     spec.setdefault("manualSelector", False)
     spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
-    template = spec["template"]
+    template = spec.setdefault("template", {})
     pod_template(template)
     if not spec["manualSelector"]:
         labels = template.setdefault("metadata", {}).setdefault("labels", {})
@@ -73,6 +74,7 @@ def pod_template(template: Obj) -> None:
 
 
 def pod_spec(spec: Obj) -> None:
+    spec.setdefault("containers", [])
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
     spec.setdefault("dnsPolicy", "ClusterFirst")
@@ -125,7 +127,8 @@ def _volume(volume: Obj) -> None:
 
 
 def _pod(pod: Obj) -> None:
-    spec = pod["spec"]
+    spec = pod.setdefault("spec", {})
+    spec.setdefault("containers", [])
     pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
     for group in ("initContainers", "containers"):
@@ -146,6 +149,16 @@ def _pod(pod: Obj) -> None:
         ):
             tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
     pod["status"] = {"phase": "Pending", "qosClass": _quality(spec)}
+
+
+def pod_status(status: Obj) -> None:
+    for entry in status.get("conditions") or []:
+        entry.setdefault("lastProbeTime", None)
+        entry.setdefault("lastTransitionTime", None)
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for entry in status.get(group) or []:
+            entry.setdefault("state", {})
+            entry.setdefault("lastState", {})
 
 
 def _quality(spec: Obj) -> str:
@@ -239,6 +252,14 @@ def _matching(match: Obj | None) -> None:
             rule.setdefault("scope", "*")
 
 
+def _node(node: Obj) -> None:
+    names = ("architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion", "kubeletVersion",
+             "machineID", "operatingSystem", "osImage", "systemUUID")  # fmt: skip
+    status = node.setdefault("status", {})
+    status.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
+    status.setdefault("nodeInfo", dict.fromkeys(names, ""))
+
+
 def _event(event: Obj) -> None:
     event.setdefault("source", {})
     event.setdefault("firstTimestamp", None)
@@ -263,5 +284,6 @@ _FILLERS: dict[Resource, Callable[[Obj], None]] = {
     ADMISSIONS: _admission,
     ADMISSION_BINDINGS: _admission_binding,
     EVENTS: _event,
+    NODES: _node,
     PRIORITIES: _priority,
 }

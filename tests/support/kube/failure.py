@@ -56,10 +56,10 @@ def exists(resource: Resource, name: str) -> Failure:
     return Failure(409, "AlreadyExists", f'{resource.title} "{name}" already exists', _details(resource, name))
 
 
-def conflict(resource: Resource, name: str, why: str = "") -> Failure:
+def conflict(resource: Resource, name: str, why: str = "", kind: str = "") -> Failure:
     why = why or "the object has been modified; please apply your changes to the latest version and try again"
-    message = f'Operation cannot be fulfilled on {resource.title} "{name}": {why}'
-    return Failure(409, "Conflict", message, _details(resource, name))
+    message = f'Operation cannot be fulfilled on {kind or resource.title} "{name}": {why}'
+    return Failure(409, "Conflict", message, _details(resource, name, kind=kind or None))
 
 
 def forbidden(resource: Resource, name: str, why: str, causes: list[dict[str, str]] | None = None) -> Failure:
@@ -79,7 +79,7 @@ def not_allowed() -> Failure:
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:
-    told = [f"{field}: {message}" for _, message, field in causes]
+    told = list(dict.fromkeys(f"{field}: {message}" for _, message, field in causes))
     text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     details = _details(resource, name, kind=resource.kind)
     details["causes"] = [{"reason": reason, "message": message, "field": field} for reason, message, field in causes]

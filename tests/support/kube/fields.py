@@ -38,31 +38,31 @@ def _granular(node: Node) -> bool:
     return schema.is_set(node) or bool(schema.keys_of(node))
 
 
-def paths(node: Node, value: Any, at: Path = ()) -> Fields:
-    """All fields that ``value`` sets."""
+def paths(node: Node, value: Any, at: Path = (), *, containers: bool = False) -> Fields:
+    """All fields that ``value`` sets. ``containers``: maps and keyed lists are fields beside what is in them."""
     kind = schema.kind_of(node)
     if kind in ("object", "map") and isinstance(value, dict) and node.get("x-kubernetes-map-type") != "atomic":
         if not value:
             return {at}
-        found: Fields = set()
+        found: Fields = {at} if containers and kind == "map" else set()
         for name, entry in value.items():
             inner = schema.child(node, name) or {"type": "any"}
-            found |= paths(inner, entry, (*at, f"f:{name}"))
+            found |= paths(inner, entry, (*at, f"f:{name}"), containers=containers)
         return found
     if kind == "array" and isinstance(value, list) and _granular(node):
-        found = set() if value else {at}
+        found = set() if value and not containers else {at}
         for entry in value:
             step = (*at, step_of(node, entry))
             found.add(step)
             if not schema.is_set(node):
-                found |= paths(schema.item(node), entry, step)
+                found |= paths(schema.item(node), entry, step, containers=containers)
         return found
     return {at}
 
 
 def _leaves(node: Node, value: Any, at: Path, into: dict[Path, Any]) -> dict[Path, Any]:
     """Every field of ``paths`` with its value."""
-    for path in paths(node, value, at):
+    for path in paths(node, value, at, containers=True):
         into[path] = _value(node, value, path)
     return into
 
@@ -76,8 +76,9 @@ def _value(node: Node, value: Any, path: Path) -> Any:
             node = schema.item(node)
             if schema.kind_of(node) == "object":
                 continue
-    if isinstance(value, dict) and path and path[-1].startswith("k:"):
-        return None  # that the item is there is all
+    inside = isinstance(value, dict) and (schema.kind_of(node) == "map" or (path and path[-1].startswith("k:")))
+    if inside or (isinstance(value, list) and _granular(node)):
+        return None  # that it is there is all: what is in it has paths of its own
     return value
 
 
@@ -181,14 +182,14 @@ class Ownership:
 
 
 def _entry(resource: Resource, manager: str, operation: str, part: str, fields: Fields, now: str) -> Obj:
-    entry = {"manager": manager, "operation": operation, "apiVersion": resource.group_version, "time": now}
+    entry: Obj = {"manager": manager, "operation": operation, "apiVersion": resource.group_version, "time": now}
     entry |= {"fieldsType": "FieldsV1", "fieldsV1": encode(fields)}
     return entry | ({"subresource": part} if part else {})
 
 
 def _conflict(contested: list[tuple[Obj, list[Path]]]) -> Failure:
     causes, texts = [], []
-    for entry, found in contested:
+    for entry, found in sorted(contested, key=lambda pair: str(pair[0]["manager"])):
         who = f'"{entry["manager"]}"'
         if entry.get("subresource"):
             who += f' with subresource "{entry["subresource"]}"'
@@ -198,13 +199,16 @@ def _conflict(contested: list[tuple[Obj, list[Path]]]) -> Failure:
         causes += [
             {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": field} for field in shown
         ]
-        texts.append(
-            f"conflict with {who}: {shown[0]}"
-            if len(shown) == 1
-            else f"conflicts with {who}:\n" + "\n".join(f"- {field}" for field in shown)
+        texts.append((who, shown))
+    if len(causes) == 1:
+        text = f"conflict with {texts[0][0]}: {texts[0][1][0]}"
+    else:
+        text = "\n".join(
+            f"conflicts with {who}:\n" + "\n".join(f"- {field}" for field in shown) for who, shown in texts
         )
+    causes.sort(key=lambda cause: str(cause["field"]))
     number = f"{len(causes)} conflict" + ("s" if len(causes) > 1 else "")
-    return Failure(409, "Conflict", f"Apply failed with {number}: " + "\n".join(texts), {"causes": causes})
+    return Failure(409, "Conflict", f"Apply failed with {number}: {text}", {"causes": causes})
 
 
 def _overlaid(node: Node, live: Any, body: Any) -> Any:

@@ -76,9 +76,8 @@ def json_patch(target: Any, steps: Any) -> Any:
         try:
             result = _step(result, step)
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            path = step.get("path", "") if isinstance(step, dict) else ""
             raise Failure(
-                422, "Invalid", f"the server rejected our request due to an error in our request: {path}", {}
+                422, "Invalid", "the server rejected our request due to an error in our request", {}
             ) from error
     return result
 

@@ -102,6 +102,7 @@ class Mismatch(Exception):
     def __init__(self, found: str, wanted: str, path: str) -> None:
         super().__init__(f"{path}: {found} instead of {wanted}")
         self.found, self.wanted, self.path = found, wanted, path
+        self.inside_map = False
 
 
 class Reader:
@@ -137,7 +138,11 @@ class Reader:
             elif entry is None and name not in required:
                 continue
             else:
-                read = self.read(inner, entry, where)
+                try:
+                    read = self.read(inner, entry, where)
+                except Mismatch as error:
+                    error.inside_map = error.inside_map or (kind_of(node) == "map" and error.path == where)
+                    raise
                 empty = read == [] or (read == {} and kind_of(inner) == "map")
                 if empty and name not in required and not self._custom:
                     continue

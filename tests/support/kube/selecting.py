@@ -58,16 +58,15 @@ def _requirement(part: str, text: str) -> Callable[[dict[str, str]], bool]:
     if found := _HAS.match(part):
         absent, key = found.groups()
         return lambda labels: (key in labels) is not bool(absent)
-    raise bad(f'unable to parse requirement: found {part!r} in selector "{text}"')
+    raise bad(f"unable to parse requirement: {part!r} of {text!r}")
 
 
 def by_selector(selector: dict[str, Any] | None) -> Callable[[dict[str, str]], bool]:
     """Of a LabelSelector object; None chooses nothing, an empty one all."""
     if selector is None:
         return lambda _: False
-    tests: list[Callable[[dict[str, str]], bool]] = [
-        lambda labels, k=k, v=v: labels.get(k) == v for k, v in (selector.get("matchLabels") or {}).items()
-    ]
+    wanted = (selector.get("matchLabels") or {}).items()
+    tests: list[Callable[[dict[str, str]], bool]] = [lambda labels: wanted <= labels.items()]
     for entry in selector.get("matchExpressions") or []:
         key, how, values = entry["key"], entry["operator"], set(entry.get("values") or [])
         tests.append(_expression(key, how, values))
@@ -95,7 +94,8 @@ def by_fields(resource: Resource, text: str) -> Match:
             raise bad(f"invalid selector: '{text}'; can't understand '{part}'")
         path, how, value = found.groups()
         if path not in allowed:
-            raise bad(f"field label not supported: {path}")
+            known = ", ".join(f'"{name}"' for name in allowed[:2])
+            raise bad(f'"{path}" is not a known field selector: only {known}')
         tests.append((path.split("."), how != "!=", value))
     return lambda obj: all((_read(obj, path) == value) is wanted for path, wanted, value in tests)
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 import threading
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +56,7 @@ class KubeServer:
     """One API server with its controllers.
 
     - ``processes``: containers are real processes of this machine; else ``behave`` says how each goes.
+      ``kubelets=False``: pods are only what the test writes into their status.
     - ``absent``: groups that are not served, such as ``kueue.x-k8s.io``. ``minor``: of the version it says it is.
     """
 
@@ -64,6 +66,7 @@ class KubeServer:
         clock: Clock | None = None,
         behave: Behave = by_annotation,
         processes: bool = False,
+        kubelets: bool = True,
         tls: bool = False,
         auto: bool = True,
         absent: tuple[str, ...] = (),
@@ -86,7 +89,7 @@ class KubeServer:
         self._root = Path(tempfile.mkdtemp(prefix="stand-in-")) if processes else None
         self._processes = Processes() if processes else None
         self.kubelet = Kubelet(self._world, behave, self._processes, self._root)
-        self.controllers: list[Controller] = [*self._made(), self.kubelet]
+        self.controllers: list[Controller] = [*self._made(), *([self.kubelet] if kubelets else [])]
         self._verbs = Verbs(self.objects, self.watches)
         self._parts = PodParts(self.objects, self.kubelet)
         self._closed = False
@@ -100,7 +103,9 @@ class KubeServer:
 
     def _made(self) -> list[Controller]:
         self.scheduler = Scheduler(self._world)
-        self.objects.admissions.append(Admission(self.store))
+        admission = Admission(self.store)
+        self.objects.mutations.append(admission.mutate)
+        self.objects.admissions.append(admission.check)
         world = self._world
         return [Namespaces(world), Jobs(world), Garbage(world), self.scheduler, NodeLifecycle(world), Quotas(world)]
 
@@ -157,12 +162,13 @@ class KubeServer:
         with self.lock:
             body = {
                 "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **(labels or {})}},
-                "spec": {"taints": list(taints)} if taints else {},
+                "spec": {},
             }
             self.objects.create(NODES, body)
+            spec = {"taints": list(taints)} if taints else {}
             status = {"capacity": size, "allocatable": dict(size), "conditions": conditions,
                       "nodeInfo": {"kubeletVersion": f"v1.{self.minor}.3", "operatingSystem": "linux", "architecture": "amd64"}}  # fmt: skip
-            made = self.objects.change(NODES, ("", name), lambda node: node.update(status=status))
+            made = self.objects.change(NODES, ("", name), lambda node: node.update(status=status, spec=spec))
         assert made is not None
         return made
 
@@ -339,9 +345,12 @@ class KubeServer:
             raise
         except Strange as strange:
             self.strange.append(str(strange))
-            return Reply(
-                400, json.dumps(failure.bad(f"the stand-in does not understand this: {strange}").body()).encode()
-            )
+            why = failure.bad(f"the stand-in does not understand this: {strange}")
+            return Reply(400, json.dumps(why.body()).encode())
+        except Exception as error:  # noqa: BLE001 - a bug of the stand-in, which the test is to see
+            self.strange.append("".join(traceback.format_exception(error)))
+            why = failure.Failure(500, "InternalError", f"the stand-in broke: {error!r}")
+            return Reply(500, json.dumps(why.body()).encode())
 
     def _answer(self, request: Request) -> Reply:
         if request.path in ("/livez", "/readyz", "/healthz"):
@@ -369,7 +378,7 @@ class KubeServer:
         asked = read(request, resource, rest)
         with self.lock:
             if resource is REVIEWS:
-                return Reply(201, json.dumps(self.who.review(user, json.loads(asked.body))).encode())
+                return Reply(201, json.dumps(self.who.review(user, json.loads(asked.body), asked.manager)).encode())
             if resource is WHOAMI:
                 return Reply(201, json.dumps(self.who.whoami(user, json.loads(asked.body))).encode())
             self.who.ask(user, asked.verb, resource, asked.namespace, asked.name, asked.part)

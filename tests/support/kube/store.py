@@ -73,11 +73,12 @@ class Store:
         held[key] = new
         return new
 
-    def remove(self, resource: Resource, key: Key) -> Version:
+    def remove(self, resource: Resource, key: Key, end: dict[str, Any] | None = None) -> Version:
+        """``end``: the object as it is told to go, if that is not as it was."""
         self.revision += 1
         old = self._held[resource].pop(key)
-        meta = {**old.obj["metadata"], "resourceVersion": str(self.revision)}
-        last = Version({**old.obj, "metadata": meta}, self.revision)
+        obj = old.obj if end is None else end
+        last = Version({**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.revision)}}, self.revision)
         self._note(Change(self.revision, resource, key, old, None, last))
         return last
 

@@ -99,7 +99,7 @@ def read(request: Request, resource: Resource, rest: list[str]) -> Asked:
         if unknown:
             raise Strange(f"{verb} of {resource.plural} with parameter {', '.join(sorted(unknown))}")
         if verb == "patch" and kind not in _PATCHES:
-            raise failure.Failure(415, "UnsupportedMediaType", f"the body of the request was in an unknown format - accepted media types include: {', '.join(_PATCHES)}")  # fmt: skip
+            raise failure.Failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     return asked
 
 
@@ -176,14 +176,9 @@ class Verbs:
         with self._store.lock:
             given = query.get("resourceVersion", "")
             initial: list[Version] | None = None
-            if query.get("sendInitialEvents") == "true":
-                if query.get("resourceVersionMatch") != "NotOlderThan":
-                    why = failure.required(
-                        "resourceVersionMatch", "resourceVersionMatch is required for sendInitialEvents unless unset"
-                    )
-                    raise failure.Failure(
-                        422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {why[2]}: {why[1]}', {}
-                    )
+            if query.get("sendInitialEvents") == "true" and query.get("resourceVersionMatch") != "NotOlderThan":
+                why = "resourceVersionMatch: Required value: resourceVersionMatch is required for sendInitialEvents unless unset"
+                raise failure.Failure(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {why}', {})
             if given in ("", "0") or query.get("sendInitialEvents") == "true":
                 held = sorted(self._store.at(asked.resource, self._store.revision).items())
                 initial = [version for _, version in held if match(version.obj)]
@@ -203,7 +198,12 @@ class Verbs:
         read_in, unknown = read_body(asked.resource, body)
         if unknown and asked.query.get("fieldValidation") == "Strict":
             told = ", ".join(f'unknown field "{name}"' for name in unknown)
-            raise failure.bad(f"strict decoding error: {told}")
+            how = (
+                ""
+                if asked.resource.custom
+                else f'{asked.resource.kind} in version "{asked.resource.version}" cannot be handled as a {asked.resource.kind}: '
+            )
+            raise failure.bad(f"{how}strict decoding error: {told}")
         warned = ", ".join(f'299 - "unknown field \\"{name}\\""' for name in unknown)
         return read_in, {"Warning": warned} if warned and asked.query.get("fieldValidation") != "Ignore" else {}
 
@@ -250,7 +250,9 @@ class Verbs:
             elif asked.kind == patches.MERGE:
                 new = patches.merge(old, patch)
             elif asked.resource.custom:
-                raise failure.Failure(415, "UnsupportedMediaType", f"the body of the request was in an unknown format - accepted media types include: {patches.JSON}, {patches.MERGE}, {patches.APPLY}")  # fmt: skip
+                raise failure.Failure(
+                    415, "UnsupportedMediaType", "the body of the request was in an unknown format", {}
+                )
             else:
                 new = patches.strategic(schema.definition(asked.resource.schema), old, patch)
             body, headers = self._body(asked, new)
@@ -385,5 +387,5 @@ def _read_token(text: str) -> tuple[int, list[str]]:
     try:
         revision, key = json.loads(base64.urlsafe_b64decode(text))
     except ValueError as error:
-        raise failure.bad("continue key is not valid: " + str(error)) from error
+        raise failure.bad(f"invalid continue token: continue key is not valid: {error}") from error
     return revision, key

@@ -1,5 +1,6 @@
 """The HTTP of the stand-in: one thread for each connection, no more of the protocol than API clients speak."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -147,10 +148,8 @@ def _phrase(code: int) -> str:
 
 
 def _end(connection: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # ended already
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # ended already
 
 
 def _read(connection: socket.socket, reader: BinaryIO) -> Request | None:
@@ -182,7 +181,7 @@ def _chunked(reader: BinaryIO) -> bytes:
 
 def certificates() -> tuple[ssl.SSLContext, str]:
     """What serves TLS on 127.0.0.1, and the certificate to trust it by, in PEM."""
-    import datetime
+    import datetime as dt
     import ipaddress
     import tempfile
 
@@ -192,7 +191,7 @@ def certificates() -> tuple[ssl.SSLContext, str]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stand-in")])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -200,7 +199,7 @@ def certificates() -> tuple[ssl.SSLContext, str]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=36500))
+        .not_valid_after(start + dt.timedelta(days=36500))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -200,7 +200,7 @@ class Jobs(Controller):
     def _manage(self, work: _Pass, done: int, *, suspended: bool) -> None:
         spec = work.spec
         if suspended:
-            self._delete(work, work.active)
+            self._delete(work, work.active, uncounted=True)
             return
         total = spec.get("completions")
         if total is None:
@@ -211,7 +211,7 @@ class Jobs(Controller):
             surplus = sorted(
                 work.active, key=lambda pod: (pod["status"].get("phase") == "Running", -(_index(pod) or 0))
             )
-            self._delete(work, surplus[: len(work.active) - want])
+            self._delete(work, surplus[: len(work.active) - want], uncounted=True)
             return
         waits = work.terminating if spec["podReplacementPolicy"] == "Failed" else 0
         missing = want - waits - len(work.active)
@@ -235,7 +235,7 @@ class Jobs(Controller):
             taken = work.succeeded | work.failed | {_index(pod) for pod in work.active}
             if work.spec["podReplacementPolicy"] == "Failed":
                 taken |= {_index(pod) for pod in work.pods if _live(pod) and "deletionTimestamp" in pod["metadata"]}
-            indexes = [index for index in range(work.spec["completions"]) if index not in taken][:number]
+            indexes = [*[index for index in range(work.spec["completions"]) if index not in taken][:number]]
         for index in indexes:
             try:
                 work.active.append(self.objects.create(PODS, self._pod(work, index)))
@@ -282,8 +282,12 @@ class Jobs(Controller):
             "spec": spec,
         }
 
-    def _delete(self, work: _Pass, pods: list[Obj]) -> None:
+    def _delete(self, work: _Pass, pods: list[Obj], *, uncounted: bool = False) -> None:
+        """``uncounted``: however they end, the Job does not count them."""
         for pod in list(pods):
+            if uncounted:
+                self._free(key_of(pod))
+                work.pods = [other for other in work.pods if other is not pod]
             self.objects.delete(PODS, key_of(pod), policy="Background")
             work.active = [other for other in work.active if other is not pod]
             work.terminating += 1
@@ -393,7 +397,7 @@ def _restarted_too_often(spec: Obj, pods: list[Obj]) -> bool:
         if _live(pod)
         for entry in pod["status"].get("containerStatuses") or []
     )
-    return count > 0 if spec["backoffLimit"] == 0 else count >= spec["backoffLimit"]
+    return bool(count > 0 if spec["backoffLimit"] == 0 else count >= spec["backoffLimit"])
 
 
 def _ended_ms(pod: Obj) -> int:

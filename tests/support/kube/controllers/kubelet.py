@@ -337,7 +337,7 @@ class Kubelet(Controller):
                     self._signal(life, entry, life.grace_ms)
 
     def _signal(self, life: Life, entry: Container, grace_ms: int) -> None:
-        run, serial = entry.run, entry.serial
+        run = entry.run
         if run is None or entry.told:
             return
         entry.told = True
@@ -350,9 +350,16 @@ class Kubelet(Controller):
                 run.send(number)
         else:
             run.send(number)
-        self.at(
-            grace_ms, lambda: run.send(signal.SIGKILL) if entry.serial == serial and entry.state == "running" else None
-        )
+        self._kill_at(entry, grace_ms)
+
+    def _kill_at(self, entry: Container, ms: int) -> None:
+        run, serial = entry.run, entry.serial
+
+        def kill() -> None:
+            if entry.serial == serial and entry.state == "running" and run is not None:
+                run.send(signal.SIGKILL)
+
+        self.at(ms, kill)
 
     def _stop(self, life: Life, grace_ms: int) -> None:
         """Asked to end; asked again, with less patience."""
@@ -361,14 +368,8 @@ class Kubelet(Controller):
             return
         life.stopping, life.killed_at_ms = True, due
         for entry in life.containers:
-            if entry.state == "running" and entry.told and entry.run is not None:
-                run, serial = entry.run, entry.serial
-                self.at(
-                    grace_ms,
-                    lambda run=run, entry=entry, serial=serial: (
-                        run.send(signal.SIGKILL) if entry.serial == serial and entry.state == "running" else None
-                    ),
-                )  # type: ignore[misc]
+            if entry.state == "running" and entry.told:
+                self._kill_at(entry, grace_ms)
             elif entry.state == "running":
                 self._signal(life, entry, grace_ms)
             elif entry.state == "waiting":

@@ -1,7 +1,7 @@
 """What becomes of the pods of nodes that are out of reach or gone; and quotas, whose use is told."""
 
-from tests.support.kube.admission import used_of
-from tests.support.kube.controllers.base import Controller, key_of, ms_of, set_condition
+from tests.support.kube.admission import NOT_READY, used_of
+from tests.support.kube.controllers.base import Controller, is_true, key_of, ms_of, set_condition
 from tests.support.kube.controllers.scheduling import tolerated
 from tests.support.kube.objects import Obj
 from tests.support.kube.quantities import milli, written
@@ -17,12 +17,15 @@ class NodeLifecycle(Controller):
     def noticed(self, change: Change) -> None:
         if change.resource is NODES:
             self.enqueue(change.key[1])
-        elif change.resource is PODS and change.new is not None and (node := change.new.obj["spec"].get("nodeName")):
-            if change.old is None or change.old.obj["spec"].get("nodeName") != node:
+        elif change.resource is PODS and change.new is not None:
+            node = change.new.obj["spec"].get("nodeName")
+            if node and (change.old is None or change.old.obj["spec"].get("nodeName") != node):
                 self.enqueue(node)
 
     def sync(self, key: str) -> None:
         node = self.store.get(NODES, ("", key))
+        if node is not None and is_true(node, "Ready"):
+            self.objects.change(NODES, ("", key), _untaint)
         for pod in self.store.all(PODS):
             if pod["spec"].get("nodeName") != key:
                 continue
@@ -103,6 +106,13 @@ class NodeLifecycle(Controller):
             "taint-eviction-controller",
         )
         self.objects.delete(PODS, key_of(pod))
+
+
+def _untaint(node: Obj) -> None:
+    spec = node.setdefault("spec", {})
+    spec["taints"] = [taint for taint in spec.get("taints") or [] if taint["key"] != NOT_READY]
+    if not spec["taints"]:
+        del spec["taints"]
 
 
 class Quotas(Controller):
