@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-
-import structlog
+from functools import partial
 
 from domain.calendar import PHNOM_PENH, local_time
-from domain.errors import Conflict, Invalid, Refused, Unavailable
+from domain.errors import Conflict, Invalid, Refused
 from domain.ids import TaskId
 from domain.jobs import AttemptState
 from domain.purses import payable, split_hold
@@ -14,15 +13,15 @@ from domain.quantities import DAY_MS, format_duration, format_su
 from domain.records import Attempt, Job
 from domain.tariffs import Tariff, tariff_at, within
 from lifecycle.control import job_of
+from lifecycle.dispatch import far_clusters
 from lifecycle.driving import Driver
+from lifecycle.hands import Deed, Hands
 from lifecycle.ports import Directory, Store, UnitOfWork
 from lifecycle.refresh import refresh
 from lifecycle.windows import HORIZON_MS, expand
 from quotas import ledger
 from scheduler.live import Running
 from scheduler.snapshot import Window
-
-log = structlog.get_logger(__name__)
 
 WALLTIME_MOST_MS = 365 * DAY_MS
 _MINUTE_MS = 60_000
@@ -55,25 +54,37 @@ def extend(uow: UnitOfWork, task_id: TaskId, now_ms: int, *, by_ms: int | None =
     return refresh(uow, [job], now_ms)[0]
 
 
-def tell(store: Store, drivers: Mapping[str, Driver], epoch: int) -> int:
-    """Tell clusters of longer walltimes, and note who has taken them. Answers how many have."""
+def tell(
+    store: Store, drivers: Mapping[str, Driver], epoch: int, hands: Hands | None = None,
+    taken: dict[int, int] | None = None,
+) -> int:  # fmt: skip
+    """Tell clusters of longer walltimes, and note who has taken them. Answers how many have.
+
+    ``taken`` is where the walltimes of what is still out arrive, attempt row → ms, until the next time.
+    """
+    hands, taken = hands or Hands(), {} if taken is None else taken
     with store.read() as uow:
         waiting = [attempt for attempt in uow.attempts.to_extend() if attempt.cluster in drivers]
-    taken: dict[int, int] = {}
-    for attempt in waiting:
-        if attempt.state in _NOT_THERE or attempt.walltime_ms is None:
-            continue
-        try:
-            drivers[attempt.cluster].extend(attempt.id, attempt.walltime_ms)
-        except Unavailable as error:
-            log.warning("cluster takes no extension now", attempt=str(attempt.id), why=error.message)
-            continue
-        taken[attempt.row] = attempt.walltime_ms
-    if taken:
+        far = far_clusters(uow.directory())
+    deeds = [
+        Deed(attempt.cluster, "extend", attempt.id, partial(_extend, drivers[attempt.cluster], attempt, taken))
+        for attempt in waiting
+        if attempt.state not in _NOT_THERE
+    ]
+    hands.do(deeds, far)
+    hands.done("extend")
+    told = {row: taken.pop(row) for row in list(taken)}
+    if told:
         with store.write() as uow:
             uow.leader.check(epoch)
-            uow.attempts.enforced(taken)
-    return len(taken)
+            uow.attempts.enforced(told)
+    return len(told)
+
+
+def _extend(driver: Driver, attempt: Attempt, taken: dict[int, int]) -> None:
+    assert attempt.walltime_ms is not None, "only those that were extended are asked for"
+    driver.extend(attempt.id, attempt.walltime_ms)
+    taken[attempt.row] = attempt.walltime_ms
 
 
 def _running(uow: UnitOfWork, job: Job, task_id: TaskId) -> Attempt:

@@ -70,6 +70,7 @@ class Controller:
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _told: dict[int, int] = field(default_factory=dict)
+    _extended: dict[int, int] = field(default_factory=dict)
     _vigil: Vigil = field(default_factory=Vigil)
     _hands: Hands = field(init=False)
     _gatehouse: Gatehouse = field(init=False)
@@ -132,7 +133,7 @@ class Controller:
             ("schedule", lambda: count(self._schedule())),
             ("dispatch", lambda: count(self._dispatch())),
             ("stop", lambda: stop(self.store, self.drivers, self._told, self.clock.now_ms(), self._hands)),
-            ("extend", lambda: count(tell(self.store, self.drivers, self._leading()))),
+            ("extend", lambda: count(self._extend())),
             ("tenure", lambda: count(self._tenure())),
             ("notices", self._notices),
             ("seal", lambda: self._seal(busy=moved > 0)),
@@ -205,6 +206,9 @@ class Controller:
 
     def _dispatch(self) -> int:
         return dispatch(self.store, self.drivers, self.vault, self._leading(), self._hands, self._vigil)
+
+    def _extend(self) -> int:
+        return tell(self.store, self.drivers, self._leading(), self._hands, self._extended)
 
     def _tenure(self) -> int:
         now_ms = self.clock.now_ms()

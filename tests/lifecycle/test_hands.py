@@ -7,9 +7,11 @@ from contextlib import contextmanager
 import pytest
 
 from domain.errors import Unavailable
-from domain.ids import AttemptId
+from domain.ids import AttemptId, TaskId
 from domain.jobs import AttemptState, JobState, Launch
+from domain.quantities import HOUR_MS
 from lifecycle.dispatch import dispatch, stop
+from lifecycle.extend import extend, tell
 from lifecycle.hands import Deed, Hands
 from lifecycle.observe import observe
 from tests.contracts.driver_contract import until
@@ -140,3 +142,42 @@ def test_a_start_that_is_out_is_neither_vanished_nor_told_to_stop(centre: Centre
         until(lambda: cluster.stopped)
         observe(centre.store, drivers, centre.epoch, now_ms, hands=hands)
     assert centre.job(job).state is JobState.CANCELLED
+
+
+@pytest.mark.promise(9)
+def test_a_slow_cluster_holds_up_nobody_with_an_extension_and_what_it_took_is_noted(centre: Centre) -> None:
+    """It is extended once more while the first extension is out: it has taken the first, and is told of the second."""
+    cluster = far(centre)
+    job = centre.submit(spec(command="run 2h")).id
+    centre.settle()
+    free, extend, taken = threading.Event(), cluster.extend, dict[int, int]()
+
+    class Slow:
+        def extend(self, attempt: AttemptId, walltime_ms: int) -> None:
+            free.wait(10)
+            extend(attempt, walltime_ms)
+
+        def __getattr__(self, name: str):
+            return getattr(cluster, name)
+
+    drivers = {"sim": Slow()}
+
+    def tells(hands: Hands) -> int:
+        return tell(centre.store, drivers, centre.epoch, hands, taken)
+
+    with opened() as hands:
+        _extend(centre, job)
+        assert tells(hands) == 0
+        _extend(centre, job)
+        assert tells(hands) == 0
+        free.set()
+        until(lambda: not hands.underway("extend"))
+        assert tells(hands) == 1, "what it took first is noted, and it is told again"
+        until(lambda: tells(hands) == 0 and not hands.underway("extend"))
+        assert cluster.extensions[centre.attempt(job).id] == 2
+        assert centre.attempt(job).enforced_ms == centre.attempt(job).walltime_ms
+
+
+def _extend(centre: Centre, job: int) -> None:
+    with centre.store.write() as uow:
+        extend(uow, TaskId(job), centre.clock.now_ms(), by_ms=HOUR_MS)
