@@ -26,9 +26,9 @@ _rank = click.option(
 _reason = click.option("--reason", metavar="TEXT", help="Why, if you go into another's job for support.")
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("exec")
 @click.argument("job")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "-t", "--tty", is_flag=True, help="On a terminal of its own; so it is without a COMMAND, if yours is one."
 )
@@ -49,8 +49,7 @@ def exec_(
     here = sys.stdin.isatty()
     tty = tty or (not command and here)
     size = _size() if tty else None
-    words = command[1:] if command[:1] == ("--",) else command
-    line = session.centre.lines.shell(asked, words or SHELL, rank=rank, tty=tty, size=size, reason=reason)
+    line = session.centre.lines.shell(asked, command or SHELL, rank=rank, tty=tty, size=size, reason=reason)
     with line, _raw(tty and here), _resized(line, tty):
         if no_stdin:
             line.end_input()
