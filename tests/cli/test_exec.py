@@ -137,7 +137,7 @@ def test_on_a_terminal_every_key_is_passed_on(lines: Lines, env: dict[str, str],
     def script(line: ServerConnection) -> None:
         line.send(b"\1ready")
         got = b""
-        while b"q" not in got:
+        while b"q" not in got or not sizes:
             message = line.recv()
             if isinstance(message, bytes):
                 got += message
