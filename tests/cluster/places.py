@@ -90,9 +90,9 @@ class Place:
         self.tenancy = tenancy()
         self.driver = self.open()
 
-    def open(self, kubeconfig: Object | None = None) -> KubernetesDriver:
+    def open(self, kubeconfig: Object | None = None, client: Client | None = None) -> KubernetesDriver:
         """Another driver on the same cluster, of the same centre."""
-        client = Client(json.dumps(kubeconfig or self.kubeconfig), timeout_s=5.0)
+        client = client or Client(json.dumps(kubeconfig or self.kubeconfig), timeout_s=5.0)
         driver = KubernetesDriver(
             self.cluster.name, client, self.config, self.origin, self.shelf, PlainPasses(), SystemClock(), self._wake
         )
