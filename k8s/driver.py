@@ -36,12 +36,12 @@ from k8s.start import ARRIVES_S, Starter
 from k8s.tenancy import Housekeeper
 from k8s.units import main_state
 from k8s.waiting import shows_container
+from k8s.watch import RELIST_S
 from lifecycle.driving import Channel, Passes, Shelf
 from lifecycle.ports import Clock
 
 Object = dict[str, Any]
 
-_WISHES = 10_000  # stops of attempts that are not in sight, remembered
 _FLEET_S = 0.5  # how old what is known of nodes may be, while it changes
 _JOIN_S = 2.0
 
@@ -52,6 +52,7 @@ class KubernetesDriver:
     - ``origin``: this centre's short id, on everything that it makes.
     - ``wake`` is called from any thread, and must only note that there is something to observe.
     - ``spread`` gives numbers from 0 to 1, by which many clusters are not asked all at one time.
+    - ``relist_s``: how often all is listed anew. ``arrives_s``: after which a create whose answer was lost has arrived.
     """
 
     def __init__(
@@ -66,22 +67,23 @@ class KubernetesDriver:
         wake: Callable[[], None],
         *,
         spread: Callable[[], float] = lambda: 0.5,
+        relist_s: float = RELIST_S,
+        arrives_s: float = ARRIVES_S,
     ) -> None:
         self._name, self._client, self._config, self._origin = name, client, config, origin
         self._shelf, self._clock = shelf, clock
-        self._opened = time.monotonic()
-        self._wishes: dict[AttemptId, Stop] = {}
+        self._certain_from = time.monotonic() + arrives_s
         self._fleet, self._fleet_at = NOTHING, 0.0
         self._resources: dict[tuple[str, str], str] = {}  # (node, flavor) → resource, of nodes out of sight as well
         self._fleet_lock = threading.Lock()
         self._rooms = Housekeeper(client=client, config=config, origin=origin)
         self._hands = Hands(client)
         self._scribe = Scribe(client, shelf)
-        self.eyes = Eyes(client, config, origin, news=self._news, heard=self._heard, spread=spread)
+        self.eyes = Eyes(client, config, origin, news=self._news, heard=self._heard, spread=spread, relist_s=relist_s)
         self._keeper = Keeper(client, self.eyes, self._hands, self._scribe, shelf, clock, wake)
         self._starter = Starter(
             client, config, origin, passes, self.eyes, self._hands,
-            found=self._found, resources=self._resource, rooms=self._rooms,
+            found=self._found, resources=self._resource, rooms=self._rooms, arrives_s=arrives_s,
         )  # fmt: skip
         self._keeper.begin()
         for reflector in self.eyes.reflectors:
@@ -92,16 +94,13 @@ class KubernetesDriver:
 
     def start(self, launch: Launch) -> None:
         self._starter.start(launch, self._clock.now_ms())
-        wish = self._wishes.pop(launch.attempt, None)
-        if wish is not None:
-            self.stop(launch.attempt, wish.grace_ms or 0)
         self._keeper.nudge()
 
     def stop(self, attempt: AttemptId, grace_ms: int) -> None:
         found = self.eyes.find(attempt)
         if found is None:
-            if not self._is_certain and len(self._wishes) < _WISHES:  # it may still come up
-                self._wishes[attempt] = Stop(Why.ASKED, grace_ms)
+            if not self._is_certain:  # it may still come up
+                self.eyes.asked_to_stop(attempt, Stop(Why.ASKED, grace_ms))
             return
         unit, position = found
         own = grace_of(unit.owner)
@@ -131,6 +130,7 @@ class KubernetesDriver:
             for position, observation in observations.items():
                 seen[observation.attempt] = self._keeper.shown(unit, position, observation)
         seen |= self._starter.stillborn  # also where another object has the name, and looks like theirs
+        seen.update(self._starter.stillborn)  # whatever bears the name is another's
         silent_ms = self._keeper.silent_ms
         return Sight(tuple(seen.values()), self._is_certain and silent_ms is None, silent_ms)
 
@@ -199,8 +199,7 @@ class KubernetesDriver:
     @property
     def _is_certain(self) -> bool:
         """Whether what is not in sight is not there: all was listed, and no create of ours or an earlier driver's is out."""
-        settled = time.monotonic() - self._opened > ARRIVES_S
-        return settled and self.eyes.synced and not self._starter.uncertain
+        return time.monotonic() > self._certain_from and self.eyes.synced and not self._starter.uncertain
 
     def _news(self) -> None:
         self._keeper.nudge()

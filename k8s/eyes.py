@@ -18,11 +18,12 @@ from k8s.client import Client
 from k8s.marks import Stop
 from k8s.status import observations
 from k8s.units import Unit, home, home_of, paths, pods_of
-from k8s.watch import Kind, Reflector
+from k8s.watch import RELIST_S, Kind, Reflector
 
 Object = dict[str, Any]
 
 _SAID_MOST = 3
+_STOPS_MOST = 100_000
 
 
 class Eyes:
@@ -37,6 +38,7 @@ class Eyes:
         news: Callable[[], None],
         heard: Callable[[], None],
         spread: Callable[[], float],
+        relist_s: float = RELIST_S,
     ) -> None:
         ours = {"labelSelector": f"{names.ORIGIN}={origin},!{names.FORGOTTEN}"}
         self._client, self._origin = client, origin
@@ -52,7 +54,7 @@ class Eyes:
         self.fleet_moved = threading.Event()  # nodes or others' pods changed since somebody looked
 
         def follow(kind: Kind, changed: Callable[[Object | None, Object | None], None]) -> Reflector:
-            return Reflector(client, kind, changed=changed, heard=heard, spread=spread)
+            return Reflector(client, kind, changed=changed, heard=heard, spread=spread, relist_s=relist_s)
 
         self.jobs = follow(Kind(paths("jobs"), trim.job, _found_by, ours), self._owner_changed)
         self.jobsets = follow(Kind(paths("jobsets"), trim.jobset, _found_by, ours, optional=True), self._owner_changed)
@@ -142,7 +144,8 @@ class Eyes:
     def asked_to_stop(self, attempt: AttemptId, stop: Stop) -> None:
         """It is stopping from now on, before the cluster knows."""
         with self._lock:
-            self._stops.setdefault(attempt, stop)
+            if len(self._stops) < _STOPS_MOST:
+                self._stops.setdefault(attempt, stop)
             if (uid := self._owner.get(attempt)) is not None:
                 self._dirty.add(uid)
 

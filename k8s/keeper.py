@@ -113,12 +113,17 @@ class Keeper:
         """Now, in the caller's thread. Raises ClusterError."""
         attempt = unit.attempts[position]
         self._eyes.asked_to_stop(attempt, stop)
-        for rank, pod in unit.ranks(position).items():
-            if shows_container(pod) and unit.alive({0: pod}):  # its log goes with it
-                self._scribe.follow(attempt, rank, pod)
+        self._follow(unit, position)
         told = self._hands.stop(unit, position, stop)
         if told is not None:
             self._eyes.put({**told, "kind": unit.owner["kind"]})
+
+    def _follow(self, unit: Unit, position: int) -> None:
+        """Its pods are about to go, and their logs with them."""
+        pods = unit.ranks(position)
+        begun = {rank: pod for rank, pod in pods.items() if shows_container(pod) and unit.alive({0: pod})}
+        if begun:
+            self._scribe.hold(unit.attempts[position], begun)
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -134,9 +139,12 @@ class Keeper:
             self._closing.wait(max(_SHORTEST_S, time.monotonic() - began))
 
     def _look(self) -> None:
-        self._eyes.refresh()
+        changed = self._eyes.refresh()
         if not self._eyes.synced:  # Jobs without their pods would tell a story of their own
             return
+        for unit in changed:
+            for position in unit.dying():
+                self._do("follow", unit.attempts[position], self._follow, unit, position, again_s=60.0)
         now_ms = self._clock.now_ms() + self._skew_ms
         for unit, seen in self._eyes.seen():
             stop = self._stop_for(unit)

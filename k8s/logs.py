@@ -7,6 +7,7 @@ restart of Baray nothing is known but what the shelf has: then the log is read f
 import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,7 @@ class _Place:
     count: int = 0
     asked: float = 0.0  # when somebody last wanted to read it
     following: bool = False
+    opened: threading.Event = field(default_factory=threading.Event)  # what is printed from now on will be read
 
 
 class Scribe:
@@ -89,11 +91,23 @@ class Scribe:
             if self._followers >= _FOLLOWERS or self._closed.is_set():
                 return False
             place.following = True
+            place.opened.clear()
             self._followers += 1
         place.asked = max(place.asked, time.monotonic())
         name = f"baray-log-{attempt}-{rank}"
         threading.Thread(target=self._follow, args=(attempt, rank, pod, place), name=name, daemon=True).start()
         return True
+
+    def hold(self, attempt: AttemptId, pods: Mapping[int, Object]) -> None:
+        """These are about to end, and their logs may go with them: be there before. Waits for it a little."""
+        deadline = time.monotonic() + _FIRST_LOOK_S
+        followed = [self._place(attempt, rank) for rank, pod in pods.items() if self.follow(attempt, rank, pod)]
+        for place in followed:
+            place.opened.wait(max(0.0, deadline - time.monotonic()))
+        if not followed:  # too many at once: what there is must do
+            for rank, pod in pods.items():
+                if time.monotonic() < deadline:
+                    self.wanted(attempt, rank, pod)
 
     def finish(
         self, attempt: AttemptId, rank: int, pod: Object | None, *, there: bool, patience_s: float = _END_S
@@ -161,6 +175,7 @@ class Scribe:
             with self._lock:
                 place.following = False
                 self._followers -= 1
+            place.opened.set()  # nobody need wait for it
 
     def _read(
         self, attempt: AttemptId, rank: int, pod: Object, place: _Place, *, follow: bool, over: bool, lasts: float
@@ -179,6 +194,7 @@ class Scribe:
         deadline = time.monotonic() + lasts
         rest = b""
         with self._client.stream(path, quiet_s=_QUIET_S if follow else _READ_S, **query) as stream:
+            place.opened.set()
             for piece in stream:
                 *lines, rest = (rest + piece).split(b"\n")
                 found = [sieve.take(line + b"\n") for line in lines]

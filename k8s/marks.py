@@ -77,7 +77,8 @@ def write_result(observation: Observation) -> str:
     """The end of an attempt. Outputs are not part of it: the shelf has them."""
     told = asdict(replace(observation, outputs=(), detail=observation.detail[:_DETAIL]))
     del told["attempt"], told["outputs"]
-    return json.dumps({key: value for key, value in told.items() if value not in (None, "", False)}, ensure_ascii=False)
+    worth = {key: value for key, value in told.items() if value is not None and value is not False and value != ""}
+    return json.dumps(worth, ensure_ascii=False)
 
 
 def result_of(owner: Object, position: int, attempt: AttemptId) -> Observation | None:

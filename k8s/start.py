@@ -52,10 +52,12 @@ class Starter:
         found: Callable[[], tuple[str | None, bool]],
         resources: Callable[[str, str], str | None],
         rooms: Housekeeper,
+        arrives_s: float = ARRIVES_S,
     ) -> None:
         self._client, self._config, self._origin, self._passes = client, config, origin, passes
         self._eyes, self._hands = eyes, hands
         self._found, self._resources, self._rooms = found, resources, rooms
+        self._arrives_s = arrives_s
         self._lock = threading.Lock()
         self._names: dict[str, threading.Lock] = {}
         self._whole: set[str] = set()  # uids of objects whose satellites are known to be there
@@ -112,7 +114,7 @@ class Starter:
     def _owner(self, launch: Launch, made: Made, key: str, now_ms: int) -> Object | None:
         """The object, made or found; None if it is another's."""
         known = self._eyes.find(launch.attempt)
-        if known is not None and known[0].name == made.name and known[0].uid in self._whole:
+        if known is not None and known[0].uid in self._whole and _is_same(known[0].owner, made, self._origin):
             return None
         kind = "jobsets" if made.kind == "JobSet" else "jobs"
         namespace = str(made.body["metadata"]["namespace"])
@@ -153,7 +155,7 @@ class Starter:
                 if error.reason == "Refused":  # nothing was sent
                     raise
                 with self._lock:
-                    self._lost[key] = time.monotonic() + ARRIVES_S
+                    self._lost[key] = time.monotonic() + self._arrives_s
                 found = self._client.get(there)
                 if found is None:
                     raise

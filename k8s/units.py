@@ -88,6 +88,12 @@ class Unit:
         """Whether one of these is on the cluster still and has not ended."""
         return any(self.here(pod) and at_work(pod) for pod in pods.values())
 
+    def dying(self) -> set[int]:
+        """The positions of attempts with pods that were told to end, and have not yet."""
+        found = {rank for rank, pod in self.by_rank.items() if pod["metadata"].get("deletionTimestamp")}
+        found = {rank for rank in found if self.alive({0: self.by_rank[rank]})}
+        return found if self.bundled else {0} if found else set()
+
     def here(self, pod: Object) -> bool:
         return pod["metadata"]["uid"] not in self.gone
 

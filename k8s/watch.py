@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 Object = dict[str, Any]
 
-_RELIST_S = 270.0
+RELIST_S = 270.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _ABSENT_PAUSE_S = 0.2, 20.0, 60.0
 _REMEMBERED = 4096  # objects seen to go, whose late events are dropped
 
@@ -178,7 +178,7 @@ class Reflector:
         changed: Callable[[Object | None, Object | None], None],
         heard: Callable[[], None],
         spread: Callable[[], float],
-        relist_s: float = _RELIST_S,
+        relist_s: float = RELIST_S,
         quiet_s: float = 90.0,
     ) -> None:
         self.cache = Cache(kind, changed)

@@ -76,9 +76,12 @@ class KubeRig:
 
     node = "node-1"
 
-    def __init__(self, root: Path, *, processes: bool = True, **server: Any) -> None:
+    def __init__(
+        self, root: Path, *, patience_s: float = 5.0, pace: dict[str, float] | None = None, **server: Any
+    ) -> None:  # fmt: skip
         self.wakes = 0
-        self.kube = KubeServer(processes=processes, absent=("kueue.x-k8s.io",), **server)
+        self.patience_s, self.pace = patience_s, pace or {}
+        self.kube = KubeServer(processes=True, absent=("kueue.x-k8s.io",), **server)
         for number in range(1, 4):
             self.kube.add_node(f"node-{number}", **{"nvidia.com/gpu": 8})
         self.admin = Client(self.kube.access())
@@ -88,10 +91,10 @@ class KubeRig:
         self.config = ClusterConfig(image="registry.centre.example/base:1", centre_url=self.uploads.url)
         self.driver = self.made()
 
-    def made(self) -> KubernetesDriver:
+    def made(self, shelf: FileShelf | None = None) -> KubernetesDriver:
         driver = KubernetesDriver(
-            "far", Client(self.kube.access(), timeout_s=5.0), self.config, ORIGIN, self.shelf, PlainPasses(),
-            SystemClock(), self._count,
+            "far", Client(self.kube.access(), timeout_s=self.patience_s), self.config, ORIGIN, shelf or self.shelf, PlainPasses(),
+            SystemClock(), self._count, **self.pace,
         )  # fmt: skip
         assert driver.eyes.wait(10.0)
         until(lambda: driver.inventory().nodes)
