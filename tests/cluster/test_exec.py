@@ -13,6 +13,7 @@ from domain.ids import AttemptId
 from lifecycle.driving import Channel
 from tests.cluster.places import Place, launch, next_attempt, running
 from tests.cluster.rig.control_plane import Cluster
+from tests.cluster.waiting import until
 
 _KWOK = "/apis/kwok.x-k8s.io/v1alpha1"
 
@@ -40,15 +41,17 @@ def echo() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def entered(cluster: Cluster, echo: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, AttemptId]]:
     """A place, and a job that runs there."""
-    exec_ = {"kind": "ClusterExec", "metadata": {"name": "all"}, "spec": {"execs": [{"local": {}}]}}
-    target = {"ports": [8888], "target": {"address": "127.0.0.1", "port": echo}}
-    forward = {"kind": "ClusterPortForward", "metadata": {"name": "all"}, "spec": {"forwards": [target]}}
-    for path, made in (("clusterexecs", exec_), ("clusterportforwards", forward)):
-        cluster.admin.create(f"{_KWOK}/{path}", {"apiVersion": "kwok.x-k8s.io/v1alpha1", **made})
     place = Place(cluster, tmp_path_factory.mktemp("place"))
     job = launch(env={"KWOK_SECONDS": "300"})
     place.driver.start(job)
     running(place.driver, job.attempt)
+    (pod,) = place.pods(job.attempt)
+    about = {name: pod["metadata"][name] for name in ("name", "namespace")}
+    target = {"ports": [8888], "target": {"address": "127.0.0.1", "port": echo}}
+    for kind, spec in (("Exec", {"execs": [{"local": {}}]}), ("PortForward", {"forwards": [target]})):
+        made = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": about, "spec": spec}
+        cluster.admin.create(f"{_KWOK}/namespaces/{about['namespace']}/{kind.lower()}s", made)
+    until(lambda: all_of(place.driver.exec(job.attempt, 0, ["true"], tty=False))[2] == 0)
     yield place, job.attempt
     place.close()
 
