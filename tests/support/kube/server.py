@@ -20,7 +20,9 @@ from tests.support.kube.admission import Admission
 from tests.support.kube.controllers.base import Controller, World
 from tests.support.kube.controllers.garbage import Garbage, Namespaces
 from tests.support.kube.controllers.jobs import Jobs
+from tests.support.kube.controllers.jobsets import JobSets, complete
 from tests.support.kube.controllers.kubelet import Behave, Kubelet
+from tests.support.kube.controllers.kueue import Kueue
 from tests.support.kube.controllers.nodes import UNREACHABLE, NodeLifecycle, Quotas
 from tests.support.kube.controllers.runners import Behaviour, Processes
 from tests.support.kube.controllers.scheduling import Scheduler
@@ -28,7 +30,7 @@ from tests.support.kube.faults import Faults
 from tests.support.kube.objects import Obj, Objects
 from tests.support.kube.podparts import PodParts
 from tests.support.kube.store import Store
-from tests.support.kube.table import NAMESPACES, NODES, PODS, REVIEWS, WHOAMI, Resource, by_path
+from tests.support.kube.table import JOBSETS, NAMESPACES, NODES, PODS, QUEUES, REVIEWS, WHOAMI, Resource, by_path
 from tests.support.kube.verbs import Strange, Verbs, read
 from tests.support.kube.watching import Tampering
 from tests.support.kube.web import Cut, Reply, Request, Web, certificates
@@ -107,7 +109,15 @@ class KubeServer:
         self.objects.mutations.append(admission.mutate)
         self.objects.admissions.append(admission.check)
         world = self._world
-        return [Namespaces(world), Jobs(world), Garbage(world), self.scheduler, NodeLifecycle(world), Quotas(world)]
+        made: list[Controller] = [Namespaces(world)]
+        if QUEUES.group not in self.absent:
+            kueue = Kueue(world)
+            self.objects.mutations.append(kueue.mutate)
+            made.append(kueue)
+        if JOBSETS.group not in self.absent:
+            self.objects.mutations.append(complete)
+            made.append(JobSets(world))
+        return [*made, Jobs(world), Garbage(world), self.scheduler, NodeLifecycle(world), Quotas(world)]
 
     def _boot(self) -> None:
         with self.lock:

@@ -212,16 +212,18 @@ def requests(spec: Obj) -> dict[str, int]:
     sidecars: Counter[str] = Counter()
     peak: Counter[str] = Counter()
     for container in spec.get("initContainers") or []:
-        asked = {
-            name: milli(value) for name, value in ((container.get("resources") or {}).get("requests") or {}).items()
-        }
         if container.get("restartPolicy") == "Always":
-            sidecars.update(asked)
+            sidecars.update(_asked(container))
         else:
-            peak |= Counter(asked) + sidecars
+            peak |= Counter(_asked(container)) + sidecars
     for container in spec["containers"]:
-        total.update(
-            {name: milli(value) for name, value in ((container.get("resources") or {}).get("requests") or {}).items()}
-        )
+        total.update(_asked(container))
     total.update(sidecars)
     return dict(total | peak)
+
+
+def _asked(container: Obj) -> dict[str, int]:
+    resources = container.get("resources") or {}
+    # A limit is a request where there is none.
+    both = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return {name: milli(value) for name, value in both.items()}
