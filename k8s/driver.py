@@ -44,6 +44,7 @@ Object = dict[str, Any]
 
 _FLEET_S = 0.5  # how old what is known of nodes may be, while it changes
 _JOIN_S = 2.0
+_NODES_S = 15.0
 
 
 class KubernetesDriver:
@@ -174,6 +175,8 @@ class KubernetesDriver:
             raise Refused(str(error)) from error
 
     def tend(self, tenancy: Tenancy) -> tuple[str, ...]:
+        if not self.eyes.nodes.synced.wait(_NODES_S):  # Kueue's queues share out what nodes have
+            raise Unavailable("The cluster's nodes were not seen yet.")
         return self._rooms.tend(tenancy, self._read_fleet())
 
     def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:

@@ -128,7 +128,7 @@ def test_a_guarantee_takes_its_gpus_back_with_grace(up: Up, cluster: Cluster) ->
         for _ in range(12)
     ]  # fmt: skip
     up.wait(borrowed, "running")
-    up.ask("PUT", "/accounts/itc/quotas/h100-80gb", {"guaranteed": 40})
+    up.ask("PUT", "/quotas/itc/h100-80gb", {"guaranteed": 40})
     claimed = [up.submit("flood", gpus=8, env=_LONG) for _ in range(2)]
     up.wait(claimed, "running", 90)
     stopped = [up.attempts(job) for job in borrowed if up.job(job)["state"] == "pending"]
