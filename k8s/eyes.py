@@ -122,10 +122,9 @@ class Eyes:
                     self._owner[attempt] = uid
             return changed
 
-    def units(self) -> list[Unit]:
-        self.refresh()
+    def unit(self, uid: str) -> Unit | None:
         with self._lock:
-            return list(self._units.values())
+            return self._units.get(uid)
 
     def seen(self) -> list[tuple[Unit, dict[int, Observation]]]:
         """Every unit, with the observations of its attempts by position, as the cluster shows them."""

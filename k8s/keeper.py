@@ -42,6 +42,7 @@ _AGAIN_S = 5.0
 _LAG_S = 2.0  # for which Job and pods may contradict each other, since they are followed apart
 _LOGS_S = 45.0  # for all ranks of an attempt together
 _CREW = 8
+_SWEPT = 4  # logs a second that nobody asked for
 
 _S = AttemptState
 
@@ -59,6 +60,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._heard_ms = clock.now_ms()
         self._was_silent = False
+        self._to_sweep: list[tuple[str, int, int]] = []
+        self._swept = time.monotonic()
         self._skew_ms = 0
         self._news = threading.Event()
         self._closing = threading.Event()
@@ -146,7 +149,9 @@ class Keeper:
             for position in unit.dying():
                 self._do("follow", unit.attempts[position], self._follow, unit, position, again_s=60.0)
         now_ms = self._clock.now_ms() + self._skew_ms
-        for unit, seen in self._eyes.seen():
+        units = self._eyes.seen()
+        self._sweep(units)
+        for unit, seen in units:
             stop = self._stop_for(unit)
             for position, observation in seen.items():
                 if observation.state.final:
@@ -157,6 +162,28 @@ class Keeper:
                     self._do("stop", observation.attempt, self.stop, unit, position, stop)
                 else:
                     self._tend(unit, position, observation, now_ms)
+
+    def _sweep(self, units: list[tuple[Unit, dict[int, Observation]]]) -> None:
+        """Bring the log of one that runs to the shelf, another each time: with a node that dies, its logs are gone."""
+        now = time.monotonic()
+        due, self._swept = int((now - self._swept) * _SWEPT), now if now - self._swept >= 1 / _SWEPT else self._swept
+        for _ in range(min(due, _SWEPT)):
+            self._to_sweep = self._to_sweep or [
+                (unit.uid, position, rank)
+                for unit, seen in units
+                for position, one in seen.items()
+                if one.state is _S.RUNNING
+                for rank in unit.ranks(position)
+            ]
+            if not self._to_sweep:
+                return
+            uid, position, rank = self._to_sweep.pop()
+            unit = self._eyes.unit(uid)
+            pod = unit.ranks(position).get(rank) if unit is not None else None
+            if unit is not None and pod is not None and shows_container(pod) and unit.alive({0: pod}):
+                self._do(
+                    "sweep", (unit.attempts[position], rank), self._scribe.sweep, unit.attempts[position], rank, pod
+                )
 
     def _stop_for(self, unit: Unit) -> Stop | None:
         """What others did to the whole of it, so that it must end."""

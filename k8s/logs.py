@@ -82,6 +82,15 @@ class Scribe:
                 place.lock.release()
             self.follow(attempt, rank, pod)
 
+    def sweep(self, attempt: AttemptId, rank: int, pod: Object) -> None:
+        """Bring what there is now, if nobody is at it. Raises ClusterError."""
+        place = self._place(attempt, rank)
+        if not place.following and place.lock.acquire(blocking=False):
+            try:
+                self._read(attempt, rank, pod, place, follow=False, over=False, lasts=_FIRST_LOOK_S)
+            finally:
+                place.lock.release()
+
     def follow(self, attempt: AttemptId, rank: int, pod: Object) -> bool:
         """Begin to follow in a thread of its own. False if there are too many already."""
         place = self._place(attempt, rank)
