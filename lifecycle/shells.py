@@ -42,7 +42,8 @@ def running(uow: UnitOfWork, job: Job, task: TaskId, rank: int) -> Attempt:
     attempt = uow.attempts.newest(job.id, task.index)
     if attempt is None or attempt.state is not AttemptState.RUNNING:
         state = job.state if attempt is None else attempt.state
-        raise Conflict(f"{task} does not run: it is {state}", "job", fix="wait until it runs", code="not-running")
+        fix = None if state.final else "wait until it runs"
+        raise Conflict(f"{task} does not run: it is {state}", "job", fix=fix, code="not-running")
     if rank >= len(attempt.placements):
         raise NotFound(f"attempt {attempt.id} has ranks 0 to {len(attempt.placements) - 1}", "rank")
     return attempt
