@@ -57,10 +57,14 @@ class Eyes:
             return Reflector(client, kind, changed=changed, heard=heard, spread=spread, relist_s=relist_s)
 
         self.jobs = follow(Kind(paths("jobs"), trim.job, _found_by, ours), self._owner_changed)
-        self.jobsets = follow(Kind(paths("jobsets"), trim.jobset, _found_by, ours, optional=True), self._owner_changed)
+        self.jobsets = follow(
+            Kind(paths("jobsets"), trim.jobset, _found_by, ours, "jobsets.jobset.x-k8s.io"), self._owner_changed
+        )
         self.pods = follow(Kind(paths("pods"), trim.pod, self._pod_keys), self._pod_changed)
         self.nodes = follow(Kind(paths("nodes"), trim.node), self._node_changed)
-        workloads = Kind(paths("workloads"), trim.workload, lambda obj: obj["metadata"]["owners"], optional=True)
+        workloads = Kind(
+            paths("workloads"), trim.workload, lambda obj: obj["metadata"]["owners"], {}, "workloads.kueue.x-k8s.io"
+        )
         self.workloads = follow(workloads, self._workload_changed) if config.kueue else None
 
     @property

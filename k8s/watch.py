@@ -24,6 +24,7 @@ Object = dict[str, Any]
 
 RELIST_S = 270.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _ABSENT_PAUSE_S = 0.2, 20.0, 60.0
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
 _REMEMBERED = 4096  # objects seen to go, whose late events are dropped
 
 
@@ -31,14 +32,14 @@ _REMEMBERED = 4096  # objects seen to go, whose late events are dropped
 class Kind:
     """A kind of objects to follow. ``trim`` keeps what is needed of one, or None for one that does not concern us.
 
-    ``keys`` names what an object is found by, beside its uid. ``optional``: the cluster may not know the kind at all, or not show it to us.
+    ``keys`` names what an object is found by, beside its uid. ``definition``: of a kind that the cluster may not know at all.
     """
 
     path: str
     trim: Callable[[Object], Object | None]
     keys: Callable[[Object], Iterable[str]] = lambda _: ()
     query: dict[str, Any] = field(default_factory=dict)
-    optional: bool = False
+    definition: str | None = None
 
 
 class Cache:
@@ -224,12 +225,13 @@ class Reflector:
             except Gone:
                 self._version = ""
                 pause = _FIRST_PAUSE_S * (failures > 0)
-            except (Missing, Denied) as error:
-                pause = self._absent(error)
             except ClusterError as error:
                 self.trouble = error.message
                 pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10))
                 pause = max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE_S))
+                if isinstance(error, Missing | Denied):
+                    self._version = ""
+                    pause = _ABSENT_PAUSE_S if self._is_absent() else pause
             except Exception as error:  # noqa: BLE001 - an object that we do not understand must not blind us to all others
                 _log.exception("kubernetes_watch_failed", path=self._kind.path)
                 self.trouble, self._version = f"{type(error).__name__}", ""
@@ -277,16 +279,24 @@ class Reflector:
             self.cache.drop(change.object)
         self._version = str(about.get("resourceVersion") or self._version)
 
-    def _absent(self, error: ClusterError) -> float:
-        self._version = ""
-        if not self._kind.optional:
-            self.trouble = error.message
-            return _LONGEST_PAUSE_S
+    def _is_absent(self) -> bool:
+        """Whether the cluster does not have the kind, or never showed it to us: then there are none.
+
+        Not so if there were some. An API server that comes up may deny for a moment to know what others defined.
+        """
+        if self._kind.definition is None:
+            return False
+        if len(self.cache):
+            try:
+                if self._client.get(_DEFINITIONS + self._kind.definition) is not None:
+                    return False
+            except ClusterError:
+                return False
+            self.cache.clear()
         self._heard()
-        self.cache.clear()
-        self.absent = True
+        self.absent, self.trouble = True, ""
         self.synced.set()
-        return _ABSENT_PAUSE_S
+        return True
 
 
 def _is_older(one: Object, other: Object) -> bool:
