@@ -31,14 +31,15 @@ class ClusterConfig:
     - ``registries``: where images may come from, such as ``registry.centre.example/``; empty: anywhere.
       ``digest_only``: only images that are named by digest. ``image``: of jobs that name none; empty: such jobs do not go there.
     - ``helper_image``: of the steps that bring sources and collect outputs (a Python 3.8 or newer, nothing else).
-    - ``centre_url``: where pods reach the centre; empty: jobs with sources or outputs do not go there.
+    - ``centre_url``: where pods reach the centre; empty: jobs with sources or outputs do not go there. ``centre_ca``: the certificates
+      (PEM) that pods know it by, beside those that the helper image trusts.
     - ``pull_secret``: a Docker config in JSON, given to every project's room. A secret: never shown.
     - ``volumes``: the claim (PVC) in each project's namespace behind each volume's name.
     - ``egress``: blocks of addresses, CIDR or CIDR:port, that jobs may reach beside each other and DNS.
     - ``tolerations``: taints that jobs put up with, ``key``, ``key=value`` or ``key:Effect``.
     - ``priority_class``: of the pods; empty: none. ``runtime_class``: likewise.
     - ``kueue``: mirror quotas to Kueue where it is found. ``exec``: people may open shells in their jobs.
-    - ``exec_plugin``: a kubeconfig may start a program of this machine to log in. ``insecure``: nor is TLS checked.
+    - ``exec_plugin``: a kubeconfig may start a program of this machine to log in.
     - ``lost_after_ms``: silence after which its attempts are lost; ``give_up_ms``: from then on until those that are
       restartable are given up, and run elsewhere.
     """
@@ -50,6 +51,7 @@ class ClusterConfig:
     image: str = ""
     helper_image: str = "docker.io/library/python:3.13-slim"
     centre_url: str = ""
+    centre_ca: str = ""
     pull_secret: str = field(default="", repr=False)
     volumes: Mapping[str, str] = field(default_factory=dict)
     egress: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,510}")
 _LOST = (10 * SECOND_MS, DAY_MS)
 _GIVE_UP = (0, 30 * DAY_MS)
 _PULL_SECRET_BYTES = 65_536
+_CA_BYTES = 65_536
 _PORTS = range(1, 65_536)
 
 
@@ -50,6 +51,10 @@ def _simple(config: ClusterConfig) -> Iterator[Fault]:
         yield Fault(
             f"{config.centre_url[:80]!r} is no address of a centre", "centre_url",
             "write https://baray.centre.example, as pods reach it",
+        )  # fmt: skip
+    if config.centre_ca and not _is_pem(config.centre_ca):
+        yield Fault(
+            "it holds no certificates in PEM", "centre_ca", "give a file with -----BEGIN CERTIFICATE-----, up to 64 KiB"
         )  # fmt: skip
     for field, value, (least, most) in (
         ("lost_after_ms", config.lost_after_ms, _LOST),
@@ -113,6 +118,12 @@ def _pull_secret(config: ClusterConfig) -> Iterator[Fault]:
         told = None
     if not isinstance(told, dict) or not isinstance(told.get("auths"), dict):
         yield Fault("the pull secret is no Docker config", "pull_secret", fix)
+
+
+def _is_pem(text: str) -> bool:
+    """As far as that can be told without reading certificates, which pods do."""
+    beginnings, ends = text.count("-----BEGIN CERTIFICATE-----"), text.count("-----END CERTIFICATE-----")
+    return beginnings == ends > 0 and "PRIVATE KEY" not in text and len(text) <= _CA_BYTES and text.isascii()
 
 
 def _too_many(field: str, values: Iterable[object]) -> Iterator[Fault]:

@@ -22,6 +22,7 @@ from k8s.pod import agent_text
 COLLECT_S = 5 * MINUTE_MS // 1_000  # for outputs to be collected after the job's own end
 PASS = "baray.pass"  # noqa: S105 - a key of the Secret; no name of an environment variable has a dot
 _PASSES = "/baray/passes"
+_READY = "/dev/shm/baray-ready"  # noqa: S108 - in a container of its own
 
 
 @cache
@@ -49,7 +50,11 @@ def errands(launch: Launch, part: Part, site: Site, security: dict[str, Any]) ->
         found.append({"name": names.FETCH, "env": env, "resources": {"requests": own, "limits": own}, **common})
         found[-1] |= _command("fetch")
     if spec.outputs:
-        env = [*_env(part, site), {"name": "BARAY_OUTPUTS", "value": literal("\n".join(spec.outputs))}]
+        env = [
+            *_env(part, site),
+            {"name": "BARAY_OUTPUTS", "value": literal("\n".join(spec.outputs))},
+            {"name": "BARAY_READY", "value": _READY},
+        ]
         # Started before the job's own container and told to end after it, since it is restarted for ever (a sidecar).
         # It asks for nothing: what was booked for the job is all that the planner knows of, and a full node is full.
         resources = {
@@ -58,6 +63,12 @@ def errands(launch: Launch, part: Part, site: Site, security: dict[str, Any]) ->
         }
         found.append({"name": names.COLLECT, "env": env, "resources": resources, "restartPolicy": "Always", **common})
         found[-1] |= _command("collect")
+        # The job's container waits for it: told to end before it listens, the collector would not hear it.
+        found[-1]["startupProbe"] = {
+            "exec": {"command": ["test", "-e", _READY]},
+            "periodSeconds": 1,
+            "failureThreshold": 120,
+        }
     return found
 
 
@@ -86,6 +97,8 @@ def _pass_mount(part: Part) -> list[dict[str, Any]]:
 
 def _env(part: Part, site: Site) -> list[dict[str, Any]]:
     env: list[dict[str, Any]] = [{"name": "BARAY_CENTRE_URL", "value": literal(site.config.centre_url)}]
+    if site.config.centre_ca:
+        env.append({"name": "BARAY_CENTRE_CA", "value": literal(site.config.centre_ca)})
     if part.indexed:
         env.append({"name": "BARAY_INDEX", **index_entry()})
     if part.offset:

@@ -9,7 +9,7 @@ BARAY_CENTRE_URL, BARAY_PASS or BARAY_PASS_FILE; BARAY_SOURCE: the checksum; BAR
 BARAY_WORK_DIR, else the current directory; BARAY_CENTRE_CA: certificates in PEM or a file of them, beside the system's;
 BARAY_FETCH_S and BARAY_COLLECT_S: how long it may take; BARAY_SOURCE_LIMIT and BARAY_UNPACKED_LIMIT in bytes.
 BARAY_INDEX and BARAY_OFFSET tell the rank, if the pass is no file: outputs of all but the first are below ``rank-N/``.
-
+BARAY_READY is a file that is made once SIGTERM will be heard.
 What went wrong, or was left out, is said on standard error and in the message that the cluster keeps of a container.
 """
 
@@ -127,10 +127,8 @@ class Centre:
 
 def trusted(authority: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    if "-----BEGIN" in authority:
-        context.load_verify_locations(cadata=authority)
-    elif authority:
-        context.load_verify_locations(cafile=authority)
+    if authority:
+        context.load_verify_locations(**{"cadata" if "-----BEGIN" in authority else "cafile": authority})
     return context
 
 
@@ -384,6 +382,8 @@ def tell(env: Mapping[str, str], sentence: str) -> None:
 def main(task: str, env: Mapping[str, str]) -> NoReturn:
     if task == "collect":  # before anything else: it may come at once
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        if "BARAY_READY" in env:
+            open(env["BARAY_READY"], "wb").close()
     try:
         remarks = fetch(env) if task == "fetch" else collect(env)
     except (Trouble, OSError, ValueError) as trouble:

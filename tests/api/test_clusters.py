@@ -234,11 +234,12 @@ def test_what_makes_no_sense_is_refused(api: Api, body: dict[str, Any], status: 
 WRONG = {
     "prefix": "9-", "flavors": [{"resource": "a b", "flavor": "X", "label": "", "value": "v"}],
     "registries": ["https://registry.example"], "image": "a b", "helper_image": "", "centre_url": "baray.example",
+    "centre_ca": "-----BEGIN PRIVATE KEY-----",
     "volumes": {"scratch": "x", "data": "Not A Claim"}, "egress": ["10.0.0.1/8", "::/0:x"], "tolerations": ["a=b:Never"],
     "priority_class": "High!", "runtime_class": "_", "lost_after_ms": 1, "give_up_ms": 2**50,
 }  # fmt: skip
 FIELDS = [
-    "centre_url", "egress.0", "egress.1", "flavors.0.flavor", "flavors.0.resource", "flavors.0.value", "give_up_ms",
+    "centre_ca", "centre_url", "egress.0", "egress.1", "flavors.0.flavor", "flavors.0.resource", "flavors.0.value", "give_up_ms",
     "helper_image", "image", "lost_after_ms", "prefix", "priority_class", "registries.0", "runtime_class",
     "tolerations.0", "volumes.data", "volumes.scratch",
 ]  # fmt: skip
@@ -258,6 +259,7 @@ def test_everything_that_is_wrong_with_a_config_is_said_at_once(api: Api, gatewa
 RIGHT = {
     "prefix": "ai-", "flavors": [{"resource": "nvidia.com/gpu", "flavor": "l40s", "label": "pool", "value": "a"}],
     "registries": ["registry.example:5000/ai/"], "image": "registry.example/base@sha256:" + "a" * 64,
+    "centre_ca": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
     "centre_url": "https://baray.example:8470", "volumes": {"dataset/khmer-ocr@v3": "ocr-v3"},
     "egress": ["10.0.0.0/8", "2001:db8::/32:443"], "tolerations": ["gpu", "pool=big", "example.com/gpu:NoSchedule"],
     "priority_class": "low", "runtime_class": "nvidia", "lost_after_ms": 30_000, "give_up_ms": 0, "kueue": False,

@@ -118,12 +118,13 @@ def test_every_option_says_how_the_cluster_is_dealt_with(
 ) -> None:
     centre.on("POST /clusters", ADDED)
     (tmp_path / "pull.json").write_text('{"auths": {}}')
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
     line = (
         "--flavor nvidia.com/gpu=l40s --flavor nvidia.com/gpu@nvidia.com/gpu.product=H100=h100-80gb "
         "--registry registry.example/ --registry other.example/ --digest-only --image a/b:1 --helper-image c/d:2 "
         "--centre-url https://baray.example --volume data=shared --egress 10.0.0.0/8:443 --toleration gpu:NoSchedule "
         "--priority-class low --runtime-class nvidia --no-kueue --no-exec --allow-exec-plugin --lost-after 90s "
-        f"--give-up 1h30m --prefix ai- --pull-secret {tmp_path / 'pull.json'}"
+        f"--give-up 1h30m --prefix ai- --pull-secret {tmp_path / 'pull.json'} --centre-ca {tmp_path / 'ca.pem'}"
     )
     assert run("admin", "cluster", "add", "pp", "--kubeconfig", str(kubeconfig), *line.split()).code == 0
     body = sent(centre, "POST /clusters")
@@ -138,6 +139,7 @@ def test_every_option_says_how_the_cluster_is_dealt_with(
         "egress": ["10.0.0.0/8:443"], "tolerations": ["gpu:NoSchedule"], "priority_class": "low",
         "runtime_class": "nvidia", "kueue": False, "exec": False, "exec_plugin": True, "lost_after_ms": 90_000,
         "give_up_ms": 5_400_000, "prefix": "ai-",
+        "centre_ca": "-----BEGIN CERTIFICATE-----",
     }  # fmt: skip
 
 

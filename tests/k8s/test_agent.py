@@ -23,6 +23,7 @@ from domain.ids import AttemptId
 from k8s.pod import agent, agent_text
 from local.forked import collect as local_collect
 from tests.conftest import services_of
+from tests.contracts.driver_contract import until
 from tests.support.centre import Centre
 from tests.support.factories import spec
 from tests.support.marks import on_sqlite
@@ -353,3 +354,18 @@ def test_patterns_mean_the_same_as_on_the_local_cluster(pattern: str) -> None:
         assert agent.follow(path.split("/"), pattern.split("/")) == local_collect._follow(
             path.split("/"), pattern.split("/")
         )
+
+
+@on_sqlite
+def test_the_collector_says_when_it_listens_and_from_then_on_hears_its_end(
+    pod: Callable[..., Pod], tmp_path: Path
+) -> None:
+    """As the first process of a container, which hears no signal that it has not asked for: nobody holds SIGTERM here."""
+    made = pod()
+    ready = tmp_path / "ready"
+    child = made.start("collect", BARAY_OUTPUTS="a", BARAY_READY=str(ready))
+    until(ready.exists)
+    (made.work / "a").write_text("kept")
+    child.send_signal(signal.SIGTERM)
+    assert made.end(child) == 0
+    assert made.kept() == {"a": b"kept"}

@@ -222,6 +222,14 @@ def test_a_source_is_fetched_before_and_outputs_are_collected_after() -> None:
     assert "initContainers" not in pod_of(made())
 
 
+def test_the_errands_know_the_centre_by_its_certificates_and_the_job_waits_for_its_collector() -> None:
+    found = made(replace(CONFIG, centre_ca="PEM $(HOME)"), outputs=("results/**",), source="ab" * 32)
+    fetch, collect = pod_of(found)["initContainers"]
+    assert env_of(fetch)["BARAY_CENTRE_CA"] == env_of(collect)["BARAY_CENTRE_CA"] == "PEM $$(HOME)"
+    assert collect["startupProbe"]["exec"]["command"][-1] == env_of(collect)["BARAY_READY"]
+    assert "BARAY_CENTRE_CA" not in env_of(pod_of(made(outputs=("a",)))["initContainers"][0])
+
+
 def test_the_errands_run_the_agent() -> None:
     (collect,) = pod_of(made(outputs=("a",)))["initContainers"]
     python, option, program = collect["command"]

@@ -56,6 +56,9 @@ class ConfigShape(Body):
     centre_url: Plain = Field(
         default=_USUAL.centre_url, description="where pods reach the centre; empty: no sources and outputs"
     )
+    centre_ca: Annotated[str, Field(max_length=1 << 16)] = Field(
+        default=_USUAL.centre_ca, description="certificates (PEM) that pods know it by, beside the usual ones"
+    )
     volumes: Annotated[dict[Plain, Plain], Field(max_length=_MOST)] = Field(
         default_factory=dict, description="the claim in each project's namespace behind each volume's name"
     )

@@ -24,6 +24,7 @@ _MANNER: Final = (
     click.option("--digest-only/--no-digest-only", default=None, help="Only images that are named by digest."),
     click.option("--image", metavar="IMAGE", help="Of jobs that name none."),
     click.option("--helper-image", metavar="IMAGE", help="Brings sources and collects outputs: any with Python 3.8."),
+    click.option("--centre-ca", metavar="FILE", help="Certificates that pods know it by, beside the usual ones."),
     click.option("--centre-url", metavar="URL", help="Where pods reach the centre; without, no sources and outputs."),
     click.option("--pull-secret", metavar="FILE", help="A Docker config in JSON, to pull images with."),
     click.option("--volume", "volumes", multiple=True, metavar="NAME=CLAIM", help="A claim behind a volume; repeatable."),
@@ -77,6 +78,8 @@ def config(options: Mapping[str, Any]) -> dict[str, Any]:
     found |= {name: _listed(options[name]) for name in _LISTS if options[name]}
     found |= {name: options[option] for option, name in _SWITCHES.items() if options[option] is not None}
     found |= {name: _span(options[key], flag) for key, (name, flag) in _TIMES.items() if options[key] is not None}
+    if options["centre_ca"] is not None:
+        found["centre_ca"] = _file(options["centre_ca"], "--centre-ca")
     if options["flavors"]:
         found["flavors"] = [_rule(text) for text in _listed(options["flavors"])]
     if options["volumes"]:
@@ -86,11 +89,7 @@ def config(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def pull_secret(name: str | None) -> str | None:
     """The file's text; empty for ``none``; None if it was not given."""
-    if name is None or name == NONE:
-        return None if name is None else ""
-    from cli.kubeconfig import read_secret
-
-    return read_secret(name, "--pull-secret", 64 << 10)
+    return None if name is None else _file(name, "--pull-secret")
 
 
 def kubeconfig(options: Mapping[str, Any]) -> tuple[str | None, dict[str, str]]:
@@ -103,6 +102,15 @@ def kubeconfig(options: Mapping[str, Any]) -> tuple[str | None, dict[str, str]]:
     from cli.kubeconfig import read_kubeconfig
 
     return read_kubeconfig(name, context), {} if context is None else {"context": context}
+
+
+def _file(name: str, flag: str) -> str:
+    """The file's text; empty for ``none``."""
+    if name == NONE:
+        return ""
+    from cli.kubeconfig import read_secret
+
+    return read_secret(name, flag, 64 << 10)
 
 
 def _cleared(text: str) -> str:
