@@ -156,11 +156,11 @@ class Keeper:
             for position, observation in seen.items():
                 if observation.state.final:
                     self._see_through(unit, position, observation)
-                elif lags(unit, position):
-                    self._do("look", unit.uid, self._eyes.look_again, unit, first_s=_LAG_S)
                 elif stop is not None and stop_of(unit.owner, position) is None:
                     self._do("stop", observation.attempt, self.stop, unit, position, stop)
                 else:
+                    if lags(unit, position):
+                        self._do("look", unit.uid, self._eyes.look_again, unit, first_s=_LAG_S)
                     self._tend(unit, position, observation, now_ms)
 
     def _sweep(self, units: list[tuple[Unit, dict[int, Observation]]]) -> None:

@@ -81,7 +81,7 @@ class KubeRig:
     ) -> None:  # fmt: skip
         self.wakes = 0
         self.patience_s, self.pace = patience_s, pace or {}
-        self.kube = KubeServer(processes=True, absent=("kueue.x-k8s.io",), **server)
+        self.kube = KubeServer(**{"processes": True, "absent": ("kueue.x-k8s.io",), **server})
         for number in range(1, 4):
             self.kube.add_node(f"node-{number}", **{"nvidia.com/gpu": 8})
         self.admin = Client(self.kube.access())

@@ -1,17 +1,20 @@
 """What the driver makes of each kind of launch: bundles, gangs, roles, Kueue's queues, and what cannot start."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from domain.accounts import Quota
+from domain.clusters import Room, Tenancy
 from domain.errors import Conflict, Refused
 from domain.ids import AttemptId
 from domain.jobs import Array, AttemptState, Bundle, Launch, Placement, Role
 from tests.contracts.driver_contract import SLEEP, launch, log, running, seen, settled, until
 from tests.k8s.rig import KubeRig
-from tests.support.kube.table import JOBS, PODS, SECRETS
+from tests.support.kube.table import JOBS, PODS, SECRETS, WORKLOADS
 
 S = AttemptState
 ONE = AttemptId(1842, None, 1)
@@ -166,6 +169,59 @@ def test_a_jobset_reaches_its_walltime_and_may_be_extended(rig: KubeRig) -> None
         assert job["spec"]["activeDeadlineSeconds"] == 2 + 2 + 3_600
     end = settled(rig.driver, ONE)
     assert (end.state, end.detail) == (S.TIMED_OUT, "It reached its walltime of 2s.")
+
+
+# Kueue
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[KubeRig]:
+    """With Kueue, and a queue that has room for two cores."""
+    made = KubeRig(tmp_path, pace={"arrives_s": 0.2}, absent=())
+    rooms = (Room(7, "khmer-asr", "cadt", True, {"cpu": 2_000}),)
+    made.driver.tend(Tenancy(rooms, {("cadt", "cpu"): Quota(2_000, 0)}, {"cpu": 1_000}))
+    yield made
+    made.close()
+    assert made.kube.violations == []
+
+
+def two_cores(attempt: AttemptId, rig: KubeRig) -> Launch:
+    one = launch(attempt, rig.node, command=SLEEP)
+    resources = replace(one.spec.resources, cpus=2)
+    return replace(one, spec=replace(one.spec, resources=resources))
+
+
+def test_a_job_waits_for_kueue_with_its_words_and_may_be_cancelled(guarded: KubeRig) -> None:
+    two, three = AttemptId(2, None, 1), AttemptId(3, None, 1)
+    guarded.driver.start(two_cores(ONE, guarded))
+    running(guarded.driver, ONE)
+    for attempt in (two, three):
+        guarded.driver.start(two_cores(attempt, guarded))
+    found = until(lambda: (one := seen(guarded.driver, two)) and "Kueue" in one.detail and one)
+    assert found.state is S.STARTING
+    assert "quota" in found.detail
+    guarded.driver.stop(two, 1_000)
+    assert (end := settled(guarded.driver, two)).state is S.CANCELLED
+    assert end.started_ms is None
+    guarded.driver.forget(two)
+    guarded.driver.stop(ONE, 1_000)
+    settled(guarded.driver, ONE)
+    running(guarded.driver, three)
+    assert guarded.kube.runs["j-2-a1"] == 0
+
+
+def test_what_kueue_evicts_is_preempted_and_does_not_come_back(guarded: KubeRig) -> None:
+    guarded.driver.start(two_cores(ONE, guarded))
+    running(guarded.driver, ONE)
+    (found,) = guarded.kube.all(WORKLOADS, guarded.namespace)
+    path = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{guarded.namespace}/workloads/{found['metadata']['name']}"
+    guarded.admin.merge(path, {"spec": {"active": False}})
+    end = settled(guarded.driver, ONE)
+    assert end.state is S.PREEMPTED
+    assert end.detail.startswith("Kueue took its place away: ")
+    guarded.driver.forget(ONE)
+    until(lambda: guarded.kube.get(JOBS, "j-1842-a1", guarded.namespace) is None)
+    assert guarded.kube.runs["j-1842-a1"] == 1
 
 
 # What cannot start
