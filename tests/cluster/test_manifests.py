@@ -1,6 +1,7 @@
 """What we build is what a real API server takes, with every field known, in a namespace that restricts pods."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from domain.clusters import ClusterConfig
 from domain.fleet import CPU_FLAVOR
 from domain.jobs import Launch
 from k8s.manifests.build import build
+from k8s.manifests.site import Made
 from tests.cluster.rig.calls import Answered
 from tests.cluster.rig.control_plane import Cluster
 from tests.k8s.launches import CONFIG, GANG, ROLES, bundle, launch, site
 
-_SPACE = "baray-speech"
+_SPACE = "manifests"
 _PATHS = {
     "Job": "/apis/batch/v1/namespaces/{}/jobs", "Secret": "/api/v1/namespaces/{}/secrets",
     "Service": "/api/v1/namespaces/{}/services", "JobSet": "/apis/jobset.x-k8s.io/v1alpha2/namespaces/{}/jobsets",
@@ -46,6 +48,10 @@ def _space(cluster: Cluster) -> Iterator[None]:
     cluster.admin.delete(f"/api/v1/namespaces/{_SPACE}")
 
 
+def _made(given: Launch) -> Made:
+    return build(given, replace(site(given, _WHOLE), namespace=_SPACE))
+
+
 def _create(cluster: Cluster, body: dict[str, Any]) -> dict[str, Any]:
     return cluster.admin.create(_PATHS[body["kind"]].format(_SPACE), body, dryRun="All", fieldValidation="Strict")
 
@@ -59,7 +65,7 @@ def _templates(body: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", LAUNCHES)
 def test_the_objects_of_every_kind_of_launch_are_taken(cluster: Cluster, name: str) -> None:
     given: Launch = LAUNCHES[name]
-    made = build(given, site(given, _WHOLE))
+    made = _made(given)
     for body in (made.body, *made.satellites):
         assert _create(cluster, body)["metadata"]["name"]
 
@@ -67,7 +73,7 @@ def test_the_objects_of_every_kind_of_launch_are_taken(cluster: Cluster, name: s
 @pytest.mark.parametrize("name", LAUNCHES)
 def test_their_pods_hold_what_the_restricted_namespace_asks(cluster: Cluster, name: str) -> None:
     given: Launch = LAUNCHES[name]
-    for template in _templates(build(given, site(given, _WHOLE)).body):
+    for template in _templates(_made(given).body):
         pod = {"apiVersion": "v1", "kind": "Pod", **template}
         pod["metadata"] = {**template["metadata"], "name": "probe"}
         cluster.admin.create(f"/api/v1/namespaces/{_SPACE}/pods", pod, dryRun="All", fieldValidation="Strict")

@@ -102,10 +102,10 @@ class Ears:
             at = state.get("running") or state.get("terminated")
             if at and not begun:
                 begun = True
-                for line in _printed(env.get("KWOK_PRINT", ""), at["startedAt"], index):
+                for line in _printed(env.get("KWOK_PRINT", ""), at["startedAt"], index, 1):
                     yield line
             if "terminated" in state:
-                for line in _printed(env.get("KWOK_PRINT_END", ""), at["finishedAt"], index):
+                for line in _printed(env.get("KWOK_PRINT_END", ""), at["finishedAt"], index, 500_000_000):
                     yield line
                 return
             if not follow:
@@ -150,8 +150,8 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
 
 
-def _printed(text: str, at: str, index: str) -> list[tuple[str, str]]:
-    """Lines of one moment, a nanosecond after the other, as a container runtime stamps them."""
+def _printed(text: str, at: str, index: str, first: int) -> list[tuple[str, str]]:
+    """Lines of one second, a nanosecond after the other: what is printed first has the earlier stamp."""
     moment = dt.datetime.fromisoformat(at).astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     lines = text.replace("%i", index).splitlines()
-    return [(f"{moment}.{number:09d}Z", line) for number, line in enumerate(lines, 1)]
+    return [(f"{moment}.{number:09d}Z", line) for number, line in enumerate(lines, first)]
