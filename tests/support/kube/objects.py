@@ -7,7 +7,6 @@ finalizers. Callers hold the store's lock.
 import random
 import re
 from collections.abc import Callable
-from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +23,15 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _LARGEST = 1_500_000  # bytes of one object that etcd takes
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+
+
+def copied(value: Any) -> Any:
+    """As ``copy.deepcopy``, of what JSON can say, and much faster."""
+    if isinstance(value, dict):
+        return {key: copied(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [copied(entry) for entry in value]
+    return value
 
 
 def stamp(ms: int) -> str:
@@ -159,7 +167,7 @@ class Objects:
             raise failure.conflict(resource, name, why)
         if given.get("resourceVersion") not in (None, "", "0", was["resourceVersion"]):
             raise failure.conflict(resource, name)
-        new = deepcopy(body)
+        new = copied(body)
         new["apiVersion"], new["kind"] = resource.group_version, resource.kind
         kept = (
             "uid",
@@ -199,14 +207,14 @@ class Objects:
             return
         defaults.fill(resource, new)
 
-    def _keep(self, resource: Resource, obj: Obj, *, dry: bool) -> Obj:
+    def _keep(self, resource: Resource, obj: Obj, *, dry: bool, bounded: bool = True) -> Obj:
         meta = obj["metadata"]
         for field in [k for k, v in meta.items() if v in (None, "", {}, [])]:
             del meta[field]
         obj = {"kind": obj.pop("kind"), "apiVersion": obj.pop("apiVersion"), **obj}
         if dry:
             return obj
-        if _size(obj) > _LARGEST:
+        if bounded and _size(obj) > _LARGEST:
             raise failure.Failure(500, "", "etcdserver: request is too large")
         if "deletionTimestamp" in meta and not meta.get("finalizers") and not self._lingers(resource, obj):
             key = (meta.get("namespace", ""), meta["name"])
@@ -224,13 +232,13 @@ class Objects:
         old = self.store.get(resource, key)
         if old is None:
             return None
-        new = deepcopy(old)
+        new = copied(old)
         edit(new)
         if _same(new, old):
             return old
         if resource.generation and _without(new) != _without(old):
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
-        return self._keep(resource, new, dry=False)
+        return self._keep(resource, new, dry=False, bounded=False)
 
     def delete(
         self, resource: Resource, key: Key, *, policy: str | None = None, grace: int | None = None,
@@ -249,7 +257,7 @@ class Objects:
             raise failure.conflict(resource, key[1], why, kind=resource.kind)
         if dry:
             return old, False
-        new = deepcopy(old)
+        new = copied(old)
         self._mark(resource, new, policy, grace)
         stays = new["metadata"].get("finalizers") or self._lingers(resource, new)
         if not stays:

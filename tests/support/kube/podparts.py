@@ -7,6 +7,7 @@ from tests.support.kube import failure
 from tests.support.kube.controllers.base import ms_of
 from tests.support.kube.controllers.kubelet import Kubelet
 from tests.support.kube.objects import Obj, Objects
+from tests.support.kube.sockets import Sockets
 from tests.support.kube.table import PODS
 from tests.support.kube.verbs import Asked, Strange
 from tests.support.kube.web import Reply
@@ -28,6 +29,7 @@ _LOG = {
 class PodParts:
     def __init__(self, objects: Objects, kubelet: Kubelet) -> None:
         self._objects, self._kubelet = objects, kubelet
+        self._sockets = Sockets(objects.store, kubelet)
 
     def do(self, asked: Asked) -> Reply:
         with self._objects.store.lock:
@@ -38,6 +40,8 @@ class PodParts:
             return self._log(asked, pod)
         if asked.part == "eviction" and asked.verb == "create":
             return self._evict(asked)
+        if asked.part in ("exec", "portforward") and asked.verb in ("get", "create"):
+            return self._sockets.do(asked, pod)
         raise failure.no_resource()
 
     def _log(self, asked: Asked, pod: Obj) -> Reply:

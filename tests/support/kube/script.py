@@ -130,8 +130,8 @@ class Tidy:
         if isinstance(value, list):
             if name == "managedFields":
                 return sorted((_owner(entry) for entry in value if not entry["manager"].startswith(_OTHERS)), key=str)
-            told = [self(entry) for entry in value]
-            return sorted(told, key=str) if name == "causes" else told
+            entries = [self(entry) for entry in value]
+            return sorted(entries, key=str) if name == "causes" else entries
         if name == "resourceVersion":
             return "<version>"
         return self._text(value) if isinstance(value, str) else value

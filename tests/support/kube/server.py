@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from lifecycle.ports import Clock
 from runtime.clock import SystemClock
-from tests.support.kube import access, discovery, failure
+from tests.support.kube import access, discovery, failure, machines
 from tests.support.kube.admission import Admission
 from tests.support.kube.controllers.base import Controller, World
 from tests.support.kube.controllers.garbage import Garbage, Namespaces
@@ -23,7 +23,7 @@ from tests.support.kube.controllers.jobs import Jobs
 from tests.support.kube.controllers.jobsets import JobSets, complete
 from tests.support.kube.controllers.kubelet import Behave, Kubelet
 from tests.support.kube.controllers.kueue import Kueue
-from tests.support.kube.controllers.nodes import UNREACHABLE, NodeLifecycle, Quotas
+from tests.support.kube.controllers.nodes import NodeLifecycle, Quotas
 from tests.support.kube.controllers.runners import Behaviour, Processes
 from tests.support.kube.controllers.scheduling import Scheduler
 from tests.support.kube.faults import Faults
@@ -133,7 +133,7 @@ class KubeServer:
     @property
     def runs(self) -> Counter[str]:
         """How many pods started, by the name of their Job: their containers began."""
-        return self.kubelet.runs
+        return self.kubelet.witness.runs
 
     @property
     def violations(self) -> list[str]:
@@ -166,19 +166,11 @@ class KubeServer:
     ) -> Obj:
         """A ready node. ``resources``: such as ``**{"nvidia.com/gpu": 8}``."""
         size = {"cpu": str(cpus), "memory": memory, "pods": "110", **{k: str(v) for k, v in resources.items()}}
-        now = self.objects.now()
-        conditions = [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",
-                       "lastHeartbeatTime": now, "lastTransitionTime": now}]  # fmt: skip
+        body = {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **(labels or {})}}, "spec": {}}
         with self.lock:
-            body = {
-                "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **(labels or {})}},
-                "spec": {},
-            }
             self.objects.create(NODES, body)
-            spec = {"taints": list(taints)} if taints else {}
-            status = {"capacity": size, "allocatable": dict(size), "conditions": conditions,
-                      "nodeInfo": {"kubeletVersion": f"v1.{self.minor}.3", "operatingSystem": "linux", "architecture": "amd64"}}  # fmt: skip
-            made = self.objects.change(NODES, ("", name), lambda node: node.update(status=status, spec=spec))
+            ready = machines.ready(size, taints, self.minor, self.objects.now())
+            made = self.objects.change(NODES, ("", name), lambda node: node.update(ready))
         assert made is not None
         return made
 
@@ -197,44 +189,15 @@ class KubeServer:
 
     def lose_node(self, name: str) -> None:
         """Its kubelet is out of reach: containers run on, and nobody hears of them."""
-        now = self.objects.now()
         with self.lock:
             self.kubelet.frozen.add(name)
-
-            def edit(node: Obj) -> None:
-                for entry in node["status"]["conditions"]:
-                    entry |= {
-                        "status": "Unknown",
-                        "reason": "NodeStatusUnknown",
-                        "message": "Kubelet stopped posting node status.",
-                        "lastTransitionTime": now,
-                    }
-                taints = [
-                    {"key": UNREACHABLE, "effect": effect, "timeAdded": now} for effect in ("NoSchedule", "NoExecute")
-                ]
-                node["spec"]["taints"] = [*(node["spec"].get("taints") or []), *taints]
-
-            self.objects.change(NODES, ("", name), edit)
+            self.objects.change(NODES, ("", name), lambda node: machines.lose(node, self.objects.now()))
 
     def find_node(self, name: str) -> None:
         """It is in reach again."""
-        now = self.objects.now()
         with self.lock:
             self.kubelet.thaw(name)
-
-            def edit(node: Obj) -> None:
-                for entry in node["status"]["conditions"]:
-                    entry |= {
-                        "status": "True",
-                        "reason": "KubeletReady",
-                        "message": "kubelet is posting ready status",
-                        "lastTransitionTime": now,
-                    }
-                node["spec"]["taints"] = [
-                    taint for taint in node["spec"].get("taints") or [] if taint["key"] != UNREACHABLE
-                ]
-
-            self.objects.change(NODES, ("", name), edit)
+            self.objects.change(NODES, ("", name), lambda node: machines.find(node, self.objects.now()))
 
     def remove_node(self, name: str) -> None:
         """The machine is gone for good, and with it all that ran there."""
@@ -297,6 +260,10 @@ class KubeServer:
 
     def accept(self) -> None:
         self._web.listen()
+
+    def bookmarks_every(self, seconds: float) -> None:
+        """Of watches that begin from now on."""
+        self._verbs.bookmark_s = seconds
 
     def close_watches(self) -> None:
         with self.lock:

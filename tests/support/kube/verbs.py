@@ -50,6 +50,8 @@ class Asked:
     kind: str = ""  # of the body
     body: bytes = field(default=b"", repr=False)
     agent: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def key(self) -> Key:
@@ -93,7 +95,9 @@ def read(request: Request, resource: Resource, rest: list[str]) -> Asked:
         raise failure.not_allowed()
     agent = request.headers.get("user-agent", "").partition("/")[0]
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    asked = Asked(verb, resource, namespace, name, part, request.query, kind, request.body, agent)
+    asked = Asked(
+        verb, resource, namespace, name, part, request.query, kind, request.body, agent, request.pairs, request.headers
+    )
     if part in ("", "status"):
         unknown = set(request.query) - _PARAMS[verb] - _COMMON
         if unknown:

@@ -22,7 +22,7 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]  # by lower-case name
     body: bytes
-    number: int = 0
+    pairs: tuple[tuple[str, str], ...] = ()  # the query, with names that repeat
 
 
 @dataclass(slots=True)
@@ -167,7 +167,8 @@ def _read(connection: socket.socket, reader: BinaryIO) -> Request | None:
     if headers.get("transfer-encoding", "").lower() == "chunked":
         body = _chunked(reader)
     parts = urlsplit(target)
-    return Request(method, unquote(parts.path), dict(parse_qsl(parts.query, keep_blank_values=True)), headers, body)
+    pairs = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    return Request(method, unquote(parts.path), dict(pairs), headers, body, pairs)
 
 
 def _chunked(reader: BinaryIO) -> bytes:

@@ -14,14 +14,22 @@ from tests.support.kube.controllers.base import (
     set_condition,
 )
 from tests.support.kube.controllers.indexes import parse, written
-from tests.support.kube.defaults import JOB_NAME
+from tests.support.kube.controllers.jobpods import (
+    FAILURES,
+    INDEX,
+    TRACKING,
+    ended_ms,
+    has_failed,
+    index_of,
+    live,
+    restarted_too_often,
+    told,
+    tracked,
+)
 from tests.support.kube.objects import Obj
 from tests.support.kube.store import Change, Key
 from tests.support.kube.table import JOBS, PODS
 
-TRACKING = "batch.kubernetes.io/job-tracking"
-INDEX = "batch.kubernetes.io/job-completion-index"
-FAILURES = "batch.kubernetes.io/job-index-failure-count"
 _SOURCE = "job-controller"
 _BACKOFF_MS, _BACKOFF_MAX_MS = 10_000, 600_000
 _RETRY_MS = 5_000
@@ -93,8 +101,8 @@ class Jobs(Controller):
             **job,
             "status": {**job["status"], "conditions": [dict(c) for c in job["status"].get("conditions") or []]},
         }
-        active = [pod for pod in pods if _live(pod) and "deletionTimestamp" not in pod["metadata"]]
-        terminating = sum(1 for pod in pods if _live(pod) and "deletionTimestamp" in pod["metadata"])
+        active = [pod for pod in pods if live(pod) and "deletionTimestamp" not in pod["metadata"]]
+        terminating = sum(1 for pod in pods if live(pod) and "deletionTimestamp" in pod["metadata"])
         work = _Pass(job, pods, active, terminating, sum(1 for pod in active if is_true(pod, "Ready")))
         suspended = bool(work.spec.get("suspend"))
         if "startTime" not in work.status and not suspended:
@@ -126,8 +134,8 @@ class Jobs(Controller):
     def _judge(self, work: _Pass, key: Key, *, suspended: bool) -> None:
         """Whether it ends, before pods are looked after."""
         spec, status = work.spec, work.status
-        counted = [pod for pod in work.pods if _tracked(pod)]
-        failed = status.get("failed", 0) + sum(1 for pod in counted if _failed(pod, spec))
+        counted = [pod for pod in work.pods if tracked(pod)]
+        failed = status.get("failed", 0) + sum(1 for pod in counted if has_failed(pod, spec))
         target = next(
             (entry for entry in status["conditions"] if entry["type"] == "FailureTarget" and entry["status"] == "True"),
             None,
@@ -137,7 +145,7 @@ class Jobs(Controller):
             work.ends = ("Complete", met["reason"], met["message"])
         elif target is not None:
             work.ends = ("Failed", target["reason"], target["message"])
-        elif failed > spec["backoffLimit"] or _restarted_too_often(spec, work.pods):
+        elif failed > spec["backoffLimit"] or restarted_too_often(spec, work.pods):
             work.ends = ("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
         elif "activeDeadlineSeconds" in spec and not suspended:
             due = ms_of(status["startTime"]) + spec["activeDeadlineSeconds"] * 1000
@@ -151,14 +159,14 @@ class Jobs(Controller):
         work.succeeded = parse(status.get("completedIndexes", "")) | {
             index
             for pod in counted
-            if pod["status"].get("phase") == "Succeeded" and (index := _index(pod)) is not None and index < total
+            if pod["status"].get("phase") == "Succeeded" and (index := index_of(pod)) is not None and index < total
         }
         if "backoffLimitPerIndex" not in spec:
             return
         work.failed = parse(status.get("failedIndexes", "")) | {
             index
             for pod in counted
-            if _failed(pod, spec) and (index := _index(pod)) is not None and index < total
+            if has_failed(pod, spec) and (index := index_of(pod)) is not None and index < total
             and int(pod["metadata"].get("annotations", {}).get(FAILURES, "0")) >= spec["backoffLimitPerIndex"]
         }  # fmt: skip
         if work.ends is None and "maxFailedIndexes" in spec and len(work.failed) > spec["maxFailedIndexes"]:
@@ -178,7 +186,7 @@ class Jobs(Controller):
         if "deletionTimestamp" in work.job["metadata"]:
             return
         done = len(work.succeeded) if work.indexed else work.status.get("succeeded", 0) + sum(
-            1 for pod in work.pods if _tracked(pod) and pod["status"].get("phase") == "Succeeded"
+            1 for pod in work.pods if tracked(pod) and pod["status"].get("phase") == "Succeeded"
         )  # fmt: skip
         self._manage(work, done, suspended=suspended)
         total = work.spec.get("completions")
@@ -209,7 +217,7 @@ class Jobs(Controller):
             want = max(0, min(total - done, spec["parallelism"]))
         if len(work.active) > want:
             surplus = sorted(
-                work.active, key=lambda pod: (pod["status"].get("phase") == "Running", -(_index(pod) or 0))
+                work.active, key=lambda pod: (pod["status"].get("phase") == "Running", -(index_of(pod) or 0))
             )
             self._delete(work, surplus[: len(work.active) - want], uncounted=True)
             return
@@ -220,7 +228,7 @@ class Jobs(Controller):
 
     def _backing_off(self, work: _Pass) -> bool:
         """After failures, new pods wait: 10 s, doubled by each."""
-        ends = [_ended_ms(pod) for pod in work.pods if pod["status"].get("phase") == "Failed"]
+        ends = [ended_ms(pod) for pod in work.pods if pod["status"].get("phase") == "Failed"]
         if "backoffLimitPerIndex" in work.spec or not ends:
             return False
         due = max(ends) + min(_BACKOFF_MS << (len(ends) - 1), _BACKOFF_MAX_MS)
@@ -232,9 +240,9 @@ class Jobs(Controller):
     def _make(self, work: _Pass, number: int) -> None:
         indexes: list[int | None] = [None] * number
         if work.indexed:
-            taken = work.succeeded | work.failed | {_index(pod) for pod in work.active}
+            taken = work.succeeded | work.failed | {index_of(pod) for pod in work.active}
             if work.spec["podReplacementPolicy"] == "Failed":
-                taken |= {_index(pod) for pod in work.pods if _live(pod) and "deletionTimestamp" in pod["metadata"]}
+                taken |= {index_of(pod) for pod in work.pods if live(pod) and "deletionTimestamp" in pod["metadata"]}
             indexes = [*[index for index in range(work.spec["completions"]) if index not in taken][:number]]
         for index in indexes:
             try:
@@ -264,12 +272,12 @@ class Jobs(Controller):
             stem = f"{meta['name'][: 57 - len(str(index)) - 1]}-{index}-"
             if "backoffLimitPerIndex" in work.spec:
                 annotations[FAILURES] = str(
-                    sum(1 for pod in work.pods if _index(pod) == index and _failed(pod, work.spec))
+                    sum(1 for pod in work.pods if index_of(pod) == index and has_failed(pod, work.spec))
                 )
             source = {"fieldRef": {"fieldPath": f"metadata.labels['{INDEX}']", "apiVersion": "v1"}}
             for group in ("initContainers", "containers"):
                 if group in spec:
-                    spec[group] = [_told(container, source) for container in spec[group]]
+                    spec[group] = [told(container, source) for container in spec[group]]
         return {
             "metadata": {
                 "generateName": stem,
@@ -300,15 +308,15 @@ class Jobs(Controller):
         freed = []
         for pod in work.pods:
             phase = pod["status"].get("phase")
-            if not _tracked(pod):
+            if not tracked(pod):
                 continue
-            failed = _failed(pod, spec)
+            failed = has_failed(pod, spec)
             if not ("deletionTimestamp" in work.job["metadata"] or ends or phase == "Succeeded" or failed):
                 continue
             if ends is None and failed and "backoffLimitPerIndex" in spec and self._awaits_next(work, pod):
                 continue
             freed.append(pod)
-            valid = not work.indexed or ((index := _index(pod)) is not None and index < spec["completions"])
+            valid = not work.indexed or ((index := index_of(pod)) is not None and index < spec["completions"])
             if phase == "Succeeded" and not work.indexed:
                 status["succeeded"] = status.get("succeeded", 0) + 1
             elif phase != "Succeeded" and valid and (failed or (ends is not None and ends[0] == "Failed")):
@@ -346,9 +354,9 @@ class Jobs(Controller):
 
     def _awaits_next(self, work: _Pass, pod: Obj) -> bool:
         """The last failed pod of an index stays until the next is there, to count from."""
-        index = _index(pod)
+        index = index_of(pod)
         return index is not None and index not in work.failed | work.succeeded | {
-            _index(other) for other in work.active
+            index_of(other) for other in work.active
         }
 
     def _free(self, key: Key) -> None:
@@ -356,56 +364,5 @@ class Jobs(Controller):
             pod["metadata"]["finalizers"] = [name for name in pod["metadata"].get("finalizers", []) if name != TRACKING]
 
         pod = self.store.get(PODS, key)
-        if pod is not None and _tracked(pod):
+        if pod is not None and tracked(pod):
             self.objects.change(PODS, key, edit)
-
-
-def _told(container: Obj, source: Obj) -> Obj:
-    env = container.get("env") or []
-    if any(entry["name"] == "JOB_COMPLETION_INDEX" for entry in env):
-        return container
-    return {**container, "env": [*env, {"name": "JOB_COMPLETION_INDEX", "valueFrom": source}]}
-
-
-def _live(pod: Obj) -> bool:
-    return pod["status"].get("phase") not in ("Succeeded", "Failed")
-
-
-def _tracked(pod: Obj) -> bool:
-    return TRACKING in (pod["metadata"].get("finalizers") or ())
-
-
-def _failed(pod: Obj, spec: Obj) -> bool:
-    if pod["status"].get("phase") == "Failed":
-        return True
-    if spec["podReplacementPolicy"] == "Failed":
-        return False
-    return "deletionTimestamp" in pod["metadata"] and pod["status"].get("phase") != "Succeeded"
-
-
-def _index(pod: Obj) -> int | None:
-    found = (pod["metadata"].get("annotations") or {}).get(INDEX)
-    return int(found) if found is not None else None
-
-
-def _restarted_too_often(spec: Obj, pods: list[Obj]) -> bool:
-    if spec["template"]["spec"].get("restartPolicy") != "OnFailure":
-        return False
-    count = sum(
-        entry.get("restartCount", 0)
-        for pod in pods
-        if _live(pod)
-        for entry in pod["status"].get("containerStatuses") or []
-    )
-    return bool(count > 0 if spec["backoffLimit"] == 0 else count >= spec["backoffLimit"])
-
-
-def _ended_ms(pod: Obj) -> int:
-    ends = [
-        entry.get("state", {}).get("terminated", {}).get("finishedAt")
-        for entry in pod["status"].get("containerStatuses") or []
-    ]
-    return max((ms_of(end) for end in ends), default=0)
-
-
-__all__ = ["FAILURES", "INDEX", "JOB_NAME", "TRACKING", "Jobs"]

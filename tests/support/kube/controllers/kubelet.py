@@ -1,17 +1,18 @@
 """The kubelets of all nodes: they start the containers of bound pods, tell how those do, and stop them."""
 
 import signal
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.kube.controllers import podstate
-from tests.support.kube.controllers.base import Controller, World, controller_of, key_of
+from tests.support.kube.controllers.base import Controller, World, key_of
+from tests.support.kube.controllers.life import Container, Life
 from tests.support.kube.controllers.output import Output
-from tests.support.kube.controllers.runners import Behaviour, Exit, HeartRun, Processes, ProcessRun, Run
+from tests.support.kube.controllers.runners import Behaviour, Exit, HeartRun, Processes, ProcessRun
 from tests.support.kube.controllers.sandbox import Missing, Sandbox
+from tests.support.kube.controllers.witness import Witness
 from tests.support.kube.objects import Obj, stamp
 from tests.support.kube.store import Change, Key
 from tests.support.kube.table import CLAIMS, CONFIGMAPS, NODES, PODS, SECRETS
@@ -19,51 +20,6 @@ from tests.support.kube.table import CLAIMS, CONFIGMAPS, NODES, PODS, SECRETS
 _RESTART_MS = 10_000
 _SOURCE = "kubelet"
 _READY_MS, _YOUNG_MS = 20, 10_000
-
-
-@dataclass(slots=True)
-class Container:
-    """How one container does. ``state``: waiting, running, terminated."""
-
-    spec: Obj
-    sidecar: bool = False
-    initial: bool = False
-    state: str = "waiting"
-    reason: str = "PodInitializing"
-    message: str = ""
-    run: Run | None = None
-    output: Output | None = None
-    started_ms: int = 0
-    ended_ms: int = 0
-    exit: Exit | None = None
-    restarts: int = 0
-    serial: int = 0  # of the run, so that a late end of an earlier one is known
-    told: bool = False  # to stop
-    oom: bool = False
-
-    @property
-    def over(self) -> bool:
-        return self.state == "terminated"
-
-
-@dataclass(slots=True)
-class Life:
-    """A pod on its node."""
-
-    key: Key
-    uid: str
-    node: str
-    sandbox: Sandbox
-    containers: list[Container]
-    grace_ms: int
-    prepared: bool = False
-    stopping: bool = False
-    killed_at_ms: int | None = None  # when SIGKILL comes
-    final: tuple[str, str] | None = None  # reason and message of a pod that the kubelet itself ended
-
-    @property
-    def mains(self) -> list[Container]:
-        return [entry for entry in self.containers if not entry.initial]
 
 
 Behave = Callable[[Obj, Obj], Behaviour]
@@ -77,7 +33,7 @@ class Kubelet(Controller):
         self.behave, self._processes, self._root = behave, processes, root
         self.lives: dict[str, Life] = {}
         self.outputs: dict[tuple[str, str], Output] = {}
-        self.runs: Counter[str] = Counter()
+        self.witness = Witness(world)
         self.frozen: set[str] = set()  # nodes that are out of reach
         self.ends: deque[tuple[str, str, int, Exit]] = deque()
         self._later: dict[int, Callable[[], None]] = {}
@@ -183,6 +139,7 @@ class Kubelet(Controller):
             sandbox,
             made,
             spec["terminationGracePeriodSeconds"] * 1000,
+            pod,
         )
         self.lives[life.uid] = life
         if "activeDeadlineSeconds" in spec:
@@ -259,7 +216,7 @@ class Kubelet(Controller):
         output = Output(self.objects.clock)
         self.outputs[life.uid, name] = entry.output = output
         if not entry.initial and not any(other.serial > (other is entry) for other in life.mains):
-            self.runs[_job_of(pod)] += 1
+            self.witness.started(life, pod, self.lives.values())
         entry.state, entry.started_ms, entry.reason, entry.message = "running", self.world.now_ms(), "", ""
         if self._processes is None:
             entry.run = HeartRun(behaviour, output, lambda how: self._ended(life.uid, name, serial, how), self.at)
@@ -404,8 +361,3 @@ class Kubelet(Controller):
             return
         status = podstate.status(life, pod, stamp(self.world.now_ms()))
         self.objects.change(PODS, life.key, lambda new: new.update(status=status))
-
-
-def _job_of(pod: Obj) -> str:
-    owner = controller_of(pod)
-    return str(owner["name"] if owner else pod["metadata"]["name"])

@@ -25,7 +25,9 @@ class NodeLifecycle(Controller):
     def sync(self, key: str) -> None:
         node = self.store.get(NODES, ("", key))
         if node is not None and is_true(node, "Ready"):
-            self.objects.change(NODES, ("", key), _untaint)
+            node = self.objects.change(NODES, ("", key), _untaint) or node
+            if not any(taint["effect"] == "NoExecute" for taint in (node.get("spec") or {}).get("taints") or []):
+                return  # all is well
         for pod in self.store.all(PODS):
             if pod["spec"].get("nodeName") != key:
                 continue

@@ -1,15 +1,13 @@
 """How a pod's status is written from what its kubelet knows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.support.kube.controllers.base import set_condition
+from tests.support.kube.controllers.life import Container, Life
 from tests.support.kube.objects import Obj, stamp
 
-if TYPE_CHECKING:
-    from tests.support.kube.controllers.kubelet import Container, Life
 
-
-def status(life: "Life", pod: Obj, now: str) -> Obj:
+def status(life: Life, pod: Obj, now: str) -> Obj:
     made = dict(pod["status"])
     made["conditions"] = [dict(entry) for entry in made.get("conditions") or []]
     made.setdefault("startTime", now)
@@ -25,10 +23,15 @@ def status(life: "Life", pod: Obj, now: str) -> Obj:
         made["initContainerStatuses"] = initial
     made["containerStatuses"] = [_container(entry, life.uid) for entry in life.mains]
     _conditions(made, life, now)
+    if life.final is not None and life.final[0] == "Evicted":
+        more = {"lastProbeTime": None}
+        set_condition(
+            made["conditions"], "DisruptionTarget", "True", "TerminationByKubelet", life.final[1], now, **more
+        )
     return made
 
 
-def _phase(life: "Life", pod: Obj) -> str:
+def _phase(life: Life, pod: Obj) -> str:
     was = pod["status"].get("phase", "Pending")
     if was in ("Succeeded", "Failed"):
         return str(was)
@@ -44,7 +47,7 @@ def _phase(life: "Life", pod: Obj) -> str:
     return "Pending"
 
 
-def _container(entry: "Container", uid: str) -> Obj:
+def _container(entry: Container, uid: str) -> Obj:
     name = entry.spec["name"]
     ident = f"containerd://{uid}-{name}-{entry.serial}"
     state: dict[str, Any]
@@ -76,7 +79,7 @@ def _container(entry: "Container", uid: str) -> Obj:
     return made
 
 
-def _terminated(entry: "Container", ident: str) -> Obj:
+def _terminated(entry: Container, ident: str) -> Obj:
     assert entry.exit is not None
     oom = entry.exit.out_of_memory or (entry.oom and entry.exit.code == 137)
     reason = (
@@ -100,7 +103,7 @@ def _terminated(entry: "Container", ident: str) -> Obj:
     return made
 
 
-def _conditions(made: Obj, life: "Life", now: str) -> None:
+def _conditions(made: Obj, life: Life, now: str) -> None:
     over = made["phase"] in ("Succeeded", "Failed")
     initialized = all(
         entry.over or (entry.sidecar and entry.state == "running") for entry in life.containers if entry.initial

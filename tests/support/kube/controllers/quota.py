@@ -27,8 +27,8 @@ class Ledger:
                 self._count(workload, 1)
 
     def _count(self, workload: Obj, sign: int) -> None:
-        admission = (workload.get("status") or {}).get("admission")
-        for entry in (admission or {}).get("podSetAssignments") or []:
+        admission: Obj = (workload.get("status") or {}).get("admission") or {}
+        for entry in admission.get("podSetAssignments") or []:
             for resource, amount in entry["resourceUsage"].items():
                 cell = (admission["clusterQueue"], entry["flavors"][resource], resource)
                 self._used[cell] = self._used.get(cell, 0) + sign * milli(amount)

@@ -22,6 +22,7 @@ class Scheduler(Controller):
         self.paused = False
         self._waiting: dict[Key, None] = {}
         self._on: dict[str, dict[Key, Obj]] = {}  # pods that hold something, by node
+        self._held: dict[str, Counter[str]] = {}  # how much that is
 
     def noticed(self, change: Change) -> None:
         if change.resource is NODES:
@@ -32,7 +33,7 @@ class Scheduler(Controller):
     def _place(self, change: Change) -> None:
         old, new = change.old, change.new
         if old is not None and (node := old.obj["spec"].get("nodeName")):
-            self._on.get(node, {}).pop(change.key, None)
+            self._let_go(node, change.key)
         if new is None:
             self._waiting.pop(change.key, None)
             self.enqueue("all")
@@ -40,7 +41,7 @@ class Scheduler(Controller):
         node = new.obj["spec"].get("nodeName")
         over = new.obj["status"].get("phase") in ("Succeeded", "Failed")
         if node and not over:
-            self._on.setdefault(node, {})[change.key] = new.obj
+            self._take(node, change.key, new.obj)
             self._waiting.pop(change.key, None)
         elif node or over:
             self._waiting.pop(change.key, None)
@@ -65,10 +66,17 @@ class Scheduler(Controller):
 
     def held(self, node: str) -> dict[str, int]:
         """What pods on the node hold, in thousandths."""
-        total: Counter[str] = Counter()
-        for pod in self._on.get(node, {}).values():
-            total.update(requests(pod["spec"]))
-        return dict(total)
+        return dict(self._held.get(node, {}))
+
+    def _take(self, node: str, key: Key, pod: Obj) -> None:
+        self._let_go(node, key)
+        self._on.setdefault(node, {})[key] = pod
+        self._held.setdefault(node, Counter()).update(requests(pod["spec"]))
+
+    def _let_go(self, node: str, key: Key) -> None:
+        pod = self._on.get(node, {}).pop(key, None)
+        if pod is not None:
+            self._held[node].subtract(requests(pod["spec"]))
 
     def _schedule(self, pod: Obj) -> None:
         if pod["spec"].get("schedulingGates"):
@@ -110,7 +118,7 @@ class Scheduler(Controller):
 
         bound = self.objects.change(PODS, key_of(pod), edit)
         assert bound is not None
-        self._on.setdefault(node, {})[key_of(pod)] = bound
+        self._take(node, key_of(pod), bound)
         self._waiting.pop(key_of(pod), None)
         name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         self.world.event(pod, "Normal", "Scheduled", f"Successfully assigned {name} to {node}", _SOURCE)
@@ -147,6 +155,8 @@ class Scheduler(Controller):
     def _crowded(self, pod: Obj, node: Obj) -> list[str]:
         """By anti-affinity, of this pod to those that are there and of those to this one."""
         own = _apart(pod)
+        if not own and not any(_apart(other) for held in self._on.values() for other in held.values()):
+            return []
         others = [(other, _where(other, self.store)) for held in self._on.values() for other in held.values()]
         here = node["metadata"].get("labels") or {}
         for other, labels in others:
