@@ -42,6 +42,7 @@ _AGAIN_S = 5.0
 _LAG_S = 2.0  # for which Job and pods may contradict each other, since they are followed apart
 _LOGS_S = 45.0  # for all ranks of an attempt together
 _CREW = 8
+_FAR_MS = 1 << 60
 _SWEPT = 4  # logs a second that nobody asked for
 
 _S = AttemptState
@@ -60,6 +61,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._heard_ms = clock.now_ms()
         self._was_silent = False
+        self._quiet: dict[str, tuple[Unit, int]] = {}  # by uid: nothing to do for it until then, as long as it is so
         self._to_sweep: list[tuple[str, int, int]] = []
         self._swept = time.monotonic()
         self._skew_ms = 0
@@ -151,17 +153,32 @@ class Keeper:
         now_ms = self._clock.now_ms() + self._skew_ms
         units = self._eyes.seen()
         self._sweep(units)
+        quiet: dict[str, tuple[Unit, int]] = {}
         for unit, seen in units:
-            stop = self._stop_for(unit)
-            for position, observation in seen.items():
-                if observation.state.final:
-                    self._see_through(unit, position, observation)
-                elif stop is not None and stop_of(unit.owner, position) is None:
-                    self._do("stop", observation.attempt, self.stop, unit, position, stop)
-                else:
-                    if lags(unit, position):
-                        self._do("look", unit.uid, self._eyes.look_again, unit, first_s=_LAG_S)
-                    self._tend(unit, position, observation, now_ms)
+            known, until_ms = self._quiet.get(unit.uid, (None, 0))
+            if known is not unit or now_ms >= until_ms:
+                until_ms = self._look_at(unit, seen, now_ms)
+            quiet[unit.uid] = (unit, until_ms)
+        self._quiet = quiet
+
+    def _look_at(self, unit: Unit, seen: dict[int, Observation], now_ms: int) -> int:
+        """See to one unit. Answers until when there is nothing to do for it, unless it changes."""
+        stop, until_ms = self._stop_for(unit), _FAR_MS
+        for position, observation in seen.items():
+            attempt = observation.attempt
+            if observation.state.final:
+                self._see_through(unit, position, observation)
+                until_ms = min(until_ms, _FAR_MS if attempt in self._ended else now_ms)
+            elif stop is not None and stop_of(unit.owner, position) is None:
+                self._do("stop", attempt, self.stop, unit, position, stop)
+                until_ms = now_ms
+            elif lags(unit, position):
+                self._do("look", unit.uid, self._eyes.look_again, unit, first_s=_LAG_S)
+                self._tend(unit, position, observation, now_ms)
+                until_ms = now_ms
+            else:
+                until_ms = min(until_ms, self._tend(unit, position, observation, now_ms))
+        return until_ms
 
     def _sweep(self, units: list[tuple[Unit, dict[int, Observation]]]) -> None:
         """Bring the log of one that runs to the shelf, another each time: with a node that dies, its logs are gone."""
@@ -192,7 +209,8 @@ class Keeper:
         why = is_evicted(unit)
         return None if why is None else Stop(Why.EVICTED, say=f"Kueue took its place away: {why}")
 
-    def _tend(self, unit: Unit, position: int, seen: Observation, now_ms: int) -> None:
+    def _tend(self, unit: Unit, position: int, seen: Observation, now_ms: int) -> int:
+        """See to an attempt that is not over. Answers as ``_look_at``."""
         attempt = seen.attempt
         if seen.state is _S.STOPPING:
             stop = stop_of(unit.owner, position)
@@ -202,17 +220,19 @@ class Keeper:
                     self._do("stop", attempt, self.stop, unit, position, asked)
             elif unit.bundled or unit.deleted or unit.owner["spec"].get("suspend"):
                 self._do("pursue", attempt, self._hands.pursue, unit, position, stop)
-            return
+            return now_ms
         walltime = marks.walltime_of(unit.owner, position)
         if seen.started_ms is not None and walltime is not None:
-            if now_ms >= seen.started_ms + walltime + _ROUNDING_MS:
+            due_ms = seen.started_ms + walltime + _ROUNDING_MS
+            if now_ms >= due_ms:
                 self._do("stop", attempt, self.stop, unit, position, Stop(Why.WALLTIME))
-            return
+            return due_ms
         wait = waiting(unit, position)
         if wait.hopeless or (wait.stuck_ms is not None and now_ms - wait.stuck_ms > _STUCK_MS):
             self._do("stop", attempt, self.stop, unit, position, Stop(Why.HOPELESS, say=wait.say))
         elif wait.vague:
             self._do("events", unit.uid, self._read_events, unit, position, first_s=_AGAIN_S, again_s=3 * _AGAIN_S)
+        return now_ms
 
     def _see_through(self, unit: Unit, position: int, seen: Observation) -> None:
         if self.shown(unit, position, seen).state.final:

@@ -178,6 +178,7 @@ def test_two_controllers_by_mistake_start_and_stop_the_same(rig: KubeRig, tmp_pa
     until(lambda: rig.driver.observe().observations == ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_killed_at_every_request_it_runs_once(rig: KubeRig, fault: str) -> None:
     """At every request that changes something the driver dies, and another begins anew."""
