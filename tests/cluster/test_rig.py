@@ -1,9 +1,13 @@
 """The rig itself plays what the other tests rely on."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
-from tests.cluster.rig import fleet
+from tests.cluster.rig import fleet, processes
 from tests.cluster.rig.control_plane import Cluster
 from tests.cluster.waiting import until
 
@@ -129,3 +133,17 @@ def test_a_pods_log_is_read_and_followed_to_its_end(cluster: Cluster) -> None:
     assert cluster.admin.raw("GET", f"{_PODS}/{pod}/log").data == b"one\ntwo\n"
     followed = cluster.admin.raw("GET", f"{_PODS}/{pod}/log", follow="true", timestamps="true").data.splitlines()
     assert [line.split(b" ", 1)[1] for line in followed] == [b"one", b"two", b"three"]
+
+
+def test_a_program_dies_with_whoever_started_it(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    started = (
+        f'"$PYTHON" -ISE "$LEASH" $$ /bin/sh -c "echo \\$\\$ > {told}.new; mv {told}.new {told}; sleep 300" & wait'
+    )
+    env = {"PYTHON": sys.executable, "LEASH": str(processes.LEASH), "PATH": os.defpath}
+    parent = subprocess.Popen(["/bin/sh", "-c", started], env=env, start_new_session=True)
+    pid = int(until(lambda: told.exists() and told.read_text()))
+    os.kill(pid, 0)
+    parent.kill()
+    parent.wait()
+    until(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text())

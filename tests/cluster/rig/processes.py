@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 BUILT = Path(__file__).parents[1] / ".built"
-_LEASH = Path(__file__).with_name("leash.py")
+LEASH = Path(__file__).with_name("leash.py")
 
 
 class NotUp(Exception):
@@ -45,7 +45,7 @@ class Program:
 
     def start(self) -> None:
         assert self._process is None, f"{self.name} runs already"
-        command = [sys.executable, "-ISE", str(_LEASH), str(os.getpid()), str(BUILT / self.name), *self.arguments]
+        command = [sys.executable, "-ISE", str(LEASH), str(os.getpid()), str(BUILT / self.name), *self.arguments]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
