@@ -53,7 +53,8 @@ class KubernetesDriver:
     - ``origin``: this centre's short id, on everything that it makes.
     - ``wake`` is called from any thread, and must only note that there is something to observe.
     - ``spread`` gives numbers from 0 to 1, by which many clusters are not asked all at one time.
-    - ``relist_s``: how often all is listed anew. ``arrives_s``: after which a create whose answer was lost has arrived.
+    - ``relist_s``: how often all is listed anew. ``arrives_s``: after which a create whose answer was lost has arrived,
+      by ``monotonic``.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class KubernetesDriver:
         spread: Callable[[], float] = lambda: 0.5,
         relist_s: float = RELIST_S,
         arrives_s: float = ARRIVES_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._client, self._config, self._origin = name, client, config, origin
         self._shelf, self._clock = shelf, clock
-        self._certain_from = time.monotonic() + arrives_s
+        self._monotonic, self._certain_from = monotonic, monotonic() + arrives_s
         self._fleet, self._fleet_at = NOTHING, 0.0
         self._resources: dict[tuple[str, str], str] = {}  # (node, flavor) → resource, of nodes out of sight as well
         self._fleet_lock = threading.Lock()
@@ -85,6 +87,7 @@ class KubernetesDriver:
         self._starter = Starter(
             client, config, origin, passes, self.eyes, self._hands,
             found=self._found, resources=self._resource, rooms=self._rooms, arrives_s=arrives_s,
+            monotonic=monotonic,
         )  # fmt: skip
         self._keeper.begin()
         for reflector in self.eyes.reflectors:
@@ -202,7 +205,7 @@ class KubernetesDriver:
     @property
     def _is_certain(self) -> bool:
         """Whether what is not in sight is not there: all was listed, and no create of ours or an earlier driver's is out."""
-        return time.monotonic() > self._certain_from and self.eyes.synced and not self._starter.uncertain
+        return self._monotonic() > self._certain_from and self.eyes.synced and not self._starter.uncertain
 
     def _news(self) -> None:
         self._keeper.nudge()

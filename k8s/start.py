@@ -53,11 +53,12 @@ class Starter:
         resources: Callable[[str, str], str | None],
         rooms: Housekeeper,
         arrives_s: float = ARRIVES_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._config, self._origin, self._passes = client, config, origin, passes
         self._eyes, self._hands = eyes, hands
         self._found, self._resources, self._rooms = found, resources, rooms
-        self._arrives_s = arrives_s
+        self._arrives_s, self._monotonic = arrives_s, monotonic
         self._lock = threading.Lock()
         self._names: dict[str, threading.Lock] = {}
         self._whole: set[str] = set()  # uids of objects whose satellites are known to be there
@@ -67,7 +68,7 @@ class Starter:
     @property
     def uncertain(self) -> bool:
         """Whether an object may still come up that nobody has seen."""
-        now = time.monotonic()
+        now = self._monotonic()
         with self._lock:
             self._lost = {name: until for name, until in self._lost.items() if until > now}
             return bool(self._lost)
@@ -155,7 +156,7 @@ class Starter:
                 if error.reason == "Refused":  # nothing was sent
                     raise
                 with self._lock:
-                    self._lost[key] = time.monotonic() + self._arrives_s
+                    self._lost[key] = self._monotonic() + self._arrives_s
                 found = self._client.get(there)
                 if found is None:
                     raise
