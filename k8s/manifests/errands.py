@@ -112,4 +112,6 @@ def _env(part: Part, site: Site) -> list[dict[str, Any]]:
 
 
 def _command(task: str) -> dict[str, Any]:
-    return {"command": ["python3", "-c", literal(_agent())], "args": [task]}
+    # Isolated: else a file of the job's in the working directory, such as its random.py, would be imported instead of
+    # Python's own, and would run beside the pass.
+    return {"command": ["python3", "-I", "-c", literal(_agent())], "args": [task]}

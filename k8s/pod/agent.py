@@ -1,7 +1,7 @@
 """Brings a job's source into its pod, and its outputs to the centre. Runs in the helper image; nothing imports it.
 
-    python3 -c TEXT fetch       before the job: download the packed source, compare its checksum, unpack it
-    python3 -c TEXT collect     beside it: wait for SIGTERM, which comes once the job ended, then upload its outputs
+    python3 -I -c TEXT fetch    before the job: download the packed source, compare its checksum, unpack it
+    python3 -I -c TEXT collect  beside it: wait for SIGTERM, which comes once the job ended, then upload its outputs
 
 Standard library only, Python 3.8 or newer. It speaks to nobody but the centre, and follows no redirection.
 

@@ -65,7 +65,7 @@ class Pod:
 
     def start(self, task: str, **env: str) -> subprocess.Popen[bytes]:
         self.work.mkdir(exist_ok=True)
-        command = [PYTHON, "-c", agent_text(), task]
+        command = [PYTHON, "-I", "-c", agent_text(), task]
         surroundings = {"PATH": "/usr/bin:/bin", **self.env, **env}
         child = subprocess.Popen(
             command,

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,13 +231,16 @@ def test_the_errands_know_the_centre_by_its_certificates_and_the_job_waits_for_i
     assert "BARAY_CENTRE_CA" not in env_of(pod_of(made(outputs=("a",)))["initContainers"][0])
 
 
-def test_the_errands_run_the_agent() -> None:
+def test_the_errands_run_the_agent(tmp_path: Path) -> None:
+    """And nothing of the job's: of its working directory, where they run, no module is taken for one of Python's."""
+    for module in ("zlib", "random", "tarfile"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('the job was here')")
     (collect,) = pod_of(made(outputs=("a",)))["initContainers"]
-    python, option, program = collect["command"]
-    assert (python, option, collect["args"]) == ("python3", "-c", ["collect"])
+    python, *options, program = collect["command"]
+    assert (python, collect["args"]) == ("python3", ["collect"])
     assert len(program) < 128 * 1024
-    run = [sys.executable, "-c", expand(program), "collect-nothing"]
-    said = subprocess.run(run, capture_output=True, text=True, check=False)
+    run = [sys.executable, *options, expand(program), "collect-nothing"]
+    said = subprocess.run(run, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (said.returncode, said.stderr) == (1, "the agent knows fetch and collect alone\n")
 
 
