@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
-from k8s.errors import ClusterError, Gone, Missing, TooMany, Unreachable, error_for
+from k8s.errors import ClusterError, Gone, Missing, Outdated, TooMany, Unreachable, error_for
 from k8s.streams import Change, Stream, read_changes
 
 FIELD_MANAGER = "baray"
@@ -24,6 +24,7 @@ JSON, MERGE, APPLY = "application/json", "application/merge-patch+json", "applic
 _CONNECT_S = 5.0
 _PAGE = 500
 _BODY_BYTES = 256 << 20
+_COUNTING_S = (0.01, 0.05, 0.1, 0.2, 0.4)  # between tries of a create that a quota was in the way of
 _READ_PATIENCE_S, _WRITE_PATIENCE_S = 5.0, 1.0  # how long a Retry-After is waited for
 
 Object = dict[str, Any]
@@ -87,6 +88,13 @@ class Client:
         raise Unreachable("the cluster changes faster than it can be listed", 410)
 
     def create(self, path: str, body: Object, **query: Any) -> Object:
+        """Make it. Raises Exists if the name is taken."""
+        for pause_s in _COUNTING_S:
+            try:
+                return self.call("POST", path, query=query, body=body).json()
+            except Outdated:  # the namespace's quota was being counted just then: nothing was made
+                if self._closed.wait(pause_s):
+                    raise
         return self.call("POST", path, query=query, body=body).json()
 
     def replace(self, path: str, body: Object, **query: Any) -> Object:

@@ -21,6 +21,7 @@ from domain.fleet import Inventory, LogChunk
 from domain.ids import AttemptId
 from domain.jobs import Launch, Observation, Sight
 from k8s import names
+from k8s.broom import Broom
 from k8s.channel import open_port, open_shell
 from k8s.client import Client
 from k8s.errors import ClusterError
@@ -45,6 +46,7 @@ Object = dict[str, Any]
 _FLEET_S = 0.5  # how old what is known of nodes may be, while it changes
 _JOIN_S = 2.0
 _NODES_S = 15.0
+_SIGHT_S = 2.0  # for which a start waits until a cluster that was opened just now was looked at
 
 
 class KubernetesDriver:
@@ -80,10 +82,11 @@ class KubernetesDriver:
         self._resources: dict[tuple[str, str], str] = {}  # (node, flavor) → resource, of nodes out of sight as well
         self._fleet_lock = threading.Lock()
         self._rooms = Housekeeper(client=client, config=config, origin=origin)
-        self._hands = Hands(client)
+        broom = Broom(client)
+        self._hands = Hands(client, broom)
         self._scribe = Scribe(client, shelf)
         self.eyes = Eyes(client, config, origin, news=self._news, heard=self._heard, spread=spread, relist_s=relist_s)
-        self._keeper = Keeper(client, self.eyes, self._hands, self._scribe, shelf, clock, wake)
+        self._keeper = Keeper(client, self.eyes, self._hands, self._scribe, broom, shelf, clock, wake)
         self._starter = Starter(
             client, config, origin, passes, self.eyes, self._hands,
             found=self._found, resources=self._resource, rooms=self._rooms, arrives_s=arrives_s,
@@ -235,7 +238,8 @@ class KubernetesDriver:
         """Read anew if nodes or others' pods changed, but not on every change."""
         with self._fleet_lock:
             eyes, now = self.eyes, time.monotonic()
-            if eyes.fleet_moved.is_set() and now - self._fleet_at >= _FLEET_S:
+            old = now - self._fleet_at >= _FLEET_S or not self._fleet.supplies  # nothing is never new enough
+            if eyes.fleet_moved.is_set() and old:
                 eyes.fleet_moved.clear()
                 self._fleet_at = now
                 self._fleet = read_nodes(eyes.nodes.cache.all(), eyes.pods.cache.all(), self._config, self._origin)
@@ -249,8 +253,9 @@ class KubernetesDriver:
 
     def _found(self) -> tuple[str | None, bool]:
         """(the queue that jobs go through, whether JobSet is there). Raises Unavailable while that is not known."""
-        eyes = self.eyes
-        if not eyes.jobsets.synced.is_set() or (eyes.workloads is not None and not eyes.workloads.synced.is_set()):
+        eyes, until = self.eyes, time.monotonic() + _SIGHT_S
+        asked = [one for one in (eyes.jobsets, eyes.workloads) if one is not None]
+        if not all(one.synced.wait(max(0.0, until - time.monotonic())) for one in asked):
             raise Unavailable(f"The cluster {self._name} was not looked at yet.")
         kueue = eyes.workloads is not None and not eyes.workloads.absent
         return (names.LOCAL_QUEUE if kueue else None), not eyes.jobsets.absent

@@ -12,6 +12,7 @@ from typing import Any
 from domain.ids import AttemptId
 from domain.jobs import Observation
 from k8s import marks, names
+from k8s.broom import Broom
 from k8s.client import Client
 from k8s.errors import Missing, Outdated, Unprocessable
 from k8s.marks import Stop, stop_of, suffix
@@ -27,8 +28,8 @@ _TRIES = 4
 
 
 class Hands:
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, broom: Broom) -> None:
+        self._client, self._broom = client, broom
 
     def stop(self, unit: Unit, position: int, stop: Stop) -> Object | None:
         """Write why, and end it. Answers the object as it is then, or None if there is nothing to be done any more."""
@@ -89,7 +90,8 @@ class Hands:
     def forget(self, unit: Unit, position: int, end: Observation) -> tuple[Object | None, bool]:
         """Its result is committed. Answers the object, and whether all that it stands for is forgotten now.
 
-        Then the object stays for a while, finished, so that its name is taken: a start that comes late finds it.
+        Then the object stays for a while, finished, so that its name is taken: a start that comes late finds it. Of a
+        Job the pods, which have all ended, go soon after, many in one request.
         """
         others = [at for at in range(len(unit.attempts)) if at != position]
         whole = all(marks.is_done(unit.owner, at) for at in others)
@@ -99,8 +101,8 @@ class Hands:
         change: Object = {"metadata": {"annotations": written}}
         if not whole:
             return self._merge(unit, change), False
+        now: Object | None = unit.owner
         for _ in range(_TRIES):
-            now = self._client.get(unit.path)
             if now is None or now["metadata"]["uid"] != unit.uid:
                 return None, True
             kept = [one for one in now["metadata"].get("finalizers") or [] if one != names.FINALIZER]
@@ -112,11 +114,15 @@ class Hands:
             change["spec"] = {"ttlSecondsAfterFinished": _TOMBSTONE_S}
             try:
                 forgotten = self._client.merge(unit.path, change)
-            except Outdated:
+            except Outdated:  # what is known of it is not the newest
+                now = self._client.get(unit.path)
                 continue
             except Missing:
                 return None, True
-            self._end_pods(unit)
+            if unit.owner["kind"] == "Job":
+                self._broom.take(unit.namespace, unit.uid)
+            else:
+                self._end_pods(unit)
             return forgotten, True
         raise Outdated("the object is being changed by others again and again")
 

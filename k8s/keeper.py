@@ -5,7 +5,6 @@ keeps nobody else waiting. Nothing here is the only one to know a thing: after a
 cluster and the shelf again.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -14,12 +13,13 @@ from email.utils import parsedate_to_datetime
 
 import structlog
 
-from domain.errors import BarayError
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Observation
 from k8s import marks
+from k8s.broom import Broom
 from k8s.client import Client
-from k8s.errors import ClusterError
+from k8s.complaints import Complaints
+from k8s.crew import Budget, Crew
 from k8s.eyes import Eyes
 from k8s.hands import Hands
 from k8s.logs import Scribe
@@ -36,12 +36,13 @@ _BEAT_S, _SHORTEST_S = 1.0, 0.05
 _ASK_AGAIN_S = 5.0  # after which one asks a cluster that says nothing by itself
 _SILENT_MS = 12_000
 _STUCK_MS = 10 * 60_000  # for which an image or a secret may be missing
+_WAITS_MS = 1_000  # what waits is looked at so often, if nothing changes
 _ROUNDING_MS = 1_000  # of the cluster's timestamps, in favour of the job
 _SKEW_MS = 2_000  # that is no more than delay and rounding
-_AGAIN_S = 5.0
 _LAG_S = 2.0  # for which Job and pods may contradict each other, since they are followed apart
+_LOOKS = 4.0  # a second at units that still do: of many at once, it is the cluster that is slow
+_GATHER_S, _LATEST_S = 0.001, 0.25  # so long, for each unit that there is, wakes are gathered; and at most
 _LOGS_S = 45.0  # for all ranks of an attempt together
-_CREW = 8
 _FAR_MS = 1 << 60
 _SWEPT = 4  # logs a second that nobody asked for
 
@@ -50,14 +51,14 @@ _S = AttemptState
 
 class Keeper:
     def __init__(
-        self, client: Client, eyes: Eyes, hands: Hands, scribe: Scribe, shelf: Shelf, clock: Clock,
+        self, client: Client, eyes: Eyes, hands: Hands, scribe: Scribe, broom: Broom, shelf: Shelf, clock: Clock,
         wake: Callable[[], None],
     ) -> None:  # fmt: skip
         self._client, self._eyes, self._hands, self._scribe = client, eyes, hands, scribe
+        self._broom, self._complaints = broom, Complaints(client, eyes)
         self._shelf, self._clock, self._wake = shelf, clock, wake
         self._ended: dict[AttemptId, Observation] = {}
         self._checked: set[AttemptId] = set()
-        self._next: dict[tuple[str, object], float] = {}  # when a deed may be tried again
         self._lock = threading.Lock()
         self._heard_ms = clock.now_ms()
         self._was_silent = False
@@ -67,7 +68,8 @@ class Keeper:
         self._skew_ms = 0
         self._news = threading.Event()
         self._closing = threading.Event()
-        self._crew = _Crew(_CREW)
+        self._owes_wake, self._wake_from = False, 0.0
+        self._crew, self._looks = Crew(), Budget(_LOOKS)
         self._thread = threading.Thread(target=self._run, name="baray-k8s-keeper", daemon=True)
 
     def begin(self) -> None:
@@ -83,8 +85,15 @@ class Keeper:
         self._heard_ms = self._clock.now_ms()
 
     def nudge(self) -> None:
-        """Something changed."""
+        """Something changed. Where there is much, wakes are gathered: whoever is woken goes through all of it."""
+        self._owes_wake = True
+        if time.monotonic() >= self._wake_from:
+            self._pay_wake()
         self._news.set()
+
+    def _pay_wake(self) -> None:
+        self._wake_from = time.monotonic() + min(_LATEST_S, _GATHER_S * len(self._quiet))
+        self._owes_wake = False
         self._wake()
 
     @property
@@ -132,9 +141,11 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._news.wait(_BEAT_S)
+            self._news.wait(max(0.0, min(_BEAT_S, self._wake_from - time.monotonic())) if self._owes_wake else _BEAT_S)
             self._news.clear()
             began = time.monotonic()
+            if self._owes_wake and began >= self._wake_from:
+                self._pay_wake()
             try:
                 self._look()
                 self._ask()
@@ -149,7 +160,7 @@ class Keeper:
             return
         for unit in changed:
             for position in unit.dying():
-                self._do("follow", unit.attempts[position], self._follow, unit, position, again_s=60.0)
+                self._crew.do("follow", unit.attempts[position], self._follow, unit, position, again_s=60.0)
         now_ms = self._clock.now_ms() + self._skew_ms
         units = self._eyes.seen()
         self._sweep(units)
@@ -160,6 +171,10 @@ class Keeper:
                 until_ms = self._look_at(unit, seen, now_ms)
             quiet[unit.uid] = (unit, until_ms)
         self._quiet = quiet
+        for namespace, waiting_units in self._complaints.due().items():
+            self._crew.do("events", (namespace, waiting_units[0].uid), self._complaints.read, namespace, waiting_units)
+        for namespace in self._broom.due():
+            self._crew.do("clear", namespace, self._broom.sweep, namespace, again_s=_SHORTEST_S)
 
     def _look_at(self, unit: Unit, seen: dict[int, Observation], now_ms: int) -> int:
         """See to one unit. Answers until when there is nothing to do for it, unless it changes."""
@@ -170,10 +185,10 @@ class Keeper:
                 self._see_through(unit, position, observation)
                 until_ms = min(until_ms, _FAR_MS if attempt in self._ended else now_ms)
             elif stop is not None and stop_of(unit.owner, position) is None:
-                self._do("stop", attempt, self.stop, unit, position, stop)
+                self._crew.do("stop", attempt, self.stop, unit, position, stop)
                 until_ms = now_ms
             elif lags(unit, position):
-                self._do("look", unit.uid, self._eyes.look_again, unit, first_s=_LAG_S)
+                self._crew.do("look", unit.uid, self._eyes.look_again, unit, first_s=_LAG_S, budget=self._looks)
                 self._tend(unit, position, observation, now_ms)
                 until_ms = now_ms
             else:
@@ -198,7 +213,7 @@ class Keeper:
             unit = self._eyes.unit(uid)
             pod = unit.ranks(position).get(rank) if unit is not None else None
             if unit is not None and pod is not None and shows_container(pod) and unit.alive({0: pod}):
-                self._do(
+                self._crew.do(
                     "sweep", (unit.attempts[position], rank), self._scribe.sweep, unit.attempts[position], rank, pod
                 )
 
@@ -217,27 +232,29 @@ class Keeper:
             if stop is None:
                 asked = self._eyes.stop_asked(attempt)
                 if asked is not None:  # the request did not get through
-                    self._do("stop", attempt, self.stop, unit, position, asked)
+                    self._crew.do("stop", attempt, self.stop, unit, position, asked)
             elif unit.bundled or unit.deleted or unit.owner["spec"].get("suspend"):
-                self._do("pursue", attempt, self._hands.pursue, unit, position, stop)
+                self._crew.do("pursue", attempt, self._hands.pursue, unit, position, stop)
             return now_ms
         walltime = marks.walltime_of(unit.owner, position)
         if seen.started_ms is not None and walltime is not None:
             due_ms = seen.started_ms + walltime + _ROUNDING_MS
             if now_ms >= due_ms:
-                self._do("stop", attempt, self.stop, unit, position, Stop(Why.WALLTIME))
+                self._crew.do("stop", attempt, self.stop, unit, position, Stop(Why.WALLTIME))
             return due_ms
         wait = waiting(unit, position)
         if wait.hopeless or (wait.stuck_ms is not None and now_ms - wait.stuck_ms > _STUCK_MS):
-            self._do("stop", attempt, self.stop, unit, position, Stop(Why.HOPELESS, say=wait.say))
-        elif wait.vague:
-            self._do("events", unit.uid, self._read_events, unit, position, first_s=_AGAIN_S, again_s=3 * _AGAIN_S)
-        return now_ms
+            self._crew.do("stop", attempt, self.stop, unit, position, Stop(Why.HOPELESS, say=wait.say))
+            return now_ms
+        if wait.vague:
+            self._complaints.waits(unit)
+        return now_ms + _WAITS_MS
 
     def _see_through(self, unit: Unit, position: int, seen: Observation) -> None:
         if self.shown(unit, position, seen).state.final:
             return
-        self._do("settle", seen.attempt, self._settle, unit, position, seen)
+        first_s = 0.0 if self._is_plain(unit, position) else _LAG_S  # pods that are lacking are heard of soon, mostly
+        self._crew.do("settle", seen.attempt, self._settle, unit, position, seen, first_s=first_s)
 
     def _is_settled(self, unit: Unit, position: int) -> bool:
         attempt = unit.attempts[position]
@@ -246,9 +263,13 @@ class Keeper:
         ranks = range(unit.width_of(position))
         return lasting(unit, position) and all(self._scribe.has_ended(attempt, rank) for rank in ranks)
 
+    def _is_plain(self, unit: Unit, position: int) -> bool:
+        """Whether its end is as the cluster will tell it tomorrow, or written down."""
+        return lasting(unit, position) or marks.result_of(unit.owner, position, unit.attempts[position]) is not None
+
     def _settle(self, unit: Unit, position: int, seen: Observation) -> None:
         """Bring the logs home, and write down an end that the cluster will not be able to tell again."""
-        if not lasting(unit, position) and marks.result_of(unit.owner, position, seen.attempt) is None:
+        if not self._is_plain(unit, position):
             again = self._eyes.look_again(unit)  # pods that are lacking may only not have been heard of yet
             if again is None or seen.attempt not in again.attempts:
                 return
@@ -263,7 +284,7 @@ class Keeper:
             there = pod is not None and unit.here(pod) and shows_container(pod)
             patience = max(0.5, min(20.0, deadline - time.monotonic()))
             self._scribe.finish(attempt, rank, pod, there=there, patience_s=patience)
-        if not lasting(unit, position) and marks.result_of(unit.owner, position, attempt) is None:
+        if not self._is_plain(unit, position):
             written = self._hands.write_result(unit, position, seen)
             if written is not None:
                 self._eyes.put({**written, "kind": unit.owner["kind"]})
@@ -275,16 +296,6 @@ class Keeper:
         with self._lock:
             return self._ended.setdefault(seen.attempt, ended)
 
-    def _read_events(self, unit: Unit, position: int) -> None:
-        """What the cluster complains of, where its objects alone do not say why nothing goes on."""
-        pods = unit.ranks(position)
-        about = next((pod["metadata"]["uid"] for pod in pods.values()), unit.uid)
-        query = {"fieldSelector": f"involvedObject.uid={about},type=Warning", "limit": 50}
-        events = self._client.call("GET", paths("events", unit.namespace), query=query).json().get("items") or []
-        events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-        told = dict.fromkeys(" ".join(str(event.get("message", "")).split())[:500] for event in events)
-        self._eyes.says(unit.uid, tuple(told))
-
     def _ask(self) -> None:
         """Whether the cluster is there, if it has said nothing for a while."""
         silent = self.silent_ms is not None
@@ -294,7 +305,7 @@ class Keeper:
                 reflector.relist()
         self._was_silent = silent
         if self._clock.now_ms() - self._heard_ms > 1_000:
-            self._do("ask", "", self._ask_once, again_s=_ASK_AGAIN_S)
+            self._crew.do("ask", "", self._ask_once, again_s=_ASK_AGAIN_S)
 
     def _ask_once(self) -> None:
         before_ms = self._clock.now_ms()
@@ -307,52 +318,3 @@ class Keeper:
             return
         skew_ms = told_ms - (before_ms + after_ms) // 2
         self._skew_ms = skew_ms if abs(skew_ms) > _SKEW_MS else 0
-
-    def _do(
-        self, what: str, whom: object, deed: Callable[..., object], *args: object,
-        first_s: float = 0.0, again_s: float = _AGAIN_S,
-    ) -> None:  # fmt: skip
-        """Have the crew do it, once at a time, and not again before a while."""
-        key, now = (what, whom), time.monotonic()
-        with self._lock:
-            due = self._next.setdefault(key, now + first_s)
-            if due > now:
-                return
-            self._next[key] = float("inf")
-            if len(self._next) > 50_000:
-                self._next = {one: at for one, at in self._next.items() if at > now - 60}
-
-        def run() -> None:
-            try:
-                deed(*args)
-            except (ClusterError, BarayError) as error:
-                _log.info("cluster_deed_failed", what=what, whom=str(whom), why=error.message)
-            finally:
-                with self._lock:
-                    self._next[key] = time.monotonic() + again_s
-
-        self._crew.do(run)
-
-
-class _Crew:
-    """A few threads that do what is given to them, in order; they end with the process, whatever keeps them."""
-
-    def __init__(self, number: int) -> None:
-        self._deeds: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._number = number
-        for _ in range(number):
-            threading.Thread(target=self._work, name="baray-k8s-crew", daemon=True).start()
-
-    def do(self, deed: Callable[[], None]) -> None:
-        self._deeds.put(deed)
-
-    def close(self) -> None:
-        for _ in range(self._number):
-            self._deeds.put(None)
-
-    def _work(self) -> None:
-        while (deed := self._deeds.get()) is not None:
-            try:
-                deed()
-            except Exception:  # noqa: BLE001 - it is tried again; the thread goes on
-                _log.exception("kubernetes_crew_failed")
