@@ -23,6 +23,7 @@ _STATE = {
     Why.HOPELESS: _S.FAILED,
     Why.EVICTED: _S.PREEMPTED,
     Why.DELETED: _S.VANISHED,
+    Why.SKIPPED: _S.VANISHED,
 }
 
 # Why the cluster disrupted a pod (its condition DisruptionTarget).

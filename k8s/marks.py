@@ -31,6 +31,7 @@ class Why(StrEnum):
     HOPELESS = "hopeless"  # it cannot be started as it is
     EVICTED = "evicted"  # Kueue took its place away
     DELETED = "deleted"  # somebody else deleted it on the cluster
+    SKIPPED = "skipped"  # it was told to stop before its bundle was made
 
 
 @dataclass(frozen=True, slots=True)

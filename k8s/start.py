@@ -110,6 +110,10 @@ class Starter:
         written = made.body["metadata"].setdefault("annotations", {})
         written[marks.WALLTIME] = str(launch.spec.resources.walltime_ms)
         written[marks.GRACE] = str(launch.spec.grace_ms)
+        if launch.bundle is not None and is_bundled(launch):
+            skipped = marks.Stop(marks.Why.SKIPPED, say="It was told to stop before it was started.").write()
+            members = enumerate(launch.bundle.members)
+            written |= {f"{names.STOP}.{at}": skipped for at, (one, _) in members if one in launch.bundle.skipped}
         return made
 
     def _owner(self, launch: Launch, made: Made, key: str, now_ms: int) -> Object | None:

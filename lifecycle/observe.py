@@ -241,7 +241,8 @@ class _Batch:
 
 def _state(attempt: Attempt, observation: Observation | None) -> AttemptState:
     """The attempt's next state, from what its cluster shows and why it was told to stop."""
-    if observation is None:
+    stopping = attempt.state is AttemptState.STOPPING and attempt.intent is not None
+    if observation is None or (observation.state is AttemptState.VANISHED and stopping):
         if attempt.intent is None:
             return AttemptState.VANISHED
         return AttemptState.PREEMPTED if attempt.intent in _TO_PENDING else AttemptState.CANCELLED

@@ -45,7 +45,7 @@ if [ $$ -eq 1 ]; then _baray_reach=-1; fi
 if [ -n "$_baray_members" ]; then
   case " $_baray_skipped " in *" $BARAY_INDEX "*)
     echo "[baray] This task was told to stop before it was started."
-    exit 0 ;;
+    exit 143 ;;
   esac
   _baray_left=$BARAY_INDEX
   for _baray_member in $_baray_members; do

@@ -98,7 +98,7 @@ def test_skipped_members_do_not_run(rig: KubeRig) -> None:
     for at in (0, 2):
         assert settled(rig.driver, launches[at].attempt).state is S.SUCCEEDED
         assert log(rig.driver, launches[at].attempt) == b"ran\n"
-    settled(rig.driver, launches[1].attempt)
+    assert settled(rig.driver, launches[1].attempt).state is S.VANISHED  # and never succeeded
     assert b"ran" not in log(rig.driver, launches[1].attempt)
 
 
