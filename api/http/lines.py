@@ -39,12 +39,15 @@ class Line:
 
     async def live(self) -> None:
         """Until it ends; tells the client why, and lets go of the channel whatever happens."""
-        tasks = [asyncio.ensure_future(part) for part in (self._outward(), self._inward(), self._watch())]
+        tasks: list[asyncio.Future[dict[str, Any]]] = []
+        said = None
         try:
+            await say(self._socket, {"open": True})  # the client may have gone while it was opened
+            tasks += [asyncio.ensure_future(part) for part in (self._outward(), self._inward(), self._watch())]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             said = await next(iter(done))
         except WebSocketDisconnect:
-            said = None
+            pass
         finally:
             for task in tasks:
                 task.cancel()

@@ -14,6 +14,7 @@ from api.http.services import LineLimits
 from client import Baray, NotAllowedError, NotFoundError, NotLoggedInError, ProblemError, UnreachableError
 from client.exec import Line, LineEnd, Piece
 from domain.jobs import Array
+from lifecycle import people
 from lifecycle.paging import Page
 from lifecycle.witness import EntryFilter
 from quotas.leaves import AuditEntry
@@ -196,6 +197,22 @@ def test_a_line_ends_with_its_token(as_: As, job: int, centre: Centre) -> None:
     until(lambda: centre.driver.channels[0].closed)
 
 
+@pytest.mark.promise(8)
+def test_a_line_ends_with_the_role_that_let_its_caller_in(as_: As, job: int, centre: Centre) -> None:
+    """A lead who is a member from now on may control jobs of the project, but not be in another's."""
+    with centre.store.write() as uow:
+        people.give_role(uow, "nary", "speech", "lead")
+    with as_("nary").lines.shell(job, ["cat"]) as line:
+        typing(line)
+        assert next(iter(line))
+        with centre.store.write() as uow:
+            people.give_role(uow, "nary", "speech", "member")
+            people.take_role(uow, "nary", "speech", "lead")
+        with pytest.raises(NotAllowedError, match="only its user"):
+            heard(line)
+    until(lambda: centre.driver.channels[0].closed)
+
+
 def test_a_silent_line_is_closed(as_: As, job: int, centre: Centre) -> None:
     with as_().lines.shell(job, ["cat"]) as line:
         assert heard(line)[2] == LineEnd(None, "nothing was said for 1 seconds")
@@ -207,6 +224,18 @@ def test_who_hangs_up_lets_go_of_the_program(as_: As, job: int, centre: Centre) 
     assert next(iter(line))
     line._connection.close_socket()
     until(lambda: centre.driver.channels[0].closed)
+
+
+def test_who_hangs_up_while_a_program_is_started_lets_go_of_it_too(as_: As, job: int, centre: Centre) -> None:
+    begun, gone = threading.Event(), threading.Event()
+    centre.driver.opening = lambda: (begun.set(), gone.wait(10))
+    line = Line(as_().lines._connect(f"/jobs/{job}/exec"), "")
+    line._send(json.dumps({"command": ["cat"]}))
+    assert begun.wait(10)
+    line._connection.close_socket()
+    time.sleep(0.3)  # so that the centre can have heard of it; without, this could only fail less often
+    gone.set()
+    until(lambda: centre.driver.channels and centre.driver.channels[0].closed)
 
 
 def test_what_is_too_large_cuts_the_line(as_: As, job: int, centre: Centre) -> None:

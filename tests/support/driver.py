@@ -154,6 +154,7 @@ class FakeDriver:
     blind: bool = False
     shells: bool = True
     channels: list[FakeChannel] = field(default_factory=list)
+    opening: Callable[[], object] = bool  # called before a channel is there
     runs: Counter[AttemptId] = field(default_factory=Counter)
     stops: Counter[AttemptId] = field(default_factory=Counter)
     extensions: Counter[AttemptId] = field(default_factory=Counter)
@@ -241,6 +242,7 @@ class FakeDriver:
 
     def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> FakeChannel:
         self._enter(attempt)
+        self.opening()
         self.channels.append(FakeChannel.running(rank, command, tty=tty))
         return self.channels[-1]
 

@@ -24,8 +24,9 @@ from api.http.services import Services
 from api.http.turnstile import Turnstile
 from domain.access import Permission
 from domain.errors import BarayError, Invalid, Unavailable
+from domain.ids import TaskId
 from domain.jobs import AttemptState
-from domain.records import Attempt
+from domain.records import Attempt, Job
 from lifecycle import shells
 from lifecycle.driving import Channel
 
@@ -114,12 +115,11 @@ async def _converse(
     channel = await anyio.to_thread.run_sync(start, limiter=_openers)
 
     def still(call: Call) -> str:
-        find_job(call, job)
+        _visit(call, job, asked.reason)
         known = call.uow.attempts.get(attempt.id)
         over = known is None or known.state not in (AttemptState.RUNNING, AttemptState.STOPPING)
         return f"{attempt.id} does not run any more" if over else ""
 
-    await say(socket, {"open": True})
     await Line(
         socket, channel, services.line_limits, lambda: run_in_threadpool(look, socket, Permission.JOB_CONTROL, still)
     ).live()
@@ -153,10 +153,16 @@ def _known(call: Call, job: str) -> int:
 
 
 def _let_in(call: Call, job: str, rank: int, reason: str | None) -> Attempt:
+    found, task = _visit(call, job, reason)
+    return shells.running(call.uow, found, task, rank)
+
+
+def _visit(call: Call, job: str, reason: str | None) -> tuple[Job, TaskId]:
+    """The job, if the caller may go into it."""
     found, task = find_job(call, job)
     path = call.directory.path_of(call.directory.tree.accounts[found.project_id])
     shells.check_visitor(call.caller, found, path, reason)
-    return shells.running(call.uow, found, task, rank)
+    return found, task
 
 
 def _note(call: Call, action: str, attempt: Attempt, rank: int, what: str, reason: str | None) -> None:
