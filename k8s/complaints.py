@@ -12,6 +12,7 @@ from k8s.status import how_over, waiting
 from k8s.units import Unit, paths
 
 _FIRST_S, _AGAIN_S = 5.0, 15.0  # how long one must wait to be asked about, and until it is again
+_EVERY_S = 2.5  # they are gathered
 _FEW = 4  # are asked about one by one
 _LONGEST = 500
 
@@ -22,6 +23,7 @@ class Complaints:
     def __init__(self, client: Client, eyes: Eyes) -> None:
         self._client, self._eyes = client, eyes
         self._due: dict[str, float] = {}  # by uid
+        self._next = 0.0
 
     def waits(self, unit: Unit) -> None:
         """It waits, and it cannot be seen for what."""
@@ -31,6 +33,9 @@ class Complaints:
         """Those to ask about now, by namespace: each is answered once, and again after a while."""
         now = time.monotonic()
         found: defaultdict[str, list[Unit]] = defaultdict(list)
+        if now < self._next:
+            return found
+        self._next = now + _EVERY_S
         for uid in [uid for uid, at in self._due.items() if at <= now]:
             unit = self._eyes.unit(uid)
             if unit is None or not _is_vague(unit):

@@ -37,11 +37,11 @@ def dispatch(
         haunted = frozenset() if vigil is None else vigil.haunted()
         waiting = [
             attempt
-            for attempt in uow.attempts.live(_DISPATCHING)
+            for attempt in uow.attempts.briefs(_DISPATCHING)
             if attempt.cluster in drivers and attempt.id.task not in haunted
         ]
-        fresh = [attempt for attempt in waiting if attempt.id not in out and attempt.id not in done]
-        launches = _Launches(uow, vault).of(fresh)
+        fresh = [attempt.row for attempt in waiting if attempt.id not in out and attempt.id not in done]
+        launches = _Launches(uow, vault).of(uow.attempts.those(fresh) if fresh else [])
         far = far_clusters(uow.directory())
     deeds = [
         Deed(

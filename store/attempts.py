@@ -139,6 +139,7 @@ _TO_EXTEND = (
     )
     .order_by(AttemptRow.id)
 )
+_BRIEFS_IN = _BRIEFS.where(among(AttemptRow.state, "states"))
 _IN_STATES = select(AttemptRow.__table__).where(IS_LIVE, among(AttemptRow.state, "states")).order_by(AttemptRow.id)
 
 
@@ -187,14 +188,18 @@ class Attempts:
             return []
         return [_attempt(row) for row in self.connection.execute(_BUNDLED, {"names": sorted(names)}).all()]
 
-    def briefs(self) -> list[Brief]:
-        """Every live attempt, in short."""
+    def briefs(self, states: frozenset[AttemptState] | None = None) -> list[Brief]:
+        """Every live attempt, or those in these states, in short."""
+        if states is None:
+            rows = self.connection.execute(_BRIEFS).all()
+        else:
+            rows = self.connection.execute(_BRIEFS_IN, {"states": sorted(state.value for state in states)}).all()
         return [
             Brief(
                 row.id, AttemptId(row.job_id, row.task_index if row.of_array else None, row.number), row.cluster,
                 AttemptState(row.state), row.started_ms, row.metered_ms,
             )
-            for row in self.connection.execute(_BRIEFS).all()
+            for row in rows
         ]  # fmt: skip
 
     def those(self, rows: Collection[int]) -> list[Attempt]:
