@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import domain.images
+import domain.needs
 import lifecycle.gates
 import lifecycle.submit
 import quotas.admission
@@ -17,7 +19,11 @@ def documented(title: str) -> set[str]:
 
 
 def written(module, word: str) -> set[str]:
-    return set(re.findall(rf'{word}\(\s*"([a-z-]+)"', Path(module.__file__).read_text(encoding="utf-8")))
+    return set(re.findall(rf'{word}\(\s*"([a-z-]+)"', source_of(module)))
+
+
+def source_of(module) -> str:
+    return Path(module.__file__).read_text(encoding="utf-8")
 
 
 def test_every_reason_to_wait_is_documented() -> None:
@@ -26,4 +32,5 @@ def test_every_reason_to_wait_is_documented() -> None:
 
 def test_every_refusal_is_documented() -> None:
     found = written(quotas.admission, "Refusal") | written(lifecycle.submit, "Refusal")
+    found |= written(domain.needs, "Lack") | set(re.findall(r'code="([a-z-]+)"', source_of(domain.images)))
     assert found == documented("Refusals at submission")
