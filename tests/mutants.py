@@ -112,6 +112,36 @@ MUTANTS = (
         ("tests/lifecycle/test_hands.py",),
     ),
     Mutant(
+        2, "a cluster that was not looked at yet proves that nothing runs", "k8s/driver.py",
+        "        return self._monotonic() > self._certain_from and self.eyes.synced and not self._starter.uncertain\n",
+        "        return True\n",
+        ("tests/acceptance/test_thousand_kills.py",),
+    ),
+    Mutant(
+        2, "what an earlier driver sent is taken for arrived", "k8s/driver.py",
+        "        return self._monotonic() > self._certain_from and self.eyes.synced and",
+        "        return self.eyes.synced and",
+        ("tests/k8s/test_at_most_once.py",),
+    ),
+    Mutant(
+        2, "a start that is repeated has another name on the cluster", "k8s/start.py",
+        "                return self._client.create(path, made.body,",
+        '                made.body["metadata"]["name"] += f"-{time.monotonic_ns()}"\n'
+        "                return self._client.create(path, made.body,",
+        ("tests/acceptance/test_thousand_kills.py",),
+    ),
+    Mutant(
+        2, "whatever has the name is taken for one's own", "k8s/start.py",
+        "    return labels.get(names.ORIGIN) == origin and annotations.get(names.SPEC) == made.spec_hash\n",
+        "    return bool(labels or annotations or origin)\n",
+        ("tests/k8s/test_at_most_once.py",),
+    ),
+    Mutant(
+        2, "a task that its bundle skips counts as succeeded", "k8s/manifests/wrapper.py",
+        "    exit 143 ;;", "    exit 0 ;;",
+        ("tests/k8s/test_kinds.py::test_skipped_members_do_not_run",),
+    ),
+    Mutant(
         3, "what is lost is freed", "lifecycle/lost.py",
         "    return Observation(attempt.id, AttemptState.LOST, detail=detail)",
         "    return Observation(attempt.id, AttemptState.VANISHED, detail=detail)",

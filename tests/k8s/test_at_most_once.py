@@ -12,6 +12,7 @@ from domain.errors import Unavailable
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Observation
 from k8s import names
+from k8s.start import ARRIVES_S
 from store.shelf import FileShelf
 from tests.contracts.driver_contract import SLEEP, launch, log, running, seen, settled, until
 from tests.k8s.rig import KubeRig
@@ -82,6 +83,16 @@ def test_while_a_create_may_still_arrive_absence_proves_nothing(rig: KubeRig) ->
     start(rig, short(rig))
     assert ran_once(rig).state is S.SUCCEEDED
     until(lambda: rig.driver.observe().whole)
+
+
+def test_what_an_earlier_driver_sent_may_still_arrive_when_another_opens(rig: KubeRig) -> None:
+    age = [0.0]
+    rig.pace = {"monotonic": lambda: age[0]}  # type: ignore[dict-item]
+    rig.reopen()
+    assert rig.driver.eyes.synced
+    assert not rig.driver.observe().whole
+    age[0] += ARRIVES_S + 1
+    assert rig.driver.observe().whole
 
 
 def test_one_told_to_stop_before_its_late_create_arrives_is_stopped_when_it_does(rig: KubeRig) -> None:
