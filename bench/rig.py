@@ -50,13 +50,13 @@ class Rig:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="utf-8")
         return sum(_resident_kib(pid) for pid in [str(self.process.pid), *children.split()]) / 1024
 
-    def drain(self, limit_s: float = 300) -> None:
+    def drain(self, limit_s: float = 300, poll_s: float = 0.02) -> None:
         """Wait until nothing waits or runs."""
         deadline = time.monotonic() + limit_s
         while self.call("GET", "/jobs?state=pending&state=starting&state=running&state=stopping&limit=1")["items"]:
             if time.monotonic() > deadline:
                 raise RuntimeError("the centre did not finish in time")
-            time.sleep(0.02)
+            time.sleep(poll_s)
 
 
 def _resident_kib(pid: str) -> int:
