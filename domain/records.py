@@ -154,6 +154,7 @@ class Brief:
     state: AttemptState
     started_ms: int | None
     metered_ms: int | None
+    detail: str = ""
 
 
 _CAUSES = {"guarantee": "to restore a guarantee", "urgent": "which is urgent", "fair-share": "to restore fair shares"}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from domain.allocations import AllocationState
+from domain.jobs import AttemptState
 from domain.records import Job
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
@@ -32,7 +33,7 @@ def explain(uow: UnitOfWork, lookout: Lookout, job: Job, now_ms: int) -> Why:
     view = lookout.view(now_ms)
     waiting, line = view.state.queue.jobs.get(job.id), view.plan.outlook.of(job.id)
     if waiting is None or line is None:
-        return Why()
+        return Why(_of_its_cluster(uow, job))
     reason = line.reason
     if reason is not None and reason.code == "no-allocation":
         ours = suspended(uow, job.project_id, now_ms)
@@ -40,6 +41,14 @@ def explain(uow: UnitOfWork, lookout: Lookout, job: Job, now_ms: int) -> Why:
     if reason is not None and reason.code == "never-fits":
         reason = _with_silent(uow.directory(), reason)
     return Why(() if reason is None else (reason,), line.estimate, fixes(view.state, waiting, now_ms, view.plan))
+
+
+def _of_its_cluster(uow: UnitOfWork, job: Job) -> tuple[Reason, ...]:
+    """What its newest attempt waits for where it was started, if that was told."""
+    attempt = uow.attempts.newest(job.id, None)
+    if attempt is None or attempt.state is not AttemptState.STARTING or not attempt.detail:
+        return ()
+    return (reasons.starting(attempt.cluster, str(attempt.id), attempt.detail),)
 
 
 def _with_silent(directory: Directory, reason: Reason) -> Reason:

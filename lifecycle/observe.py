@@ -119,12 +119,19 @@ def _news(store: Store, live: list[Brief], seen: Look, vigil: Vigil) -> Iterator
             if observation is not None:
                 yield _News(attempt, observation, 0)
         elif observation is not None:
-            if observation.state in ATTEMPT_TRANSITIONS[attempt.state] or meter.due(attempt, until_ms):
+            moves = observation.state in ATTEMPT_TRANSITIONS[attempt.state]
+            if moves or _waits_otherwise(attempt, observation) or meter.due(attempt, until_ms):
                 yield _News(attempt, observation, until_ms)
         elif (
             seen.gone(attempt) and attempt.state is not AttemptState.DISPATCHING
         ):  # else it is not expected to be there
             yield _News(attempt, None, until_ms)
+
+
+def _waits_otherwise(attempt: Brief, observation: Observation) -> bool:
+    """Whether its cluster says anew what it waits for, such as an image that cannot be pulled."""
+    starting = attempt.state is observation.state is AttemptState.STARTING
+    return starting and attempt.detail != observation.detail
 
 
 def take_in(

@@ -136,6 +136,11 @@ def never_fits(ask: Ask) -> Reason:
     )
 
 
+def starting(cluster: str, attempt: str, detail: str) -> Reason:
+    """It was handed over, and its cluster has not begun it yet."""
+    return Reason("starting", f"cluster {cluster} says: {detail}", {"cluster": cluster, "attempt": attempt})
+
+
 def capacity(ask: Ask, free: int) -> Reason:
     """Too little is free, or it is free in too many places."""
     asked = ask.cpus if ask.flavor == CPU_FLAVOR else ask.gpus

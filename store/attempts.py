@@ -117,7 +117,7 @@ _LAST_MOMENT = UsageRow.until_ms - case((UsageRow.until_ms > UsageRow.from_ms, 1
 _BRIEFS = (
     select(
         AttemptRow.id, AttemptRow.job_id, AttemptRow.task_index, AttemptRow.of_array, AttemptRow.number,
-        AttemptRow.cluster, AttemptRow.state, AttemptRow.started_ms, AttemptRow.metered_ms,
+        AttemptRow.cluster, AttemptRow.state, AttemptRow.started_ms, AttemptRow.metered_ms, AttemptRow.detail,
     )
     .where(IS_LIVE)
     .order_by(AttemptRow.id)
@@ -197,7 +197,7 @@ class Attempts:
         return [
             Brief(
                 row.id, AttemptId(row.job_id, row.task_index if row.of_array else None, row.number), row.cluster,
-                AttemptState(row.state), row.started_ms, row.metered_ms,
+                AttemptState(row.state), row.started_ms, row.metered_ms, row.detail,
             )
             for row in rows
         ]  # fmt: skip

@@ -50,7 +50,7 @@ def show(session: "Session", job: str, part: str | None) -> None:
         return
     found = centre.jobs.get(job)
     out.item(found, lambda: views.job_fields(found, now), views.job_columns(now), "id")
-    if out.format in {"table", "wide"} and found["started_ms"] is not None:
+    if out.format in {"table", "wide"} and (found["started_ms"] is not None or found["state"] == "starting"):
         attempts = list(islice(centre.jobs.attempts(job), FIRST))
         out.lines(["", *out.table(attempts, views.attempt_columns(now))] if attempts else [])
 

@@ -67,6 +67,7 @@ class _Run:
     told_ms: int | None = None
     kill_ms: int = 0  # told to stop, it is over by then
     broken_ms: int | None = None  # its node failed
+    waits_for: str = ""  # what is said while it has not begun
     walltime_ms: int = 0  # if it was extended
 
     @property
@@ -101,7 +102,7 @@ class _Run:
         if ended_ms <= now_ms:
             return self._ended(ended_ms, state)
         if now_ms < self.started_ms:
-            return Observation(attempt, AttemptState.STARTING)
+            return Observation(attempt, AttemptState.STARTING, detail=self.waits_for)
         stopping = self.told_ms is not None or now_ms >= self.walltime_end_ms
         return Observation(attempt, AttemptState.STOPPING if stopping else AttemptState.RUNNING, self.started_ms)
 
@@ -264,6 +265,10 @@ class FakeDriver:
         """What runs goes on."""
 
     # What a test does to the cluster.
+
+    def say(self, attempt: AttemptId, waits_for: str) -> None:
+        """What an attempt that has not begun waits for."""
+        self._known[attempt].waits_for = waits_for
 
     def vanish(self, attempt: AttemptId) -> None:
         """It is gone without a result."""
