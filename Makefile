@@ -49,8 +49,8 @@ test-cluster: dev ## the tests on a real Kubernetes control plane: make cluster 
 promises: dev ## a line per promise of the design (ONLY=3 for one; FAST=1 without the slow proofs)
 	$(BIN)/python -m tests.promises $(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast)
 
-mutants: dev ## each promise's seeded mutants must be caught by its tests (ONLY=3 for one)
-	$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY))
+mutants: dev ## each promise's seeded mutants must be caught by its tests (ONLY=3 for one promise, SAMPLE=30 for so many)
+	$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench: dev ## one JSON line per figure (ONLY=submit for one)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))

@@ -6,10 +6,12 @@ hold the promise run there and must fail.
 
 import argparse
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -453,8 +455,13 @@ MUTANTS = (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("--only", type=int, action="append", help="the mutants of this promise alone")
+    parser.add_argument("--sample", type=int, help="so many of them alone, by the seed")
+    parser.add_argument("--seed", type=int, default=time.time_ns() // 1_000_000 % 10**6, help="of the sample; printed")
     options = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if not options.only or mutant.promise in options.only]
+    if options.sample is not None and options.sample < len(chosen):
+        print(f"{options.sample} of {len(chosen)} mutants: --sample {options.sample} --seed {options.seed}", flush=True)
+        chosen = random.Random(options.seed).sample(chosen, options.sample)
     survived = 0
     with tempfile.TemporaryDirectory(prefix="baray-mutants-") as scratch:
         for mutant in chosen:
