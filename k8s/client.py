@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from threading import Event as Flag
 from threading import Lock
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from k8s.errors import ClusterError, Gone, Missing, Outdated, TooMany, Unreachable, error_for
 from k8s.streams import Change, Stream, read_changes
@@ -24,6 +24,7 @@ JSON, MERGE, APPLY = "application/json", "application/merge-patch+json", "applic
 _CONNECT_S = 5.0
 _PAGE = 500
 _BODY_BYTES = 256 << 20
+_LIST_BYTES, _PAGE_BYTES = 1 << 30, 1 << 20  # of all pages of a list, of which each counts for as much at the least
 _COUNTING_S = (0.01, 0.05, 0.1, 0.2, 0.4)  # between tries of a create that a quota was in the way of
 _READ_PATIENCE_S, _WRITE_PATIENCE_S = 5.0, 1.0  # how long a Retry-After is waited for
 
@@ -49,7 +50,7 @@ class Answer:
     def json(self) -> Object:
         try:
             found = json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unreachable("the cluster's answer is no JSON", self.status) from error
         if not isinstance(found, dict):
             raise Unreachable("the cluster's answer is no object", self.status)
@@ -150,6 +151,9 @@ class Client:
         url = f"{config.host}{path}{_query(query)}".replace("http", "ws", 1)
         secure = _tls(config) if url.startswith("wss:") else None
         options: Object = {"server_hostname": config.tls_server_name} if secure and config.tls_server_name else {}
+        if not config.proxy:  # told to nobody else, wherever the answer would lead: no redirection leaves this address
+            parts = urlsplit(config.host)
+            options["address"] = parts.hostname, parts.port or (443 if secure else 80)
         try:
             return connect(
                 url,
@@ -208,8 +212,13 @@ class Client:
     def _pages(self, path: str, query: Mapping[str, Any]) -> Listing:
         items: list[Object] = []
         asked: dict[str, Any] = {"limit": _PAGE, **query}
+        left = _LIST_BYTES
         while True:
-            page = self.call("GET", path, query=asked, timeout_s=2 * self._timeout_s).json()
+            answer = self.call("GET", path, query=asked, timeout_s=2 * self._timeout_s)
+            left -= len(answer.body) + _PAGE_BYTES
+            if left < 0:
+                raise Unreachable("the cluster's list has no end")
+            page = answer.json()
             about = page.get("metadata") or {}
             items += page.get("items") or []
             if not about.get("continue"):
@@ -331,8 +340,8 @@ def _refusal(answer: Answer, *, creating: bool) -> ClusterError:
     with suppress(ClusterError):
         status = answer.json()
     reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
-    if not message:
-        message = answer.body[:300].decode(errors="replace")
+    if not message and answer.headers.get("content-type", "").startswith("text/plain"):
+        message = answer.body[:300].decode(errors="replace")  # pages and answers of who is no cluster help nobody
     wait: float | None = None
     with suppress(ValueError):
         wait = max(0.0, float(answer.headers.get("retry-after", "")))
@@ -344,7 +353,8 @@ def _handshake(error: Exception) -> ClusterError:
     response = getattr(error, "response", None)
     if response is None:
         return Unreachable(_said(error))
-    return _refusal(Answer(response.status_code, {}, bytes(response.body or b"")), creating=False)
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}
+    return _refusal(Answer(response.status_code, headers, bytes(response.body or b"")), creating=False)
 
 
 def _tls(config: Any) -> ssl.SSLContext:
@@ -369,4 +379,4 @@ def _said(error: BaseException) -> str:
     if isinstance(inner, BaseException):
         return _said(inner)
     text = str(inner or error) or type(error).__name__
-    return text.split(": ", 1)[-1] if "object at 0x" in text else text
+    return text.split(": ", 1)[-1] if "object at 0x" in text or text.startswith("HTTP") else text

@@ -80,7 +80,7 @@ def read_changes(stream: Stream) -> Iterator[Change]:
         try:
             event = json.loads(line)
             kind, found = event["type"], event["object"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Unreachable("the cluster sent an event that cannot be read") from error
         if kind == "ERROR":
             code = int(found.get("code") or 500)

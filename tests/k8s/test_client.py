@@ -184,11 +184,22 @@ def test_an_access_that_makes_no_sense_is_told_at_the_first_call(access: str) ->
 
 
 class Strange(http.server.BaseHTTPRequestHandler):
-    answers: tuple[bytes, ...] = (b"<html>", b"[1]", b"")
+    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
+    answers: tuple[bytes, ...] = (b"<html>", b"[1]", b"", b'{"a":' * 100_000)
 
     def do_GET(self) -> None:
-        body = self.answers[int(self.path.removeprefix("/"))]
-        self.send_response(200)
+        path = self.path.partition("?")[0]
+        if path == "/endless":
+            body, status = b'{"items": [{}], "metadata": {"continue": "more"}}', 200
+        elif path == "/elsewhere":
+            body, status = b"", 307
+        elif path == "/page":
+            body, status = b"<html>hush-hush", 500
+        else:
+            body, status = (self.answers[int(path[1:])] if path[1:].isdecimal() else b"{}"), 200
+        self.send_response(status)
+        self.send_header("Location", self.server.other)  # type: ignore[attr-defined]
+        self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -197,19 +208,55 @@ class Strange(http.server.BaseHTTPRequestHandler):
         """Not here."""
 
 
-def test_what_is_no_answer_of_a_cluster_is_none() -> None:
+class There(http.server.BaseHTTPRequestHandler):
+    """Where nobody should come."""
+
+    def handle(self) -> None:
+        self.server.reached = True  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def strange() -> Iterator[tuple[Client, Any]]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Strange) as server:
+        server.other = "/"  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         users = [{"name": "u", "user": {"token": "t"}}]
         clusters = [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}]
         contexts = [{"name": "x", "context": {"cluster": "c", "user": "u"}}]
         access = {"current-context": "x", "contexts": contexts, "clusters": clusters, "users": users}
         client = Client(json.dumps(access))
-        for number in range(3):
-            with pytest.raises(Unreachable, match="JSON|no object"):
-                client.get(f"/{number}")
+        yield client, server
         client.close()
         server.shutdown()
+
+
+def test_what_is_no_answer_of_a_cluster_is_none(strange: tuple[Client, Any]) -> None:
+    client, _ = strange
+    for number in range(4):
+        with pytest.raises(Unreachable, match="JSON|no object"):
+            client.get(f"/{number}")
+
+
+def test_a_page_of_who_is_no_cluster_is_not_told(strange: tuple[Client, Any]) -> None:
+    with pytest.raises(Unreachable, match="^the cluster answered 500$"):
+        strange[0].get("/page")
+
+
+def test_a_list_without_end_is_given_up(strange: tuple[Client, Any]) -> None:
+    with pytest.raises(Unreachable, match="has no end"):
+        strange[0].list("/endless")
+
+
+def test_nobody_is_followed_elsewhere(strange: tuple[Client, Any]) -> None:
+    client, server = strange
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), There) as there:
+        threading.Thread(target=there.serve_forever, args=(0.02,), daemon=True).start()
+        for ask, scheme in ((client.get, "http"), (client.stream, "http"), (client.connect, "ws")):
+            server.other = f"{scheme}://127.0.0.1:{there.server_port}/there"
+            with pytest.raises(ClusterError, match="answered 307|redirect"):
+                ask("/elsewhere")
+        there.shutdown()
+        assert not getattr(there, "reached", False)
 
 
 @pytest.mark.parametrize(
