@@ -41,7 +41,7 @@ _ROUNDING_MS = 1_000  # of the cluster's timestamps, in favour of the job
 _SKEW_MS = 2_000  # that is no more than delay and rounding
 _LAG_S = 2.0  # for which Job and pods may contradict each other, since they are followed apart
 _LOOKS = 1.0  # a second at units that still do: of many at once, it is the cluster that is slow
-_GATHER_S, _LATEST_S = 0.001, 0.25  # so long, for each unit that there is, wakes are gathered; and at most
+_GATHER_S, _LATEST_S = 0.001, 0.5  # so long, for each unit that there is, wakes are gathered; and at most
 _LOGS_S = 45.0  # for all ranks of an attempt together
 _FAR_MS = 1 << 60
 _SWEPT = 4  # logs a second that nobody asked for
@@ -253,7 +253,9 @@ class Keeper:
     def _see_through(self, unit: Unit, position: int, seen: Observation) -> None:
         if self.shown(unit, position, seen).state.final:
             return
-        first_s = 0.0 if self._is_plain(unit, position) else _LAG_S  # pods that are lacking are heard of soon, mostly
+        lacking = not unit.deleted and len(unit.ranks(position)) < unit.width_of(position)
+        written = marks.result_of(unit.owner, position, seen.attempt) is not None
+        first_s = _LAG_S if lacking and not written else 0.0  # pods that are lacking are heard of soon, mostly
         self._crew.do("settle", seen.attempt, self._settle, unit, position, seen, first_s=first_s)
 
     def _is_settled(self, unit: Unit, position: int) -> bool:
