@@ -14,8 +14,8 @@ from k8s.manifests.wrapper import literal
 WORK = "/baray/work"
 PORT = 29_500  # where ranks meet; pods have addresses of their own, so it is the same for all
 
-# Told to the container runtime, this one alone decides which GPUs of its node a container sees.
-_VISIBLE = "NVIDIA_VISIBLE_DEVICES"
+# Told to a container runtime, each of these alone decides which GPUs of its node a container sees.
+_VISIBLE = ("NVIDIA_VISIBLE_DEVICES", "AMD_VISIBLE_DEVICES")
 
 
 def environment(launch: Launch, part: Part) -> list[dict[str, Any]]:
@@ -33,7 +33,8 @@ def environment(launch: Launch, part: Part) -> list[dict[str, Any]]:
         ),
         **secret,
     }
-    given.pop(_VISIBLE, None)
+    for name in _VISIBLE:
+        given.pop(name, None)
     given |= _of_the_centre(launch, part)
     return [{"name": name, **entry} for name, entry in given.items()]
 
@@ -65,7 +66,7 @@ def _of_the_centre(launch: Launch, part: Part) -> dict[str, dict[str, Any]]:
     if part.role:
         told["BARAY_ROLE"] = part.role
     if cpu_only:  # an image may ask for all GPUs, and would see those of others
-        told |= {"CUDA_VISIBLE_DEVICES": "", _VISIBLE: "void"}
+        told |= {"CUDA_VISIBLE_DEVICES": "", **dict.fromkeys(_VISIBLE, "void")}
     entries = _texts(told)
     if part.indexed:
         entries["BARAY_INDEX"] = index_entry()

@@ -150,14 +150,16 @@ def test_it_gets_what_was_booked_and_no_more() -> None:
     assert set(cpu["resources"]["limits"]) == {"cpu", "memory"}
 
 
-def test_a_job_without_gpus_sees_none_whatever_its_image_wants() -> None:
-    env = env_of(main_of(made(flavor=CPU_FLAVOR, env={"NVIDIA_VISIBLE_DEVICES": "all"})))
-    assert (env["NVIDIA_VISIBLE_DEVICES"], env["CUDA_VISIBLE_DEVICES"], env["BARAY_GPUS"]) == ("void", "", "0")
+@pytest.mark.parametrize("name", ["NVIDIA_VISIBLE_DEVICES", "AMD_VISIBLE_DEVICES"])
+def test_a_job_without_gpus_sees_none_whatever_its_image_wants(name: str) -> None:
+    env = env_of(main_of(made(flavor=CPU_FLAVOR, env={name: "all"})))
+    assert (env[name], env["CUDA_VISIBLE_DEVICES"], env["BARAY_GPUS"]) == ("void", "", "0")
 
 
-def test_no_job_chooses_its_gpus_itself() -> None:
-    asked = made(env={"NVIDIA_VISIBLE_DEVICES": "all"}, secrets={"NVIDIA_VISIBLE_DEVICES": "all"})
-    assert "NVIDIA_VISIBLE_DEVICES" not in env_of(main_of(asked))
+@pytest.mark.parametrize("name", ["NVIDIA_VISIBLE_DEVICES", "AMD_VISIBLE_DEVICES"])
+def test_no_job_chooses_its_gpus_itself(name: str) -> None:
+    asked = made(env={name: "all"}, secrets={name: "all"})
+    assert name not in env_of(main_of(asked))
 
 
 def test_it_goes_to_the_placed_nodes_and_no_others() -> None:
