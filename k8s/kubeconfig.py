@@ -280,7 +280,7 @@ def _token_login(token: Any, now_ms: int, field: str, faults: list[Fault]) -> di
 
 def _plugin_login(plugin: Any, config: ClusterConfig, field: str, faults: list[Fault]) -> dict[str, Any]:
     if not config.exec_plugin:
-        fix = "use a token or a client certificate, or allow plugins for this cluster: exec_plugin"
+        fix = "use a token or a client certificate, or allow it for this cluster: --allow-exec-plugin (exec_plugin)"
         faults.append(Fault("a program that the centre would have to start to log in", f"{field}.exec", fix))
         return {"exec": {}}
     given = plugin if isinstance(plugin, Mapping) else {}

@@ -140,7 +140,7 @@ def remove(uow: UnitOfWork, name: str, expected: int | None) -> None:
         raise Conflict(f"cluster {name} still takes jobs", fix=f"drain it first: baray admin cluster drain {name}")
     if live := uow.clusters.live(name):
         raise Conflict(
-            f"{live} attempts are still on cluster {name}",
+            f"{live} {'attempt is' if live == 1 else 'attempts are'} still on cluster {name}",
             fix=f"wait until they have ended; if the cluster is gone for good: baray admin cluster abandon {name}",
         )
     uow.clusters.remove(name)

@@ -43,7 +43,7 @@ def running(uow: UnitOfWork, job: Job, task: TaskId, rank: int) -> Attempt:
     if attempt is None or attempt.state is not AttemptState.RUNNING:
         state = job.state if attempt is None else attempt.state
         fix = None if state.final else "wait until it runs"
-        raise Conflict(f"{task} does not run: it is {state}", "job", fix=fix, code="not-running")
+        raise Conflict(f"job {task} does not run: it is {state}", "job", fix=fix, code="not-running")
     if rank >= len(attempt.placements):
         raise NotFound(f"attempt {attempt.id} has ranks 0 to {len(attempt.placements) - 1}", "rank")
     return attempt

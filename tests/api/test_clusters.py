@@ -313,7 +313,7 @@ def test_a_cluster_is_removed_only_when_nothing_is_there_any_more(centre: Centre
     centre.settle()
     assert api.change("/clusters/pp", {"state": "draining"}).status == 200
     busy = api.delete("/clusters/pp")
-    assert (busy.status, "1 attempts are still on cluster pp" in busy.json["detail"]) == (409, True)
+    assert (busy.status, "1 attempt is still on cluster pp" in busy.json["detail"]) == (409, True)
     hasty = api.post("/clusters/pp/abandon", {"reason": "too soon"})
     assert (hasty.status, hasty.code) == (409, "nothing-lost")
     with centre.store.write() as uow:

@@ -135,7 +135,7 @@ def test_every_shell_leaves_an_entry_and_a_port_one_an_hour(as_: As, job: int, c
 
 def test_only_what_runs_is_entered(as_: As, job: int, centre: Centre) -> None:
     waiting = centre.submit(spec(command="run 1m", held=True)).id
-    with pytest.raises(ProblemError, match="does not run: it is held") as refused:
+    with pytest.raises(ProblemError, match=f"job {waiting} does not run: it is held") as refused:
         as_().lines.shell(waiting, ["say", "x"])
     assert (refused.value.status, refused.value.code) == (409, "not-running")
     with pytest.raises(NotFoundError, match="has ranks 0 to 0"):

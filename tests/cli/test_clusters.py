@@ -176,6 +176,10 @@ def test_a_cluster_that_cannot_be_used_says_all_that_is_wrong_and_ends_so(centre
     assert found.out.splitlines()[-3:] == [
         "not allowed to create jobs.batch", "not allowed to watch nodes", "problem: it is of version 1.30",
     ]  # fmt: skip
+    unseen = {**FOUND, "version": "", "skew_ms": None, "kueue": None, "nodes": 0, "flavors": [], "notes": []}
+    centre.on("POST /clusters/pp/check", Answer(200, json={**unseen, "problems": ["it cannot be reached"]}))
+    said = [" ".join(line.split()) for line in run("admin", "cluster", "check", "pp").out.splitlines()]
+    assert said == ["version -", "", "problem: it cannot be reached"], "nothing is told of what was not seen"
     wrong = [{"message": "it is of version 1.30", "field": "kubeconfig"}, {"message": "not allowed to watch nodes"}]
     centre.on("POST /clusters", problem(409, "unfit-cluster", "the cluster cannot be used", wrong))
     refused = run("admin", "cluster", "add", "pp", "--in-cluster")

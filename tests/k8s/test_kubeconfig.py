@@ -129,7 +129,7 @@ def test_a_file_of_authorities_is_refused() -> None:
 
 def test_plugins_are_refused_unless_allowed() -> None:
     plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "args": ["eks"], "installHint": "x"}
-    assert "exec_plugin" in refused(kubeconfig({"exec": plugin}))["kubeconfig.user.exec"]
+    assert "--allow-exec-plugin" in refused(kubeconfig({"exec": plugin}))["kubeconfig.user.exec"]
     allowed = ClusterConfig(exec_plugin=True)
     access = json.loads(read(kubeconfig({"exec": plugin}), None, allowed, NOW_MS))
     assert access["users"][0]["user"]["exec"]["args"] == ["eks"]

@@ -229,6 +229,8 @@ def _tell(session: "Session", found: "Examination") -> int | None:
 
 
 def _summary(found: "Examination") -> list[tuple[str, str]]:
+    if not found["version"]:  # nothing was seen of it
+        return [("version", "-")]
     skew = found["skew_ms"]
     clock = (
         "-"
