@@ -8,6 +8,7 @@ does not die at all but stands still, is followed by another, and goes on beside
 import random
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -62,6 +63,7 @@ _CONFIG = ClusterConfig(image="registry.centre.example/base:1")
 _OF_ATTEMPTS = re.compile(r"/namespaces/baray-speech/(jobs|pods|services|secrets)\b")
 _EVERY = Page(None, 100_000)
 _LIVE_MOST = 6  # jobs at a time
+_STOPPING_MOST, _REST_S = 8, 6.0
 _CYCLES_MOST = 40  # of a controller whose moment does not come
 _AGE_S = 30.0  # longer than the driver waits for what may be under way
 
@@ -184,7 +186,7 @@ class World:
         self.wrong: list[str] = []
         self.ends: dict[int, int] = {}  # by job, what its program ends with
         self.touched: set[int] = set()  # jobs that somebody cancelled or requeued
-        self.lives = 0
+        self.lives = self.stopping = 0
         opened = self.driver(Client(self.kube.access()), lambda: None)
         until(lambda: len(opened.inventory().nodes) == 3)
         with self.store.write() as uow:
@@ -221,13 +223,14 @@ class World:
             caller = people.authenticate(uow, self.token, self.clock.now_ms())
         live = {attempt.id for attempt in attempts}
         handed = {attempt.id for attempt in attempts if attempt.state is AttemptState.DISPATCHING}
-        while len(live) < _LIVE_MOST:
+        self.stopping = sum(attempt.state is AttemptState.STOPPING for attempt in attempts)
+        while len(live) - self.stopping < _LIVE_MOST:
             with self.store.write() as uow:
                 job = submit(uow, caller, self._spec(), self.clock.now_ms())
             self.ends[job.id] = self.draw.choice((0, 0, 3))
             live.add(AttemptId(job.id, None, 0))
         late = bool(self.underway and handed)  # of which nobody knows whether it will run
-        if self.draw.random() < (0.3 if late else 0.1):
+        if self.draw.random() < (0.3 if late else 0.05):
             act = self.draw.choice((control.cancel, control.requeue))
             one = self.draw.choice(sorted(handed if late else live, key=str))
             with suppress(Conflict), self.store.write() as uow:
@@ -337,6 +340,8 @@ class Siege:
 
     def kill(self) -> None:
         """One life and its end."""
+        if self.world.stopping > _STOPPING_MOST and self._ghost is None:
+            self._rest()
         still = self._ghost is None and self.draw.random() < 0.15
         kind = min(MOMENTS, key=lambda one: self.died[one] + self.draw.random())
         if still:
@@ -366,6 +371,18 @@ class Siege:
             self._lay(ghost)
         if fate.stood.is_set():
             return
+        controller.die()
+
+    def _rest(self) -> None:
+        """One lives long enough to see ends through of which pods are gone: a driver waits for these a while."""
+        controller = Controller(self.world, Fate(), waits=True)
+        ends = time.monotonic() + _REST_S
+
+        def meanwhile() -> bool:
+            self._pass(None)
+            return self.world.stopping > _STOPPING_MOST // 4 and time.monotonic() < ends
+
+        controller.live(meanwhile)
         controller.die()
 
     def _beside(self, controller: Controller, meanwhile: Callable[[], bool]) -> None:
