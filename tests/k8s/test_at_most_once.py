@@ -335,6 +335,7 @@ def test_a_cluster_out_of_sight_is_told_to_be_silent_and_loses_nothing(rig: Kube
 def test_a_job_deleted_by_hand_has_vanished_and_its_pods_are_ended(rig: KubeRig) -> None:
     rig.driver.start(launch(ONE, rig.node, run="echo ran; sleep 300"))
     running(rig.driver, ONE)
+    until(lambda: log(rig.driver, ONE))
     rig.admin.delete(f"/apis/batch/v1/namespaces/{rig.namespace}/jobs/{names.object_name(ONE)}")
     end = ran_once(rig)
     assert (end.state, end.detail) == (S.VANISHED, "It was deleted on the cluster by somebody else.")
@@ -364,6 +365,7 @@ def test_a_pod_deleted_by_hand_ends_its_attempt(rig: KubeRig) -> None:
 def test_a_namespace_deleted_under_running_jobs_is_told_and_made_again(rig: KubeRig) -> None:
     rig.driver.start(launch(ONE, rig.node, run="echo ran; sleep 300"))
     running(rig.driver, ONE)
+    until(lambda: log(rig.driver, ONE))
     rig.admin.delete(f"/api/v1/namespaces/{rig.namespace}")
     with pytest.raises(Unavailable):
         rig.driver.start(short(rig, TWO))

@@ -101,8 +101,8 @@ class Controller:
 
     def step(self) -> None:
         for change in self.store.since(self._cursor):
+            self._cursor = change.revision  # not the newest: to notice one may write another
             self.noticed(change)
-        self._cursor = self.store.revision
         now = self.world.now_ms()
         while self._timers and self._timers[0][0] <= now:
             self.enqueue(heapq.heappop(self._timers)[2])

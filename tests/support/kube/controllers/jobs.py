@@ -76,7 +76,9 @@ class Jobs(Controller):
         if change.resource is JOBS:
             self._jobs[obj["metadata"]["uid"]] = change.key
             self.enqueue(change.key)
-        elif change.resource is PODS and (owner := controller_of(obj)) and owner["kind"] == "Job":
+        elif change.resource is not PODS:
+            return
+        elif (owner := controller_of(obj)) and owner["kind"] == "Job":
             pods = self._pods.setdefault(owner["uid"], set())
             if change.new is None:
                 pods.discard(change.key)
@@ -85,6 +87,9 @@ class Jobs(Controller):
             self.enqueue(self._jobs.get(owner["uid"], (change.key[0], owner["name"])))
             if owner["uid"] not in self._jobs or self.store.get(JOBS, self._jobs[owner["uid"]]) is None:
                 self._free(change.key)  # an orphan
+        elif change.old and (owner := controller_of(change.old.obj)) and owner["uid"] in self._jobs:
+            self._pods.get(owner["uid"], set()).discard(change.key)  # it was let go by its Job, which counts it no more
+            self.enqueue(self._jobs[owner["uid"]])
 
     def pods_of(self, job: Obj) -> list[Obj]:
         found = [self.store.get(PODS, key) for key in sorted(self._pods.get(job["metadata"]["uid"], ()))]
