@@ -178,6 +178,7 @@ def test_two_controllers_by_mistake_start_and_stop_the_same(rig: KubeRig, tmp_pa
     for thread in threads:
         thread.join()
     running(rig.driver, ONE)
+    until(lambda: log(rig.driver, ONE))
     for driver in (rig.driver, *others):
         driver.stop(ONE, 1_000)
     assert ran_once(rig).state is S.CANCELLED
