@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import structlog
+
 from domain.clusters import ClusterConfig, Examination
 from domain.quantities import DAY_MS
 from k8s import kubeconfig
@@ -11,6 +13,8 @@ from k8s.driver import KubernetesDriver
 from k8s.probe import examine
 from lifecycle.driving import Driver, Passes, Shelf
 from lifecycle.ports import Clock
+
+_log = structlog.get_logger(__name__)
 
 _SOON_MS = 30 * DAY_MS  # before the end of a login, when it is said
 
@@ -28,6 +32,9 @@ class KubernetesGateway:
         client = Client(access)
         try:
             found = examine(client, config, self._origin, self._clock.now_ms())
+        except (AttributeError, LookupError, TypeError, ValueError):  # answers that no API server gives
+            _log.exception("a_cluster_answers_nonsense")
+            return Examination(problems=("What it answers is not what a Kubernetes API server answers.",))
         finally:
             client.close()
         ends_ms, now_ms = kubeconfig.ends_ms(access), self._clock.now_ms()

@@ -1,7 +1,9 @@
 """The gateway: from a kubeconfig to an examination and a driver (on the stand-in)."""
 
 import base64
+import http.server
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,3 +82,34 @@ def test_a_driver_is_open_at_once_also_out_of_reach() -> None:
         assert driver.observe().whole is False
     finally:
         driver.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [b'{"items": [7]}', b'{"items": [{}]}', b'{"items": [{"metadata": {"name": "n"}, "status": 3}]}']
+)
+def test_what_answers_like_no_api_server_is_a_problem_and_no_crash(answer: bytes) -> None:
+    class Liar(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"gitVersion": "v1.36.0"}' if self.path.startswith("/version") else answer
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Not here."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar) as liar:
+        threading.Thread(target=liar.serve_forever, args=(0.02,), daemon=True).start()
+        cluster = {"server": f"http://127.0.0.1:{liar.server_port}"}
+        document = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "c", "user": {"token": "x"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+        }  # fmt: skip
+        found = gateway().examine(json.dumps(document), ClusterConfig())
+        liar.shutdown()
+    assert found.problems
