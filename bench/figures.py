@@ -172,7 +172,7 @@ FIGURES = (
     Figure("k8s-dispatch", "jobs/s", "-", _FLOOD.dispatch, skipped=clusters.skipped, notes=_FLOOD.notes),
     Figure("k8s-1000", "jobs/s", "-", _FLOOD.whole, skipped=clusters.skipped, notes=_FLOOD.notes),
     Figure("k8s-watch-lag", "ms", "-", clusters.watch_lag, skipped=clusters.skipped),
-    Figure("k8s-memory-3k", "MiB", "-", clusters.memory_live, skipped=clusters.skipped),
+    Figure("k8s-memory-10k", "MiB", "-", clusters.memory_live),
     Figure("replay", "jobs/s", ">= 50000", quality.speed, skipped=quality.skipped),
     Figure("replay-growth", "% longer mean wait", "<= 1", quality.growth, skipped=quality.skipped),
     *(
