@@ -257,8 +257,8 @@ class Placement:
 class Bundle:
     """Tasks of one array that were committed together for one cluster, and may be one object there.
 
-    ``members`` never change: (attempt, its placement), in order of the index. ``skipped`` were told to stop before they
-    were handed over, and must not run.
+    ``members`` never change: (attempt, its placement), in order of the index. ``skipped`` do not wait to be
+    handed over any more, and must not come to life by it: most of them run already, or were told to stop before.
     """
 
     members: tuple[tuple[AttemptId, tuple[Placement, ...]], ...]

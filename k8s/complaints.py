@@ -8,8 +8,9 @@ from collections import defaultdict
 
 from k8s.client import Client, Object
 from k8s.eyes import Eyes
-from k8s.status import how_over, waiting
+from k8s.status import how_over
 from k8s.units import Unit, paths
+from k8s.waiting import waits_for
 
 _FIRST_S, _AGAIN_S = 5.0, 15.0  # how long one must wait to be asked about, and until it is again
 _EVERY_S = 2.5  # they are gathered
@@ -61,7 +62,7 @@ class Complaints:
 
 
 def _is_vague(unit: Unit) -> bool:
-    return any(how_over(unit, at) is None and waiting(unit, at).vague for at in range(len(unit.attempts)))
+    return any(how_over(unit, at) is None and waits_for(unit, at).vague for at in range(len(unit.attempts)))
 
 
 def _about(unit: Unit) -> str:

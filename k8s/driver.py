@@ -136,8 +136,7 @@ class KubernetesDriver:
         for unit, observations in self.eyes.seen() if self.eyes.synced else ():
             for position, observation in observations.items():
                 seen[observation.attempt] = self._keeper.shown(unit, position, observation)
-        seen |= self._starter.stillborn  # also where another object has the name, and looks like theirs
-        seen.update(self._starter.stillborn)  # whatever bears the name is another's
+        seen |= self._starter.stillborn  # whatever bears the name is another's
         silent_ms = self._keeper.silent_ms
         return Sight(tuple(seen.values()), self._is_certain and silent_ms is None, silent_ms)
 
@@ -186,13 +185,11 @@ class KubernetesDriver:
         return self._rooms.tend(tenancy, self._read_fleet())
 
     def exec(self, attempt: AttemptId, rank: int, command: Sequence[str], *, tty: bool) -> Channel:
-        if not self._config.exec:
-            raise Refused(f"Shells in jobs are not allowed on the cluster {self._name}.", code="exec-not-allowed")
-        about = self._running(attempt, rank)["metadata"]
+        about = self._visited(attempt, rank)
         return open_shell(self._client, about["namespace"], about["name"], names.MAIN, command, tty=tty)
 
     def forward(self, attempt: AttemptId, rank: int, port: int) -> Channel:
-        about = self._running(attempt, rank)["metadata"]
+        about = self._visited(attempt, rank)
         return open_port(self._client, about["namespace"], about["name"], port)
 
     def close(self) -> None:
@@ -227,12 +224,15 @@ class KubernetesDriver:
         pod = unit.ranks(position).get(rank)
         return pod if pod is not None and unit.here(pod) else None
 
-    def _running(self, attempt: AttemptId, rank: int) -> Object:
-        """The pod of a rank that runs. Raises Conflict if it does not."""
+    def _visited(self, attempt: AttemptId, rank: int) -> Object:
+        """The metadata of the pod of a rank that runs. Raises Refused where nobody may go in, Conflict if it does not run."""
+        if not self._config.exec:
+            raise Refused(f"Nobody may go into jobs on the cluster {self._name}.", code="exec-not-allowed")
         pod = self._pod(attempt, rank)
         if pod is None or "running" not in main_state(pod):
             raise Conflict(f"rank {rank} of {attempt} does not run", "job", code="not-running")
-        return pod
+        about: Object = pod["metadata"]
+        return about
 
     def _read_fleet(self) -> Fleet:
         """Read anew if nodes or others' pods changed, but not on every change."""

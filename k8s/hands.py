@@ -70,7 +70,7 @@ class Hands:
         grace_s = int(unit.owner["spec"].get("terminationGracePeriodSeconds") or 0)
         deadline = {"activeDeadlineSeconds": -(-walltime_ms // 1_000) + grace_s + SLACK_S}
         change: Object = {
-            "metadata": {"annotations": {marks.WALLTIME + suffix(unit.owner, position): str(walltime_ms)}}
+            "metadata": {"annotations": {names.WALLTIME + suffix(unit.owner, position): str(walltime_ms)}}
         }
         if unit.owner["kind"] == "JobSet":
             jobs = paths("jobs", unit.namespace)

@@ -24,9 +24,9 @@ from k8s.eyes import Eyes
 from k8s.hands import Hands
 from k8s.logs import Scribe
 from k8s.marks import Stop, Why, stop_of
-from k8s.status import is_evicted, lags, lasting, observe, waiting
+from k8s.status import is_evicted, lags, lasting, observe
 from k8s.units import Unit, paths
-from k8s.waiting import shows_container
+from k8s.waiting import shows_container, waits_for
 from lifecycle.driving import Shelf
 from lifecycle.ports import Clock
 
@@ -221,6 +221,10 @@ class Keeper:
         """What others did to the whole of it, so that it must end."""
         if unit.deleted:
             return Stop(Why.DELETED)
+        if unit.remade:
+            return Stop(
+                Why.DELETED, say="A part of it was deleted on the cluster by somebody else, and made anew there."
+            )
         why = is_evicted(unit)
         return None if why is None else Stop(Why.EVICTED, say=f"Kueue took its place away: {why}")
 
@@ -242,7 +246,7 @@ class Keeper:
             if now_ms >= due_ms:
                 self._crew.do("stop", attempt, self.stop, unit, position, Stop(Why.WALLTIME))
             return due_ms
-        wait = waiting(unit, position)
+        wait = waits_for(unit, position)
         if wait.hopeless or (wait.stuck_ms is not None and now_ms - wait.stuck_ms > _STUCK_MS):
             self._crew.do("stop", attempt, self.stop, unit, position, Stop(Why.HOPELESS, say=wait.say))
             return now_ms

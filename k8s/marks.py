@@ -12,10 +12,8 @@ from typing import Any
 
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Observation
-from k8s.names import FINALIZER, MEMBERS, STOP
+from k8s.names import FINALIZER, GRACE, MEMBERS, STOP, WALLTIME
 
-WALLTIME = "baray.io/walltime-ms"
-GRACE = "baray.io/grace-ms"
 RESULT = FINALIZER
 _DONE = "baray.io/done"  # of a member whose result is committed; of a whole object the label says so
 _DETAIL = 2_000

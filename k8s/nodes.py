@@ -13,9 +13,9 @@ from typing import Any
 from domain.clusters import ClusterConfig, FoundFlavor
 from domain.fleet import CLEARANCE, CLUSTER_LABEL, CPU_FLAVOR, Inventory, Node
 from k8s.flavors import MIG_STATE, Kind, is_device, kind_of
-from k8s.manifests.taints import tolerations
 from k8s.names import ORIGIN
 from k8s.quantities import MILLI, thousandths
+from k8s.taints import tolerations
 
 Object = Mapping[str, Any]
 

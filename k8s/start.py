@@ -108,8 +108,6 @@ class Starter:
         site = Site(self._origin, namespace, self._config, resources, queue, jobset, passes)
         made = build(launch, site)
         written = made.body["metadata"].setdefault("annotations", {})
-        written[marks.WALLTIME] = str(launch.spec.resources.walltime_ms)
-        written[marks.GRACE] = str(launch.spec.grace_ms)
         if launch.bundle is not None and is_bundled(launch):
             skipped = marks.Stop(marks.Why.SKIPPED, say="It was told to stop before it was started.").write()
             members = enumerate(launch.bundle.members)

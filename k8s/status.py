@@ -15,7 +15,7 @@ from k8s.ending import judge
 from k8s.marks import Stop, is_done, result_of, stop_of
 from k8s.trim import condition
 from k8s.units import Unit, at_work, began, main_state, verdict
-from k8s.waiting import Wait, waits_for
+from k8s.waiting import waits_for
 
 
 def observations(unit: Unit, stops: Mapping[AttemptId, Stop] = MappingProxyType({})) -> dict[int, Observation]:
@@ -44,11 +44,6 @@ def observe(unit: Unit, position: int, stop: Stop | None) -> Observation:
     if len(starts) >= unit.width_of(position) and all(_has_run(pod) for pod in pods.values()):
         return replace(seen, state=AttemptState.RUNNING)
     return replace(seen, detail=waits_for(unit, position).say)
-
-
-def waiting(unit: Unit, position: int) -> Wait:
-    """What an attempt that is starting waits for."""
-    return waits_for(unit, position)
 
 
 def how_over(unit: Unit, position: int) -> str | None:

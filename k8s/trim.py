@@ -93,12 +93,6 @@ def workload(raw: Object) -> Object:
     return {"metadata": about, "status": {"conditions": _conditions(raw.get("status") or {})}}
 
 
-def owner_of(child: Object) -> str | None:
-    """The uid of the object that controls this one."""
-    found: str | None = child["metadata"].get("controller")
-    return found
-
-
 def condition(obj: Mapping[str, Any], kind: str, status: str = "True") -> Mapping[str, Any] | None:
     """The condition of that type, if it stands so."""
     for one in obj["status"].get("conditions") or ():

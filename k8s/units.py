@@ -75,6 +75,11 @@ class Unit:
             return sum(int(role["pods"]) for role in spec["roles"])
         return int(spec.get("completions") or spec.get("parallelism") or 1)
 
+    @property
+    def remade(self) -> bool:
+        """Whether a rank of a JobSet had another pod before: a Job of a JobSet that somebody deletes comes up again."""
+        return "roles" in self.owner["spec"] and len(self.pods) > len(self.by_rank)
+
     def ranks(self, position: int) -> dict[int, Object]:
         """The pods of the attempt at this position, by its own ranks."""
         if not self.bundled:

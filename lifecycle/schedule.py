@@ -29,7 +29,6 @@ from scheduler.snapshot import Start
 # Notes of changes that were taken in are deleted, and guesses written down, with the next start, or when there are so many.
 NOTES_KEPT = 1_000
 
-_BUNDLING = frozenset({"kubernetes"})  # drivers for which tasks of an array may be one object
 BUNDLE_MOST = 500  # tasks of one: what a cluster must keep and send of it stays small
 
 # An attempt may begin so long after its commitment and still find the dated rates of its time.
@@ -124,7 +123,7 @@ class _Batch:
         """Tasks of one array that start together where they may be one object, marked as what they are."""
         groups: dict[tuple[str, str], list[Attempt]] = {}
         for attempt in attempts:
-            if self.directory.clusters[attempt.cluster].driver in _BUNDLING:
+            if self.directory.clusters[attempt.cluster].config is not None:  # far away, a request each would cost much
                 groups.setdefault((attempt.cluster, attempt.flavor), []).append(attempt)
         named: dict[AttemptId, str] = {}
         for group in groups.values():

@@ -19,8 +19,8 @@ from domain.fleet import CPU_FLAVOR
 from domain.quantities import MILLI
 from k8s import names
 from k8s.manifests.kept import PART, QUEUES, ROOM, TENANT, Object, part_labels, stamped
-from k8s.manifests.taints import FLAVOR
 from k8s.nodes import Supply
+from k8s.taints import FLAVOR
 
 VERSION = "kueue.x-k8s.io/v1beta2"
 REST = "rest"

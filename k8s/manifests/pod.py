@@ -14,9 +14,9 @@ from k8s.manifests.environment import WORK, environment
 from k8s.manifests.errands import errands, grace_s, pass_volume
 from k8s.manifests.part import Part
 from k8s.manifests.site import Site, Unstartable
-from k8s.manifests.taints import flavor_toleration, tolerations
 from k8s.manifests.volumes import mounted
 from k8s.manifests.wrapper import literal, words
+from k8s.taints import flavor_toleration, tolerations
 
 UID = 65_532  # the user ``nonroot`` of many images; as good as any other above those of people
 

@@ -7,7 +7,7 @@ import pytest
 
 from domain.accounts import Quota
 from domain.errors import Unavailable
-from domain.jobs import AttemptState, Launch
+from domain.jobs import AttemptState, Launch, Role
 from domain.quantities import MILLI
 from k8s import names
 from k8s.driver import KubernetesDriver
@@ -144,6 +144,21 @@ def test_a_pod_that_is_deleted_by_hand_ends_its_attempt_and_no_other_comes_up(pl
     assert end.state is not _S.SUCCEEDED
     assert len(census.pods[names.object_name(job.attempt)]) == 1
     census.end()
+    place.driver.forget(job.attempt)
+
+
+def test_a_job_of_a_jobset_that_is_deleted_by_hand_ends_the_attempt(place: Place) -> None:
+    """JobSet makes it anew: what comes up again is ended with the rest."""
+    roles = (Role("learner", 1, command=("learn",)), Role("actor", 2, command=("act",)))
+    job = launch(nodes=3, roles=roles, env=_LONG)
+    place.driver.start(job)
+    running(place.driver, job.attempt)
+    name = f"{names.object_name(job.attempt)}-learner-0"
+    place.admin.delete(f"{place.path('jobs')}/{name}", propagationPolicy="Background")
+    end = settled(place.driver, job.attempt)
+    assert end.state is _S.VANISHED
+    assert "deleted on the cluster by somebody else" in end.detail
+    assert not [pod for pod in place.pods(job.attempt) if pod["status"]["phase"] == "Running"]
     place.driver.forget(job.attempt)
 
 

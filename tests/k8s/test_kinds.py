@@ -12,6 +12,7 @@ from domain.clusters import Room, Tenancy
 from domain.errors import Conflict, Refused
 from domain.ids import AttemptId
 from domain.jobs import Array, AttemptState, Bundle, Launch, Placement, Role
+from k8s import names
 from tests.contracts.driver_contract import SLEEP, launch, log, running, seen, settled, until
 from tests.k8s.rig import KubeRig
 from tests.support.kube.table import JOBS, PODS, SECRETS, WORKLOADS
@@ -158,6 +159,30 @@ def test_a_jobset_is_stopped_with_all_its_pods(rig: KubeRig) -> None:
     assert rig.kube.all(PODS, rig.namespace) == []
     rig.driver.forget(ONE)
     assert rig.driver.observe().observations == ()
+
+
+def test_a_job_of_a_jobset_that_is_deleted_by_hand_comes_up_again_and_ends_its_attempt(rig: KubeRig) -> None:
+    roles = (Role("learner", 1, command=SLEEP), Role("actor", 2, command=SLEEP))
+    rig.driver.start(with_roles(rig, roles=roles))
+    running(rig.driver, ONE)
+    path = f"/apis/batch/v1/namespaces/{rig.namespace}/jobs/{names.object_name(ONE)}-learner-0"
+    rig.admin.delete(path, propagationPolicy="Background")
+    end = settled(rig.driver, ONE)
+    assert end.state is S.VANISHED
+    assert "made anew" in end.detail
+    phases = {pod["status"]["phase"] for pod in rig.kube.all(PODS, rig.namespace)}
+    assert phases <= {"Failed"}, "what came up again is ended too"
+
+
+def test_nobody_goes_into_jobs_where_the_cluster_is_shut_to_visitors(rig: KubeRig) -> None:
+    rig.config = replace(rig.config, exec=False)
+    driver = rig.reopen()
+    driver.start(launch(ONE, rig.node, command=SLEEP))
+    running(driver, ONE)
+    for visit in (lambda: driver.exec(ONE, 0, ["id"], tty=False), lambda: driver.forward(ONE, 0, 8888)):
+        with pytest.raises(Refused) as refused:
+            visit()
+        assert refused.value.code == "exec-not-allowed"
 
 
 def test_a_jobset_reaches_its_walltime_and_may_be_extended(rig: KubeRig) -> None:

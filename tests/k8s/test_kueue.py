@@ -6,8 +6,8 @@ from typing import Any
 from domain.accounts import Quota
 from domain.clusters import ClusterConfig, Room
 from k8s.manifests.kueue import local_queue, queue_name, queues
-from k8s.manifests.taints import flavor_toleration, tolerations
 from k8s.nodes import Supply
+from k8s.taints import flavor_toleration, tolerations
 from tests.k8s.schemas import check_kueue
 
 SUPPLIES = {

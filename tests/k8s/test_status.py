@@ -8,8 +8,9 @@ from domain.ids import AttemptId
 from domain.jobs import AttemptState, Observation
 from k8s import marks, names, trim
 from k8s.marks import Stop, Why
-from k8s.status import indices, is_evicted, lags, lasting, observations, observe, waiting
+from k8s.status import indices, is_evicted, lags, lasting, observations, observe
 from k8s.units import Unit
+from k8s.waiting import waits_for
 from tests.k8s.objects import (
     BEGAN_MS,
     COMPLETE,
@@ -117,10 +118,10 @@ def test_what_it_waits_for_is_said(case: str) -> None:
 
 
 def test_what_will_never_start_is_told_apart_from_what_may_yet() -> None:
-    assert waiting(unit(job(), pod(waits("InvalidImageName"), phase="Pending")), 0).hopeless
-    pulling = waiting(unit(job(), pod(waits("ImagePullBackOff", "Back-off"), phase="Pending")), 0)
+    assert waits_for(unit(job(), pod(waits("InvalidImageName"), phase="Pending")), 0).hopeless
+    pulling = waits_for(unit(job(), pod(waits("ImagePullBackOff", "Back-off"), phase="Pending")), 0)
     assert (pulling.hopeless, pulling.stuck_ms, pulling.vague) == (False, 1_767_261_660_000, True)
-    assert waiting(unit(job()), 0).vague
+    assert waits_for(unit(job()), 0).vague
 
 
 def workload(*conditions: dict[str, Any]) -> dict[str, Any]:

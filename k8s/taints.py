@@ -1,4 +1,4 @@
-"""Taints that jobs put up with (``pod`` → here)."""
+"""Taints that jobs put up with (``manifests`` and ``nodes`` → here)."""
 
 from typing import Any
 
