@@ -18,10 +18,12 @@ def source_of(uow: UnitOfWork, attempt: AttemptId) -> str:
     return source
 
 
-def may_leave(uow: UnitOfWork, attempt: AttemptId) -> None:
-    """Raises Conflict for an attempt that is over, or has no outputs."""
-    if not _live(uow, attempt).spec.outputs:
+def may_leave(uow: UnitOfWork, attempt: AttemptId) -> int:
+    """Answers the project that it is for. Raises Conflict for an attempt that is over, or has no outputs."""
+    job = _live(uow, attempt)
+    if not job.spec.outputs:
         raise Conflict(f"job {attempt.job} has no outputs", "attempt", code="no-outputs")
+    return job.project_id
 
 
 def _live(uow: UnitOfWork, attempt: AttemptId) -> Job:

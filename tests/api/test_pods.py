@@ -4,6 +4,7 @@ import hashlib
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,12 +152,19 @@ def test_a_pass_opens_no_other_route_and_a_token_not_these(pod: Make, api: Api, 
 
 
 @on_sqlite
-def test_an_attempt_that_uploads_too_much_at_once_is_held_back(pod: Make) -> None:
+def test_a_project_that_uploads_too_much_at_once_is_held_back_and_no_other(pod: Make, centre: Centre) -> None:
+    """However many attempts it has: slow ones of one project never take all places."""
     made, other, now_s = pod(), pod(), time.monotonic()
-    with pods.turnstile.pass_through(made.attempt, now_s), pods.turnstile.pass_through(made.attempt, now_s):
-        held = made.put("a", b"data")
-        assert (held.status, held.code, held.headers["Retry-After"]) == (429, "rate-limited", "1")
-        assert other.put("a", b"data").status == 200
+    with centre.store.read() as uow:
+        own = uow.jobs.get(made.attempt.job).project_id
+    for project, status in ((own, 429), (own + 1, 200)):
+        with ExitStack() as inside:
+            for _ in range(8):
+                inside.enter_context(pods.turnstile.pass_through(project, now_s))
+            answers = [made.put("a", b"data"), other.put("a", b"data")]
+        assert [answer.status for answer in answers] == [status] * 2
+        if status == 429:
+            assert (answers[0].code, answers[0].headers["Retry-After"]) == ("rate-limited", "1")
     assert made.put("a", b"data").status == 200
 
 

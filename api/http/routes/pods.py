@@ -30,7 +30,7 @@ OUTPUT_BYTES = 1 << 40  # what the web framework lets pass; the shelf knows the 
 _SILENCE_S = 30.0  # a pod that sends nothing for so long has gone
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 
-turnstile = Turnstile("uploads", at_once=16, of_one=2, per_second=200.0, burst=1_000.0)
+turnstile = Turnstile("uploads", at_once=16, of_one=8, per_second=200.0, burst=1_000.0)  # of one project
 _threads = anyio.CapacityLimiter(turnstile.at_once)  # of their own: slow pods must not hold those that answer people
 
 
@@ -62,13 +62,12 @@ async def put_output(
     """Keep an output of the attempt that the pass is for. `Baray-Sha256` is its checksum. A repeat replaces it."""
     services: Services = request.app.state.services
 
-    def may(uow: UnitOfWork, attempt: AttemptId) -> AttemptId:
-        pods.may_leave(uow, attempt)
-        return attempt
+    def may(uow: UnitOfWork, attempt: AttemptId) -> tuple[AttemptId, int]:
+        return attempt, pods.may_leave(uow, attempt)
 
-    attempt = await run_in_threadpool(present, request, may)
+    attempt, project_id = await run_in_threadpool(present, request, may)
     checksum = request.headers.get("baray-sha256", "")
-    with turnstile.pass_through(attempt, time.monotonic()):
+    with turnstile.pass_through(project_id, time.monotonic()):
         output = await anyio.to_thread.run_sync(_keep, services, request, attempt, path, checksum, limiter=_threads)
     told = {"path": output.path, "size": output.size, "sha256": output.sha256}
     return Response(json.dumps(told, ensure_ascii=False), media_type="application/json")

@@ -28,7 +28,7 @@ from domain.ids import TaskId
 from domain.jobs import AttemptState
 from domain.records import Attempt, Job
 from lifecycle import shells
-from lifecycle.driving import Channel
+from lifecycle.driving import Channel, Driver
 
 routes = Routes("shells")
 
@@ -55,10 +55,7 @@ async def open_shell(socket: WebSocket, job: str) -> None:
         _note(call, "open_shell", attempt, asked.rank, " ".join(asked.command), asked.reason)
 
         def start() -> Channel:
-            driver = services.drivers.get(attempt.cluster)
-            if driver is None:
-                raise Unavailable(f"the cluster {attempt.cluster} is not served here")
-            channel = driver.exec(attempt.id, asked.rank, asked.command, tty=asked.tty)
+            channel = _driver(services, attempt).exec(attempt.id, asked.rank, asked.command, tty=asked.tty)
             channel.resize(asked.columns, asked.rows)
             return channel
 
@@ -78,10 +75,7 @@ async def forward_port(socket: WebSocket, job: str) -> None:
             _note(call, "forward_port", attempt, asked.rank, f"port {asked.port}", asked.reason)
 
         def start() -> Channel:
-            driver = services.drivers.get(attempt.cluster)
-            if driver is None:
-                raise Unavailable(f"the cluster {attempt.cluster} is not served here")
-            return driver.forward(attempt.id, asked.rank, asked.port)
+            return _driver(services, attempt).forward(attempt.id, asked.rank, asked.port)
 
         return attempt, None if asked.probe else start
 
@@ -145,6 +139,13 @@ async def _in_words(socket: WebSocket, part: Callable[[], Awaitable[None]]) -> N
     except BarayError as error:
         await say(socket, {"problem": problem_body(error)})
         await socket.close()
+
+
+def _driver(services: Services, attempt: Attempt) -> Driver:
+    driver = services.drivers.get(attempt.cluster)
+    if driver is None:
+        raise Unavailable(f"the cluster {attempt.cluster} is not served here")
+    return driver
 
 
 def _known(call: Call, job: str) -> int:
