@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from domain.allocations import AllocationState
 from domain.jobs import AttemptState
 from domain.records import Job
+from lifecycle.fleet import DRAINING
 from lifecycle.gates import Gatekeeper
 from lifecycle.lookout import Lookout
 from lifecycle.paging import Page
@@ -39,7 +40,7 @@ def explain(uow: UnitOfWork, lookout: Lookout, job: Job, now_ms: int) -> Why:
         ours = suspended(uow, job.project_id, now_ms)
         reason = reason if ours is None else reasons.allocation_suspended(ours)
     if reason is not None and reason.code == "never-fits":
-        reason = _with_silent(uow.directory(), reason)
+        reason = _with_shut(uow.directory(), reason)
     return Why(() if reason is None else (reason,), line.estimate, fixes(view.state, waiting, now_ms, view.plan))
 
 
@@ -51,14 +52,20 @@ def _of_its_cluster(uow: UnitOfWork, job: Job) -> tuple[Reason, ...]:
     return (reasons.starting(attempt.cluster, str(attempt.id), attempt.detail),)
 
 
-def _with_silent(directory: Directory, reason: Reason) -> Reason:
-    """It may be that the job has no place only because a cluster is out of sight."""
-    silent = sorted(name for name, cluster in directory.clusters.items() if cluster.contact.silent_ms is not None)
-    if not silent:
-        return reason
-    told = f"{reason.message}; {', '.join(silent)} does not answer now"
-    facts = {**reason.facts, "silent": " ".join(silent)}
-    return replace(reason, message=told, facts=facts, fixes=(*reason.fixes, "wait for it to be back"))
+def _with_shut(directory: Directory, reason: Reason) -> Reason:
+    """It may be that the job has no place only because a cluster is out of sight, or drained."""
+    clusters = sorted(directory.clusters.items())
+    silent = [name for name, cluster in clusters if cluster.contact.silent_ms is not None]
+    drained = [name for name, cluster in clusters if cluster.state == DRAINING and name not in silent]
+    for names, fact, told in (
+        (silent, "silent", "does not answer now"),
+        (drained, "draining", "takes no new jobs now"),
+    ):
+        if names:
+            message, facts = f"{reason.message}; {', '.join(names)} {told}", {**reason.facts, fact: " ".join(names)}
+            fixes = tuple(dict.fromkeys([*reason.fixes, "wait for it to be back"]))
+            reason = replace(reason, message=message, facts=facts, fixes=fixes)
+    return reason
 
 
 def suspended(uow: UnitOfWork, project_id: int, now_ms: int) -> int | None:

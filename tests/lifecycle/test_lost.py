@@ -10,6 +10,7 @@ from domain.ids import AttemptId
 from domain.jobs import LIVE_ATTEMPTS, AttemptState, JobState
 from domain.records import Attempt
 from lifecycle.explain import explain
+from lifecycle.fleet import DRAINING, set_cluster_state
 from lifecycle.observe import abandon
 from lifecycle.reach import NO_CONTACT
 from tests.contracts.driver_contract import launch
@@ -235,6 +236,17 @@ def test_nothing_starts_on_a_lost_cluster_and_who_waits_is_told_why(centre: Cent
     back(centre, cluster)
     centre.run()
     assert centre.job(job.id).state is JobState.SUCCEEDED
+
+
+def test_who_waits_for_a_cluster_that_is_drained_is_told_its_name(centre: Centre) -> None:
+    with centre.store.write() as uow:
+        set_cluster_state(uow, "sim", DRAINING, None)
+    job = centre.submit(spec(command="run 1m"))
+    centre.settle()
+    with centre.store.read() as uow:
+        (reason,) = explain(uow, centre.lookout, job, centre.clock.now_ms()).reasons
+    assert (reason.code, reason.facts["draining"]) == ("never-fits", "sim")
+    assert reason.message.endswith("; sim takes no new jobs now")
 
 
 @pytest.mark.promise(9)
