@@ -16,9 +16,10 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from k8s.errors import ClusterError, Gone, Missing, Outdated, TooMany, Unreachable, error_for
+from k8s.names import MANAGER
 from k8s.streams import Change, Stream, read_changes
 
-FIELD_MANAGER = "baray"
+FIELD_MANAGER = MANAGER
 JSON, MERGE, APPLY = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
 
 _CONNECT_S = 5.0

@@ -7,11 +7,11 @@ what ours means, as in a quota or among the rules of a policy, there may be none
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from k8s.names import MANAGER
 from k8s.quantities import same_amount
 
 Path = tuple[str, ...]
 
-MANAGER = "baray"
 # Maps that are ours alone. Those in lists are so too: there, every field is written out.
 _CLOSED = frozenset(
     {"hard", "matchLabels", "podSelector", "namespaceSelector", "objectSelector", "nodeLabels", "data"}

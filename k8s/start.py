@@ -17,7 +17,7 @@ from domain.errors import Unavailable
 from domain.ids import AttemptId
 from domain.jobs import AttemptState, Launch, Observation
 from k8s import marks, names
-from k8s.client import Client
+from k8s.client import FIELD_MANAGER, Client
 from k8s.errors import ClusterError, Exists, Missing, Unprocessable, Unreachable
 from k8s.eyes import Eyes
 from k8s.hands import Hands
@@ -144,7 +144,7 @@ class Starter:
         there = f"{path}/{made.name}"
         for again in (False, True):
             try:
-                return self._client.create(path, made.body, timeout=f"{_TAKES_S}s", fieldManager="baray")
+                return self._client.create(path, made.body, timeout=f"{_TAKES_S}s", fieldManager=FIELD_MANAGER)
             except Exists:
                 found = self._client.get(there)
                 if found is not None:
@@ -172,7 +172,7 @@ class Starter:
             for satellite in made.satellites:
                 kind = f"{satellite['kind'].lower()}s"
                 with suppress(Exists):
-                    self._client.create(paths(kind, namespace), owned_by(satellite, owner), fieldManager="baray")
+                    self._client.create(paths(kind, namespace), owned_by(satellite, owner), fieldManager=FIELD_MANAGER)
         with self._lock:
             self._whole.add(uid)
 
