@@ -110,17 +110,18 @@ class Life:
 
     def change(self) -> None:
         caller, rng = self._who("chanthy"), self.rng
-        kind = rng.choice([*ChangeKind, ChangeKind.TOP_UP, ChangeKind.TRANSFER, ChangeKind.SPLIT, ChangeKind.RESUME])
+        kind = rng.choice([*ChangeKind, ChangeKind.TOP_UP, ChangeKind.TRANSFER, ChangeKind.RESUME, ChangeKind.RELEASE])
         with self.centre.store.write() as uow:
             every = uow.allocations.page(EVERY, None)
-            one, other = rng.choice(every), rng.choice(every)
+            due = [one for one in every if one.committed and kind is ChangeKind.RELEASE]
+            one, other = rng.choice(due or every), rng.choice(every)
             amount = {ChangeKind.TOP_UP, ChangeKind.TRANSFER, ChangeKind.SPLIT, ChangeKind.RECLAIM}
             wish = Wish(
                 micro_su=self._amount() if kind in amount else None,
                 to=other.id if kind is ChangeKind.TRANSFER else None,
                 project_id=self.centre.population.projects["flood"] if kind is ChangeKind.SPLIT else None,
                 ends_ms=one.ends_ms + rng.randint(-9, 30) * DAY_MS if kind is ChangeKind.EXTEND else None,
-                number=rng.randint(1, 3) if kind is ChangeKind.RELEASE else None,
+                number=rng.choice([2, 2, 3]) if kind is ChangeKind.RELEASE else None,
             )
             changes.decide(uow, caller, one.id, kind, wish, "so decided", None, self._now)
         self.met[f"{kind} done"] += 1
@@ -209,9 +210,8 @@ class Life:
         return AttemptId(row.job_id, None, row.number)
 
 
-def search(centre: Centre, examples: int, steps: int) -> Counter[str]:
-    """Live through so many histories of so many steps. Answers what was done in them, and what refused."""
-    met: Counter[str] = Counter()
+def search(centre: Centre, met: Counter[str], examples: int, steps: int) -> None:
+    """Live through so many histories of so many steps. Counts in ``met`` what was done in them, and what refused."""
 
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(st.binary(min_size=8, max_size=8))
@@ -223,7 +223,6 @@ def search(centre: Centre, examples: int, steps: int) -> Counter[str]:
         _end(life)
 
     one()
-    return met
 
 
 def _end(life: Life) -> None:
@@ -247,7 +246,8 @@ DONE = {"submit", "allocate", "ask", "change", "refund", "adjust", "rerate", "ra
 @pytest.mark.promise(3)
 @pytest.mark.promise(4)
 def test_money_stays_sound_at_every_moment(centre: Centre) -> None:
-    met = search(centre, 6 if centre.database.kind == SQLITE else 2, 40)
+    met: Counter[str] = Counter()
+    search(centre, met, 6 if centre.database.kind == SQLITE else 2, 40)
     assert len(met) > 20, f"histories in which little happens prove little: {met}"
 
 
@@ -255,7 +255,10 @@ def test_money_stays_sound_at_every_moment(centre: Centre) -> None:
 @pytest.mark.promise(3)
 @pytest.mark.promise(4)
 def test_money_stays_sound_in_many_histories(centre: Centre) -> None:
-    met = search(centre, 80 if centre.database.kind == SQLITE else 25, 60)
-    assert centre.database.kind != SQLITE or met.keys() >= DONE | {f"{kind} done" for kind in ChangeKind}, (
-        f"everything happened: {met}"
-    )
+    met: Counter[str] = Counter()
+    wanted = DONE | {f"{kind} done" for kind in ChangeKind}
+    search(centre, met, 80 if centre.database.kind == SQLITE else 25, 60)
+    for _ in range(6):  # Chance may leave a rare decision out of a round: a few more histories then.
+        if not met.keys() >= wanted:
+            search(centre, met, 10, 60)
+    assert met.keys() >= wanted, f"everything happened: {met}"
