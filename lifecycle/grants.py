@@ -10,7 +10,7 @@ from domain.purses import ANYTHING, Conditions
 from domain.quantities import MICRO, format_su
 from lifecycle.accounts import check_version
 from lifecycle.ports import Directory, UnitOfWork
-from lifecycle.words import check_name
+from lifecycle.words import check_name, check_title
 from quotas import funding
 
 _SU_MOST = 10**9 * MICRO  # a thousand million SU
@@ -20,6 +20,7 @@ def add_funder(uow: UnitOfWork, name: str, title: str) -> Funder:
     check_name(name)
     if uow.grants.funder(name) is not None:
         raise Conflict(f"there is a funder {name!r} already", "name", code="already-exists")
+    check_title(title)
     return uow.grants.add_funder(name, title)
 
 

@@ -16,6 +16,7 @@ from lifecycle.accounts import account_named, change, check_new, check_version
 from lifecycle.paging import Page
 from lifecycle.ports import JobFilter, UnitOfWork
 from lifecycle.promises import check_promises
+from lifecycle.words import check_line
 
 NAMED = 10  # things in the way, at most, that a refusal names
 _RUNNING = frozenset({JobState.STARTING, JobState.RUNNING, JobState.STOPPING})
@@ -28,6 +29,7 @@ def add_group(uow: UnitOfWork, name: str, under: str, title: str, weight: int) -
     if parent is None:
         raise Invalid(f"there is no account {under[:80]!r}", "under", fix="see baray admin account list")
     check_new(directory, name)
+    check_line(title)
     group = uow.accounts.add(Account(0, parent.id, AccountKind.GROUP, name, title, weight=weight))
     if why := uow.directory().tree.misplaced(group.id, parent.id):
         raise _misplaced(f"group {name} cannot be there: {why}")

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
-from api.http.schemas.base import Body, Ms, Name, Plain, Shape, Su
+from api.http.schemas.base import Body, Ms, Name, Plain, Prose, Shape, Su
 
-Reason = Annotated[Plain, Field(min_length=1, max_length=1000, examples=["agreed by the board on 3 March"])]
+Reason = Annotated[Prose, Field(min_length=1, max_length=1000, examples=["agreed by the board on 3 March"])]
 Share = Annotated[Plain, Field(max_length=40, description="a part of one, a decimal text", examples=["0.6"])]
 Number = Annotated[StrictInt, Field(ge=1, le=2**53)]
 

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.http.schemas.base import Body, Plain, Shape
+from api.http.schemas.base import Body, Prose, Shape
 
-Reason = Annotated[Plain, Field(min_length=1, max_length=1000, examples=["asked for by the person, 3 May"])]
+Reason = Annotated[Prose, Field(min_length=1, max_length=1000, examples=["asked for by the person, 3 May"])]
 Hex = Annotated[str, Field(description="32 bytes in hex", examples=["6e340b9c…"])]
 
 

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.errors import BarayError, Fault, Invalid
 from domain.quantities import parse_su
+from lifecycle.words import check_line, check_prose
 
 Item = TypeVar("Item")
 
@@ -44,7 +45,8 @@ def _no_nul(text: str) -> str:
 Whole = Annotated[StrictStr, checked(_encodable)]
 Plain = Annotated[Whole, checked(_no_nul)]
 Name = Annotated[Plain, Field(min_length=1, max_length=63, examples=["speech"])]
-Title = Annotated[Plain, Field(min_length=1, max_length=200)]
+Title = Annotated[Plain, Field(min_length=1, max_length=200), checked(check_line)]
+Prose = Annotated[Plain, checked(check_prose)]
 Su = Annotated[Plain, Field(max_length=40, description="service units, a decimal text", examples=["1500", "0.25"])]
 Ms = Annotated[StrictInt, Field(ge=0, le=2**53, description="ms since the epoch, UTC", examples=[1767225600000])]
 Weight = Annotated[StrictInt, Field(ge=1, le=1_000_000, description="entitled share relative to its siblings")]

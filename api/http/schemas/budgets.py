@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field, StrictInt
 
-from api.http.schemas.base import Body, Ms, Name, Plain, Shape, Su, Title
+from api.http.schemas.base import Body, Ms, Name, Plain, Prose, Shape, Su, Title
 
-Reason = Annotated[Plain, Field(min_length=1, max_length=1000, examples=["agreed with the ministry on 3 March"])]
+Reason = Annotated[Prose, Field(min_length=1, max_length=1000, examples=["agreed with the ministry on 3 March"])]
 Currency = Annotated[Plain, Field(max_length=40, description="ISO 4217, in capitals", examples=["USD"])]
 Money = Annotated[Plain, Field(max_length=40, description="an amount of money, a decimal text", examples=["2.5"])]
 

@@ -4,13 +4,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.http.schemas.base import Body, Ms, Name, Plain, Shape, Su
+from api.http.schemas.base import Body, Ms, Name, Plain, Prose, Shape, Su
 
 Document = Annotated[
     dict[str, Any],
     Field(description="charging rules, see docs/ledger.md", examples=[{"qos_factors": {"urgent": "1.5"}}]),
 ]
-Reason = Annotated[Plain, Field(min_length=1, max_length=1000, examples=["the cooling failed on the tenth"])]
+Reason = Annotated[Prose, Field(min_length=1, max_length=1000, examples=["the cooling failed on the tenth"])]
 Attempt = Annotated[Plain, Field(max_length=60, examples=["1842_7.2"])]
 Signed = Annotated[
     Plain,

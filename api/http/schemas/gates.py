@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.http.schemas.base import Body, Ms, Name, Plain, Shape, Title
+from api.http.schemas.base import Body, Ms, Name, Plain, Prose, Shape, Title
 
-Reason = Annotated[Plain, Field(min_length=1, max_length=1000, description="why; it stays on record")]
+Reason = Annotated[Prose, Field(min_length=1, max_length=1000, description="why; it stays on record")]
 
 
 class GateIn(Body):
@@ -34,7 +34,7 @@ class GateOut(Shape):
 class TermsIn(Body):
     version: Name = Field(examples=["2026-10"])
     title: Title
-    text: Annotated[Plain, Field(max_length=65_536)] = ""
+    text: Annotated[Prose, Field(max_length=65_536)] = ""
     url: Title | None = Field(default=None, examples=["https://gpu.centre.example/terms/2026-10"])
     from_ms: Ms | None = None
 

@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.http.schemas.base import Body, Ms, Plain, Shape
+from api.http.schemas.base import Body, Ms, Plain, Prose, Shape
 
 Document = Annotated[dict[str, Any], Field(description="a policy, see docs/policy.md", examples=[{"half_life": "7d"}])]
-Reason = Annotated[Plain, Field(min_length=1, max_length=1000, examples=["exam weeks: students first"])]
+Reason = Annotated[Prose, Field(min_length=1, max_length=1000, examples=["exam weeks: students first"])]
 Digest = Annotated[Plain, Field(min_length=1, max_length=80, description="SHA-256 of the full document, in hex")]
 
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool, StrictInt
 
-from api.http.schemas.base import Body, Plain
+from api.http.schemas.base import Body, Plain, Prose
 
 Size = Annotated[StrictInt, Field(ge=1, le=10_000)]
 Rank = Annotated[StrictInt, Field(ge=0, le=4_096)]
-Why = Annotated[Plain, Field(min_length=1, max_length=500, description="why support goes into another's job")]
+Why = Annotated[Prose, Field(min_length=1, max_length=500, description="why support goes into another's job")]
 
 
 class ShellIn(Body):
