@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo up test test-all cluster test-cluster bench promises mutants lint format lock openapi clean
+.PHONY: help install dev demo up test test-all cluster test-cluster provider bench promises mutants lint format lock openapi sbom clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -46,6 +46,14 @@ cluster: $(CLUSTER)/.built/complete ## build a Kubernetes control plane for test
 test-cluster: dev ## the tests on a real Kubernetes control plane: make cluster first, or BARAY_TEST_KUBECONFIG=file
 	$(BIN)/pytest -q -n 0 $(CLUSTER)
 
+PROVIDER := tests/identity/provider
+$(PROVIDER)/node_modules/.package-lock.json: $(PROVIDER)/package.json $(PROVIDER)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed for the OpenID provider of the tests: install Node.js, any version." >&2; exit 1; }
+	cd $(PROVIDER) && npm ci
+	@touch $@
+
+provider: $(PROVIDER)/node_modules/.package-lock.json ## the OpenID provider of the tests of login (needs npm; they need Chromium too)
+
 promises: dev ## a line per promise of the design (ONLY=3 for one; FAST=1 without the slow proofs)
 	$(BIN)/python -m tests.promises $(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast)
 
@@ -68,6 +76,9 @@ format: dev ## format the code
 lock: ## resolve the lock files anew (needs uv); they carry versions and hashes, no addresses
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra build --extra demo pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra build --extra demo --extra dev pyproject.toml -o requirements-dev.lock
+
+sbom: dev ## the software bill of materials, CycloneDX 1.6, in dist/sbom.json
+	$(BIN)/python -m tests.sbom dist/sbom.json
 
 clean: ## remove what was built
 	rm -rf $(VENV) .data dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
