@@ -20,7 +20,7 @@ UNFINISHED = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX")))
 def _sources(tests: bool) -> Iterator[Path]:
     for path in sorted(ROOT.glob("*/**/*.py")):
         parts = path.relative_to(ROOT).parts
-        if parts[0].startswith(".") or "versions" in parts or parts[0] in {"build", "dist"}:
+        if parts[0].startswith(".") or {"versions", "node_modules"} & set(parts) or parts[0] in {"build", "dist"}:
             continue
         if (parts[0] in WORKSHOPS) is tests:
             yield path
