@@ -23,6 +23,7 @@ class Permission(StrEnum):
     """What a route needs, on the account that it touches."""
 
     SELF = "self"  # any valid token: about the caller alone
+    DATA_OWN = "data.own"  # any person, and nobody for them: their own data, all of it
     FLEET_READ = "fleet.read"  # any valid token: clusters, flavors, rates
     FLEET_WRITE = "fleet.write"
     ACCOUNT_READ = "account.read"
@@ -31,6 +32,8 @@ class Permission(StrEnum):
     MEMBER_WRITE = "member.write"
     USER_READ = "user.read"
     USER_WRITE = "user.write"
+    USER_ADMIT = "user.admit"
+    SERVICE_WRITE = "service.write"
     ROLE_WRITE = "role.write"
     SECRET_WRITE = "secret.write"  # noqa: S105 - a permission's name
     QUOTA_WRITE = "quota.write"
@@ -52,7 +55,15 @@ class Permission(StrEnum):
     HISTORY_READ = "history.read"
     AUDIT_READ = "audit.read"
     AUDIT_ERASE = "audit.erase"
+    ACT = "act"  # on behalf of a user, for a reason and a while
+    APPROVAL_READ = "approval.read"
+    APPROVAL_DECIDE = "approval.decide"  # beside the permission that the request itself needs
+    OVERSIGHT_WRITE = "oversight.write"  # what needs a second pair of eyes
+    DATA_READ = "data.read"  # another person's, all of it
+    DATA_ERASE = "data.erase"
+    HOLD_WRITE = "hold.write"  # legal holds
     HEAD_READ = "head.read"  # any valid token: signed heads of the audit tree, and the keys that signed them
+    XROAD_WRITE = "xroad.write"  # which systems of other governments may ask what
     IMPORT = "import"
     POD = "pod"  # a pod's pass, for its own attempt: no role has it
 
@@ -65,6 +76,7 @@ _OVERSIGHT = frozenset({_R.ALLOCATOR, _R.SUPPORT, _R.AUDITOR, _R.ETHICS_OFFICER}
 
 MATRIX: dict[Permission, frozenset[Role]] = {
     _P.SELF: _EVERYONE,
+    _P.DATA_OWN: _EVERYONE,
     _P.FLEET_READ: _EVERYONE,
     _P.FLEET_WRITE: _ADMIN,
     _P.ACCOUNT_READ: _EVERYONE - {_R.REPORTER},
@@ -73,6 +85,8 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.MEMBER_WRITE: _ADMIN | {_R.FOCAL_POINT, _R.LEAD},
     _P.USER_READ: _ADMIN | {_R.FOCAL_POINT, _R.SUPPORT, _R.AUDITOR},
     _P.USER_WRITE: _ADMIN,
+    _P.USER_ADMIT: _ADMIN | {_R.FOCAL_POINT},
+    _P.SERVICE_WRITE: _ADMIN | {_R.FOCAL_POINT, _R.LEAD},
     _P.ROLE_WRITE: _ADMIN,
     _P.SECRET_WRITE: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),
     _P.QUOTA_WRITE: _ADMIN | {_R.ALLOCATOR},
@@ -93,14 +107,36 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.HISTORY_READ: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
     _P.AUDIT_READ: _ADMIN | {_R.AUDITOR},
     _P.AUDIT_ERASE: _ADMIN,
+    _P.ACT: _ADMIN | {_R.SUPPORT},
+    _P.APPROVAL_READ: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
+    _P.APPROVAL_DECIDE: _ADMIN | {_R.ALLOCATOR},
+    _P.OVERSIGHT_WRITE: _ADMIN,
+    _P.DATA_READ: _ADMIN,
+    _P.DATA_ERASE: _ADMIN,
+    _P.HOLD_WRITE: _ADMIN,
     _P.HEAD_READ: _EVERYONE,
+    _P.XROAD_WRITE: _ADMIN,
     _P.IMPORT: _ADMIN,
     _P.POD: frozenset(),
     _P.METRICS_READ: _ADMIN | {_R.REPORTER, _R.SUPPORT},
 }
 
 # Permissions that any valid token has, with or without a role.
-OPEN_TO_ALL = frozenset({_P.SELF, _P.FLEET_READ, _P.POLICY_READ, _P.HEAD_READ})
+OPEN_TO_ALL = frozenset({_P.SELF, _P.DATA_OWN, _P.FLEET_READ, _P.POLICY_READ, _P.HEAD_READ})
+
+# What somebody has who was not admitted by a tenant yet.
+OPEN_TO_WAITING = frozenset({_P.SELF, _P.DATA_OWN})
+
+# What support may do on a user's behalf: work with jobs and look, never decide, spend, or touch what is personal.
+ACTABLE = frozenset(
+    {
+        _P.SELF, _P.FLEET_READ, _P.POLICY_READ, _P.HEAD_READ, _P.ACCOUNT_READ, _P.MONEY_READ, _P.USAGE_READ,
+        _P.NOTICE_READ, _P.JOB_SUBMIT, _P.JOB_READ, _P.JOB_CONTROL, _P.ALLOCATION_REQUEST,
+    }
+)  # fmt: skip
+
+# Decisions for which a centre may ask people to log in anew: their token must come of a login a short while ago.
+STEP_UP = frozenset({_P.ALLOCATION_DECIDE, _P.APPROVAL_DECIDE, _P.ROLE_WRITE, _P.OVERSIGHT_WRITE, _P.DATA_ERASE})
 
 
 def allows(permission: Permission, roles: frozenset[Role]) -> bool:

@@ -8,7 +8,8 @@ from domain.errors import Conflict, Invalid, NotFound, Refused, Stale
 from domain.people import User
 from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.promises import check_promises
-from lifecycle.words import check_name
+from lifecycle.registry import check_own
+from lifecycle.words import check_line, check_name, check_title
 
 CENTRE = "centre"
 _MOST = 10**12  # the most of anything that a quota or limit may say: far above any centre, far below the column
@@ -29,6 +30,7 @@ def add_tenant(
     if kind not in TENANT_KINDS:
         raise Invalid(f"{kind[:80]!r} is no kind of tenant", "kind", fix=f"use one of {', '.join(TENANT_KINDS)}")
     check_new(directory, name)
+    check_title(title)
     centre = directory.by_name[CENTRE]
     return uow.accounts.add(
         Account(
@@ -38,8 +40,10 @@ def add_tenant(
     )  # fmt: skip
 
 
-def add_project(uow: UnitOfWork, name: str, tenant: str, title: str, lead: str | None, weight: int) -> Account:
-    """A project of a tenant, or of a group within one; ``lead`` becomes its lead at once."""
+def add_project(
+    uow: UnitOfWork, name: str, tenant: str, title: str, lead: str | None, weight: int, now_ms: int = 0
+) -> Account:
+    """A project of a tenant, or of a group within one; ``lead``, if any, becomes its lead at ``now_ms``."""
     directory = uow.directory()
     parent = directory.by_name.get(tenant)
     if parent is None or directory.tree.tenant_of(parent.id) is None or parent.kind is AccountKind.PROJECT:
@@ -49,9 +53,10 @@ def add_project(uow: UnitOfWork, name: str, tenant: str, title: str, lead: str |
     if len(directory.path_of(parent)) >= MOST_DEEP:
         raise Refused(f"the tree would be deeper than {MOST_DEEP} accounts", "tenant", code="misplaced-account")
     check_new(directory, name)
+    check_line(title)
     project = uow.accounts.add(Account(0, parent.id, AccountKind.PROJECT, name, title, weight=weight))
     if lead is not None:
-        uow.people.grant(_user(uow, lead, "lead").id, project.id, Role.LEAD)
+        uow.people.grant(_user(uow, lead, "lead").id, project.id, Role.LEAD, now_ms)
     return project
 
 
@@ -68,6 +73,9 @@ def change(
     check_version(account.version, expected)
     if state is not None and state not in set(AccountState):
         raise Invalid(f"{state[:40]!r} is no state", "state", fix=f"use one of {', '.join(AccountState)}")
+    if title is not None:
+        (check_title if account.kind is AccountKind.TENANT else check_line)(title)
+        check_own(uow.registrations, account, {"title": title})
     changed = replace(
         account,
         title=account.title if title is None else title,
@@ -77,16 +85,16 @@ def change(
     return uow.accounts.update(changed)
 
 
-def set_member(uow: UnitOfWork, account: Account, user: str, role: str) -> None:
+def set_member(uow: UnitOfWork, account: Account, user: str, role: str, now_ms: int) -> None:
     """Give a user a role on a project: lead or member."""
     if role not in {Role.LEAD, Role.MEMBER}:
         raise Invalid(f"{role[:40]!r} is no role in a project", "role", fix="use lead or member")
-    uow.people.grant(_user(uow, user, "user").id, account.id, role)
+    uow.people.grant(_user(uow, user, "user").id, account.id, role, now_ms)
 
 
-def remove_member(uow: UnitOfWork, account: Account, user: str) -> None:
+def remove_member(uow: UnitOfWork, account: Account, user: str, now_ms: int) -> None:
     found = _user(uow, user, "user")
-    gone = [uow.people.revoke(found.id, account.id, role) for role in (Role.LEAD, Role.MEMBER)]
+    gone = [uow.people.revoke(found.id, account.id, role, now_ms) for role in (Role.LEAD, Role.MEMBER)]
     if not any(gone):
         raise NotFound(f"{user} is no member of {account.name}", "user")
 

@@ -3,7 +3,7 @@
 from domain.access import Role
 from domain.accounts import Account, AccountKind
 from lifecycle.accounts import CENTRE
-from lifecycle.people import issue_token
+from lifecycle.people import add_user, issue_token
 from lifecycle.ports import UnitOfWork
 
 ADMIN = "admin"
@@ -14,7 +14,7 @@ def found(uow: UnitOfWork, now_ms: int) -> str | None:
     if CENTRE in uow.directory().by_name:
         return None
     centre = uow.accounts.add(Account(0, None, AccountKind.CENTRE, CENTRE, "The centre"))
-    admin = uow.people.add_user(ADMIN, "Centre administrator", None)
-    uow.people.grant(admin.id, centre.id, Role.CENTRE_ADMIN)
+    admin = add_user(uow, ADMIN, "Centre administrator", None, now_ms)
+    uow.people.grant(admin.id, centre.id, Role.CENTRE_ADMIN, now_ms)
     _, text = issue_token(uow, admin, "first", now_ms, None)
     return text

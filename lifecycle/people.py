@@ -8,7 +8,7 @@ from domain.accounts import Account
 from domain.errors import Conflict, Invalid, NotFound, NotLoggedIn
 from domain.people import Caller, Token, User
 from lifecycle.ports import UnitOfWork, Vault
-from lifecycle.words import check_env_name, check_name
+from lifecycle.words import check_env_name, check_name, check_title
 
 TOKEN_PREFIX = "bry_"  # noqa: S105 - so that a leaked token is recognised by scanners
 SECRET_BYTES = 64 * 1024
@@ -27,11 +27,12 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def add_user(uow: UnitOfWork, name: str, title: str, email: str | None) -> User:
+def add_user(uow: UnitOfWork, name: str, title: str, email: str | None, now_ms: int) -> User:
     check_name(name)
     if uow.people.user(name) is not None:
         raise Conflict(f"there is a user {name!r} already", "name", code="already-exists")
-    return uow.people.add_user(name, title, email)
+    check_title(title)
+    return uow.people.add_user(User(0, name, title, email, created_ms=now_ms))
 
 
 def user_named(uow: UnitOfWork, name: str) -> User:
@@ -41,18 +42,18 @@ def user_named(uow: UnitOfWork, name: str) -> User:
     return user
 
 
-def give_role(uow: UnitOfWork, user: str, account: str, role: str) -> None:
+def give_role(uow: UnitOfWork, user: str, account: str, role: str, now_ms: int, until_ms: int | None = None) -> None:
     if role not in set(Role):
         raise Invalid(f"{role[:40]!r} is no role", "role", fix=f"use one of {', '.join(Role)}")
     found = uow.directory().by_name.get(account)
     if found is None:
         raise Invalid(f"there is no account {account[:80]!r}", "account")
-    uow.people.grant(user_named(uow, user).id, found.id, role)
+    uow.people.grant(user_named(uow, user).id, found.id, role, now_ms, until_ms)
 
 
-def take_role(uow: UnitOfWork, user: str, account: str, role: str) -> None:
+def take_role(uow: UnitOfWork, user: str, account: str, role: str, now_ms: int) -> None:
     found = uow.directory().by_name.get(account)
-    if found is None or not uow.people.revoke(user_named(uow, user).id, found.id, role):
+    if found is None or not uow.people.revoke(user_named(uow, user).id, found.id, role, now_ms):
         raise NotFound(f"{user} is not {role} of {account}", "role")
 
 
@@ -61,7 +62,7 @@ def issue_token(uow: UnitOfWork, user: User, name: str, now_ms: int, expires_ms:
     if expires_ms is not None and expires_ms <= now_ms:
         raise Invalid("the token would have expired already", "expires_ms", fix="choose a time to come")
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    return uow.people.add_token(user.id, name, digest(text), now_ms, expires_ms), text
+    return uow.people.add_token(Token(0, user.id, name, now_ms, expires_ms), digest(text)), text
 
 
 def put_secret(uow: UnitOfWork, vault: Vault, project: Account, name: str, value: str) -> None:

@@ -3,9 +3,11 @@
 Whatever may name a person stays out of what is sealed: only a salted commitment to it is, so that it can be erased.
 """
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from domain.canonical import canonical
@@ -90,10 +92,16 @@ def witness(
     subject: str,
     facts: Mapping[str, Any],
     personal: Mapping[str, Any] | None = None,
+    states: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> AuditEntry:
-    """Leave an entry. ``personal`` is all that may name a person, who and why; ``facts`` and ``subject`` never do."""
-    told = canonical(dict(facts)).decode()
+    """Leave an entry. ``personal`` is all that may name a person, who and why; ``facts`` and ``subject`` never do.
+
+    ``states`` are added to the facts as SHA-256 of the entry's salt and the bytes: who has both can tell that they are
+    these, and once the salt is erased nobody can guess them.
+    """
     if personal is None:
-        return audit.add(AuditEntry(0, now_ms, action, subject, told))
+        return audit.add(AuditEntry(0, now_ms, action, subject, canonical(dict(facts)).decode()))
     salt, hidden = secrets.token_bytes(SALT_BYTES), canonical(dict(personal)).decode()
+    hashes = {name: hashlib.sha256(salt + state).hexdigest() for name, state in states.items() if state is not None}
+    told = canonical({**facts, **hashes}).decode()
     return audit.add(AuditEntry(0, now_ms, action, subject, told, commitment(salt, hidden), hidden, salt))

@@ -8,10 +8,10 @@ from domain.fleet import CPU_FLAVOR
 from domain.jobs import TASK_AFTER
 from lifecycle.past import Past
 from store.codec import decode_placements, decode_spec
-from store.tables.accounts import UserRow
 from store.tables.fleet import FlavorRow
 from store.tables.imports import ImportedRunRow
 from store.tables.jobs import AttemptRow, JobRow
+from store.tables.people import UserRow
 
 # Ends that are the job's own. Others are the centre's doing: their task ran again, or the time tells nothing.
 _OWN = sorted(state.value for state, after in TASK_AFTER.items() if after is not None)

@@ -14,8 +14,8 @@ from lifecycle.ports import JobFilter
 from store.bulk import among, insert_numbered, update_all, upsert_all
 from store.codec import decode_spec, encode_spec
 from store.live import job_changed
-from store.tables.accounts import UserRow
 from store.tables.jobs import JobRow, TaskRow
+from store.tables.people import UserRow
 
 _LIVE = sorted(state.value for state in LIVE_JOBS)
 

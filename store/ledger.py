@@ -21,7 +21,7 @@ from store.bulk import add_all, among, insert_all, insert_numbered
 from store.directory import DirectoryCache
 from store.grants import to_conditions
 from store.stamps import DIRECTORY
-from store.tables.accounts import AccountRow, UserRow
+from store.tables.accounts import AccountRow
 from store.tables.allocations import ShareRow
 from store.tables.imports import ImportedRunRow
 from store.tables.jobs import AttemptRow, JobRow
@@ -34,6 +34,7 @@ from store.tables.ledger import (
     SourceOfFundsRow,
     TransactionRow,
 )
+from store.tables.people import UserRow
 
 # Statements of the busy steps are built once.
 _BOOKS = select(BookRow.id, BookRow.key).where(among(BookRow.key, "keys"))

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from domain.money import Book
-from lifecycle import books, brought, live, past, ports, reach, rulebook, treasury, witness
+from lifecycle import (
+    books,
+    brought,
+    identity,
+    live,
+    past,
+    ports,
+    reach,
+    registry,
+    rights,
+    rulebook,
+    treasury,
+    witness,
+)
 from store.accounts import Accounts
 from store.allocations import Allocations
 from store.attempts import Attempts
@@ -30,9 +43,13 @@ from store.jobs import Jobs
 from store.leases import Leader
 from store.ledger import Ledger
 from store.live import Live
+from store.logins import Logins
 from store.once import Once
+from store.oversight import Oversight
 from store.people import People
 from store.policies import Policies
+from store.privacy import Privacy
+from store.registrations import Registrations, Rights
 from store.seals import Seals
 from store.stamps import CHANGED, DIRECTORY, STAMP
 from store.tables.jobs import SourceRow
@@ -48,6 +65,9 @@ class UnitOfWork:
 
     accounts: ports.Accounts
     people: ports.People
+    logins: identity.Logins
+    oversight: identity.Oversight
+    privacy: identity.Privacy
     fleet: ports.Fleet
     clusters: reach.Clusters
     grants: treasury.Grants
@@ -68,6 +88,8 @@ class UnitOfWork:
     live: live.Live
     once: ports.Once
     leader: ports.Leader
+    registrations: registry.Registrations
+    rights: rights.Rights
     _connection: Connection
     _cache: DirectoryCache
 
@@ -128,6 +150,9 @@ class Store:
         return UnitOfWork(
             Accounts(connection),
             People(connection),
+            Logins(connection),
+            Oversight(connection),
+            Privacy(connection),
             Fleet(connection, self._nodes),
             Clusters(connection),
             Grants(connection),
@@ -148,6 +173,8 @@ class Store:
             Live(connection),
             Once(connection),
             Leader(connection),
+            Registrations(connection),
+            Rights(connection),
             connection,
             self._cache,
         )

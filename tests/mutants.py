@@ -56,11 +56,8 @@ MUTANTS = (
         ("tests/lifecycle/test_restarts.py",),
     ),
     Mutant(
-        1, "a repeated submission makes a second job", "api/http/guard.py",
-        "            if key and (first := uow.once.find(caller.user.id, key)):\n"
-        "                return _replay(first, digest, opener(services))\n",
-        "            first = uow.once.find(caller.user.id, key) if key else None\n"
-        "            key = None if first else key\n",
+        1, "a repeated submission makes a second job", "api/http/repeats.py",
+        "        if found is None:\n            return None\n", "        if found or not found:\n            return None\n",
         ("tests/api/test_idempotency.py",),
     ),
     Mutant(
@@ -336,8 +333,8 @@ MUTANTS = (
         ("tests/lifecycle/test_dependencies.py",),
     ),
     Mutant(
-        8, "what is another's is told to be there", "api/http/guard.py",
-        "        if any(self.caller.roles.get(above) for above in path):\n", "        if path:\n",
+        8, "what is another's is told to be there", "api/http/call.py",
+        "            if any(who.roles.get(above) for above in path):\n", "            if path:\n",
         ("tests/api/test_roles.py",),
     ),
     Mutant(
@@ -367,7 +364,7 @@ MUTANTS = (
     ),
     Mutant(
         8, "a change leaves no audit entry", "api/http/guard.py",
-        "            if not call.rehearsed and (told.entry or", "            if not call.rehearsed and (",
+        "    if not call.rehearsed and (told.entry or ", "    if not call.rehearsed and (",
         ("tests/api/test_trail.py::test_an_entry_says_who_did_what_to_which_and_why",),
     ),
     Mutant(

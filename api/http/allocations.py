@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from api.http.guard import Call
+from api.http.call import Call
 from api.http.schemas.allocations import DatedSharesIn, InstalmentIn, SourceIn, TermsIn
 from api.http.schemas.base import su
 from domain.allocations import Allocation, Change, Decision, parse_share

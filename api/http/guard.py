@@ -1,225 +1,63 @@
-"""The one way in: every route is declared here with its permission, and runs inside its transaction.
+"""The one way in: every request finds its caller, runs inside its transaction, and leaves its trace.
 
-For each request: find the caller by the token, answer a repeat from its first answer, run the handler in one
-transaction, make sure that it asked for its permission, keep the answer for repeats, commit, and only then reply.
+For each request: find the caller by the token, see whether anything about them rules it out, answer a repeat from its
+first answer, run the handler in one transaction, make sure that it asked for its permission, keep the answer for
+repeats, commit, and only then reply. What takes a second person is kept until one agrees.
 """
 
-import hashlib
 import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from fastapi import Request, Response
 from starlette.requests import HTTPConnection
 
-from api.http import problems, trail
+from api.http import pending, trail
+from api.http.call import Call, NeedsApproval
+from api.http.credentials import ON_BEHALF_HEADER, Credential, credential
 from api.http.headers import idempotency_key, if_match
+from api.http.repeats import Repeat
+from api.http.request_id import note_user
 from api.http.services import Services
-from domain.access import OPEN_TO_ALL, Permission
-from domain.accounts import Account
-from domain.errors import Conflict, Invalid, NotAllowed, NotFound, NotLoggedIn
+from domain.access import OPEN_TO_ALL, STEP_UP, Permission
+from domain.errors import BarayError, Conflict, NotAllowed, NotLoggedIn
 from domain.ids import AttemptId
-from domain.people import Caller
-from lifecycle.accounts import CENTRE
+from domain.people import Caller, UserState
+from lifecycle.oversight import acting_for
 from lifecycle.people import authenticate
-from lifecycle.ports import Directory, UnitOfWork
+from lifecycle.ports import UnitOfWork
 
 Answer = TypeVar("Answer")
-Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-
-
-@dataclass(slots=True)
-class Call:
-    """One request: its caller, its transaction, and what it asks of the edge afterwards."""
-
-    services: Services
-    uow: UnitOfWork
-    caller: Caller
-    permission: Permission
-    now_ms: int
-    if_match: int | None = None
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    wakes: bool = False
-    checked: bool = False
-    on_behalf: int | None = None  # the user whose own thing this is about, if that is not the caller
-    rehearsed: bool = False  # nothing was changed after all, so no audit entry is left
-    ahead: Any = None  # what the route found out before its transaction began
-    facts: dict[str, Any] = field(default_factory=dict)  # for the audit entry; never anything that names a person
-
-    def of_user(self, user_id: int) -> None:
-        """What is touched is this user's own. Whoever touches another's leaves an audit entry, always."""
-        self.on_behalf = user_id if user_id != self.caller.user.id else None
-
-    @property
-    def directory(self) -> Directory:
-        return self.uow.directory()
-
-    def need(self, account: Account, what: str) -> None:
-        """Require the route's permission on the account. Who has no role there at all is told that it is not there."""
-        path = self.directory.path_of(account)
-        self.checked = True
-        if self.caller.may(self.permission, path):
-            return
-        if any(self.caller.roles.get(above) for above in path):
-            raise NotAllowed(
-                f"{self.caller.user.name} has no role on {account.kind} {account.name} that allows {self.permission}",
-                fix="ask the project's lead or the centre for the role",
-            )
-        raise NotFound(f"there is no {what}", what.partition(" ")[0])
-
-    def need_centre(self) -> None:
-        """Require the route's permission on the whole centre."""
-        self.checked = True
-        if not self.caller.may(self.permission, (self.directory.by_name[CENTRE].id,)):
-            raise NotAllowed(
-                f"{self.caller.user.name} has no role on the centre that allows {self.permission}",
-                fix="ask a centre administrator",
-            )
-
-    def visible(self) -> frozenset[int] | None:
-        """The projects on which the caller has the route's permission; None if that is all of them."""
-        self.checked = True
-        directory = self.directory
-        if self.caller.may(self.permission, (directory.by_name[CENTRE].id,)):
-            return None
-        paths = directory.tree.paths
-        return frozenset(account for account, path in paths.items() if self.caller.may(self.permission, path))
-
-    def version(self, version: int) -> None:
-        """Tell the caller which version they see."""
-        self.headers["ETag"] = f'"{version}"'
-
-
 Handler = Callable[..., Any]
-Ahead = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Whether a route leaves an audit entry: always, or only if what it acts on is ``another``'s.
+    """What a route does beside its handler.
 
-    The first answer of a ``secret`` one is kept sealed: what is told once must not lie open in the database. What
-    ``ahead`` answers, which no transaction waits for, is the handler's ``call.ahead``.
+    It leaves an audit entry: always, or only if what it acts on is ``another``'s. The first answer of a ``secret`` one is
+    kept sealed: what is told once must not lie open in the database. What ``ahead`` answers, which no transaction waits
+    for, is the handler's ``call.ahead``. ``view`` finds the route that shows the thing that is changed.
     """
 
     path: str
     entry: bool
     another: bool
     secret: bool = False
-    ahead: Ahead | None = None
+    ahead: Handler | None = None
+    view: Callable[[], tuple[Handler, Permission] | None] | None = None
 
 
-class Routes:
-    """Declares routes. ``router`` is what FastAPI serves; ``sockets`` has the permission of each WebSocket."""
+@dataclass(frozen=True, slots=True)
+class Scout:
+    """Who asks the network ahead of a transaction: the services, and a look at the database."""
 
-    def __init__(self, tag: str) -> None:
-        self.router = APIRouter(tags=[tag])
-        self.sockets: dict[Handler, Permission] = {}
-
-    def get(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
-        return self._route("GET", path, permission, answer, **options)
-
-    def post(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
-        return self._route("POST", path, permission, answer, **{"status": 201, **options})
-
-    def put(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
-        return self._route("PUT", path, permission, answer, **options)
-
-    def patch(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
-        return self._route("PATCH", path, permission, answer, **options)
-
-    def delete(self, path: str, permission: Permission, **options: Any) -> Callable[[Handler], Handler]:
-        return self._route("DELETE", path, permission, None, **{"status": 204, **options})
-
-    def flow(self, method: Method, path: str, permission: Permission, **options: Any) -> Callable[[Handler], Handler]:
-        """Declare an async route that waits or streams; it asks ``look`` for everything it reads."""
-        return self._declare(method, path, permission, lambda handler: handler, **options)
-
-    def socket(self, path: str, permission: Permission) -> Callable[[Handler], Handler]:
-        """Declare an async route that is a WebSocket; as in a ``flow``, ``look`` and ``act`` do what it needs."""
-
-        def declare(handler: Handler) -> Handler:
-            self.router.add_api_websocket_route(path, handler, name=handler.__name__)
-            self.sockets[handler] = permission
-            return handler
-
-        return declare
-
-    def _route(
-        self,
-        method: Method,
-        path: str,
-        permission: Permission,
-        answer: Any,
-        *,
-        status: int = 200,
-        writes: bool | None = None,
-        also: Mapping[int, Any] | None = None,
-        media: str | None = None,
-        max_body_size: int | None = None,
-        no_entry: str | None = None,
-        secret: bool = False,
-        ahead: Ahead | None = None,
-    ) -> Callable[[Handler], Handler]:
-        """``no_entry`` says why the route leaves no audit entry, unless it acts on what is another user's.
-
-        ``secret``: what it answers is told this once. ``ahead`` asks the network, for callers with the permission on the
-        centre, before the transaction begins: it is called with ``Scout`` and the handler's arguments.
-        """
-        changes = method != "GET" if writes is None else writes
-        told = Told(path, changes and no_entry is None, changes, secret, ahead)
-        more: dict[str, Any] = {} if media is None else {"media": media}
-        return self._declare(
-            method,
-            path,
-            permission,
-            lambda handler: _endpoint(handler, method, permission, status, changes, told),
-            status_code=status,
-            response_model=answer,
-            max_body_size=max_body_size,
-            responses={code: {"model": model} for code, model in (also or {}).items()},
-            extra={"x-audit": no_entry or "an entry"} if changes else {},
-            **more,
-        )
-
-    def _declare(
-        self,
-        method: Method,
-        path: str,
-        permission: Permission,
-        made: Callable[[Handler], Handler],
-        *,
-        media: str | None = None,
-        responses: Mapping[int | str, Any] | None = None,
-        extra: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> Callable[[Handler], Handler]:
-        """``media`` is the type of an answer that is no JSON; ``extra`` goes into the OpenAPI document as it is."""
-        told: dict[int | str, Any] = {**problems.DECLARED, **(responses or {})}
-        if media is not None:
-            told[200] = {"content": {media: {"schema": {"type": "string"}}}}
-            options["response_class"] = Response
-
-        def declare(handler: Handler) -> Handler:
-            self.router.add_api_route(
-                path,
-                made(handler),
-                methods=[method],
-                name=handler.__name__,
-                description=inspect.getdoc(handler) or "",
-                openapi_extra={"x-permission": permission.value, **(extra or {})},
-                responses=told,
-                **options,
-            )
-            return handler
-
-        return declare
+    services: Services
+    look: Callable[[Callable[[Call], Any]], Any]
 
 
 def look(request: HTTPConnection, permission: Permission, handler: Callable[[Call], Answer]) -> Answer:
@@ -232,71 +70,72 @@ def act(request: HTTPConnection, permission: Permission, handler: Callable[[Call
     return _asked(request, permission, handler, request.app.state.services.store.write)
 
 
-def _asked(
-    request: HTTPConnection,
-    permission: Permission,
-    handler: Callable[[Call], Answer],
-    transaction: Callable[[], AbstractContextManager[UnitOfWork]],
-) -> Answer:
+def present(request: Request, handler: Callable[[UnitOfWork, AttemptId], Answer]) -> Answer:
+    """Run a reading handler for the attempt whose pod asks: its pass is all that it has. For async routes, in a thread."""
     services: Services = request.app.state.services
-    token = bearer(request)
-    now_ms = services.clock.now_ms()
-    with transaction() as uow:
-        call = Call(services, uow, authenticate(uow, token, now_ms), permission, now_ms)
-        answer = handler(call)
-        assert call.checked or permission in OPEN_TO_ALL, f"nobody asked for {permission}"
-    services.used_tokens[call.caller.token.id] = now_ms
-    return answer
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "pass" or services.passes is None:
+        raise NotLoggedIn("this is for the pods of jobs, which have a pass")
+    attempt = services.passes.read(text.strip())
+    with services.store.read() as uow:
+        return handler(uow, attempt)
 
 
-def _endpoint(
-    handler: Handler, method: Method, permission: Permission, status: int, writes: bool, told: Told
-) -> Handler:
+def caller_of(
+    connection: HTTPConnection, shown: Credential, uow: UnitOfWork, permission: Permission, now_ms: int
+) -> Caller:
+    """Who asks, if nothing about themselves rules the permission out. Raises NotLoggedIn and NotAllowed."""
+    caller = authenticate(uow, shown.text, now_ms)
+    shown.check_kind(caller.token)
+    note_user(connection, caller.user.id)
+    named = connection.headers.get(ON_BEHALF_HEADER)
+    if named is not None:
+        caller = acting_for(uow, caller, named, now_ms)
+    _check_covered(caller, permission)
+    _check_fresh(caller, permission, connection.app.state.services.step_up_ms, now_ms)
+    return caller
+
+
+def endpoint(handler: Handler, method: str, permission: Permission, status: int, writes: bool, told: Told) -> Handler:
     """The function that FastAPI calls: the handler's own signature, with the request in place of its ``call``."""
 
-    def opener(services: Services) -> Callable[[bytes], bytes]:
-        return (lambda kept: services.vault.open(kept).encode()) if told.secret else (lambda kept: kept)
-
-    def endpoint(request: Request, **arguments: Any) -> Response:
+    def answer(request: Request, **arguments: Any) -> Response:
         services: Services = request.app.state.services
         begun = time.perf_counter()
-        token = bearer(request)
+        shown = credential(request)
         key = idempotency_key(request) if method == "POST" else None
         now_ms = services.clock.now_ms()
-        digest = _digest(request, arguments, token) if key else b""
+        repeat = Repeat.of(request, arguments, shown.text, key, services.vault if told.secret else None)
         try:
-            if told.ahead is not None and key and (first := _first(services, token, key, now_ms)):
-                return _replay(first, digest, opener(services))
+            if told.ahead is not None and (first := _first(request, repeat, shown, permission, now_ms)):
+                return first
             found = told.ahead and told.ahead(_scout(request, permission, services), **arguments)
-            answer = answered(request, arguments, services, token, key, digest, now_ms, found)
+            given = answered(request, arguments, shown, repeat, now_ms, found)
+        except NeedsApproval as needed:
+            given = _keep_pending(request, handler, permission, told, arguments, shown, repeat, needed, now_ms)
         except Conflict:
             # Perhaps with the same request, sent twice at once: then the other one's answer is this one's too.
-            first = _first(services, token, key, now_ms) if key else None
+            first = _first(request, repeat, shown, permission, now_ms)
             if first is None:
                 raise
-            return _replay(first, digest, opener(services))
-        services.observe_request(method, handler.__name__, answer.status_code, time.perf_counter() - begun)
-        return answer
+            return first
+        services.observe_request(method, handler.__name__, given.status_code, time.perf_counter() - begun)
+        return given
 
     def answered(
-        request: Request, arguments: Mapping[str, Any], services: Services, token: str, key: str | None,
-        digest: bytes, now_ms: int, found: Any,
-    ) -> Response:  # fmt: skip
+        request: Request, arguments: Mapping[str, Any], shown: Credential, repeat: Repeat, now_ms: int, found: Any
+    ) -> Response:
+        services: Services = request.app.state.services
         with services.store.write() if writes else services.store.read() as uow:
             if writes and method != "POST":
                 uow.take_turn()  # If-Match is compared with what nobody else is changing
-            caller = authenticate(uow, token, now_ms)
-            if key and (first := uow.once.find(caller.user.id, key)):
-                return _replay(first, digest, opener(services))
+            caller = caller_of(request, shown, uow, permission, now_ms)
+            if first := repeat.first(uow, caller.user.id):
+                return first
             call = Call(services, uow, caller, permission, now_ms, if_match(request), status, ahead=found)
-            result = handler(call, **arguments)
-            assert call.checked or permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {permission}"
-            if not call.rehearsed and (told.entry or (told.another and call.on_behalf is not None)):
-                _leave_entry(call, request, handler.__name__, told.path, arguments)
-            content = result if isinstance(result, bytes) else b"" if result is None else _json(result)
-            if key and writes:
-                kept = services.vault.seal(content.decode()) if told.secret else content
-                uow.once.keep(caller.user.id, key, digest, call.status, kept, now_ms)
+            content = carry_out(call, handler, told, arguments, request)
+            if writes:
+                repeat.keep(uow, caller.user.id, call.status, content, now_ms)
         services.used_tokens[caller.token.id] = now_ms
         if call.wakes:
             services.wake()
@@ -306,17 +145,89 @@ def _endpoint(
     signature = inspect.signature(handler)
     parameters = [p for name, p in signature.parameters.items() if name != "call"]
     request_parameter = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
-    endpoint.__signature__ = signature.replace(parameters=[request_parameter, *parameters])  # type: ignore[attr-defined]
-    endpoint.__name__ = handler.__name__
-    return endpoint
+    answer.__signature__ = signature.replace(parameters=[request_parameter, *parameters])  # type: ignore[attr-defined]
+    answer.__name__ = handler.__name__
+    return answer
 
 
-@dataclass(frozen=True, slots=True)
-class Scout:
-    """Who asks the network ahead of a transaction: the services, and a look at the database."""
+def carry_out(call: Call, handler: Handler, told: Told, arguments: Mapping[str, Any], request: Request) -> bytes:
+    """Run a handler, make sure that it asked for its permission, and leave its audit entry. Answers the body."""
+    before = _state(call, told, arguments) if told.entry else None
+    result = handler(call, **arguments)
+    assert call.checked or call.permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {call.permission}"
+    content = result if isinstance(result, bytes) else b"" if result is None else _json(result)
+    another = call.on_behalf is not None or call.caller.acting_by is not None
+    if not call.rehearsed and (told.entry or (told.another and another)):
+        after = (_state(call, told, arguments) if told.entry else None) or (content or None)
+        states = {"before": before, "after": None if told.secret else after}
+        trail.leave(call, request, handler.__name__, told.path, arguments, states)
+    return content
 
-    services: Services
-    look: Callable[[Callable[[Call], Any]], Any]
+
+def _asked(
+    request: HTTPConnection,
+    permission: Permission,
+    handler: Callable[[Call], Answer],
+    transaction: Callable[[], AbstractContextManager[UnitOfWork]],
+) -> Answer:
+    services: Services = request.app.state.services
+    shown = credential(request)
+    now_ms = services.clock.now_ms()
+    with transaction() as uow:
+        call = Call(services, uow, caller_of(request, shown, uow, permission, now_ms), permission, now_ms)
+        answer = handler(call)
+        assert call.checked or permission in OPEN_TO_ALL, f"nobody asked for {permission}"
+    services.used_tokens[call.caller.token.id] = now_ms
+    return answer
+
+
+def _check_covered(caller: Caller, permission: Permission) -> None:
+    if caller.covers(permission):
+        return
+    who = caller.user.name
+    if caller.user.state is UserState.WAITING:
+        raise NotAllowed(
+            f"{who} is not admitted yet", code="not-admitted",
+            fix="ask the focal point of your institution to admit you; baray whoami tells when they did",
+        )  # fmt: skip
+    if caller.acting_by is not None and not caller.token.scopes:
+        raise NotAllowed(f"nobody does this on behalf of {who}: {permission}", fix="let them do it themselves")
+    raise NotAllowed(f"the token {caller.token.name!r} is not for {permission}", fix="use a token with this scope")
+
+
+def _check_fresh(caller: Caller, permission: Permission, step_up_ms: int, now_ms: int) -> None:
+    """For decisions, where the centre asks for it: the login behind the token is a short while ago."""
+    if not step_up_ms or permission not in STEP_UP:
+        return
+    login_ms = caller.token.login_ms
+    if login_ms is None or now_ms - login_ms > step_up_ms:
+        raise NotAllowed(
+            f"{permission} needs a login of the last {step_up_ms // 60_000} minutes", code="step-up-needed",
+            fix="log in again, and repeat: baray login --again",
+        )  # fmt: skip
+
+
+def _first(request: Request, repeat: Repeat, shown: Credential, permission: Permission, now_ms: int) -> Response | None:
+    if repeat.key is None:
+        return None
+    with request.app.state.services.store.read() as uow:
+        return repeat.first(uow, caller_of(request, shown, uow, permission, now_ms).user.id)
+
+
+def _keep_pending(
+    request: Request, handler: Handler, permission: Permission, told: Told, arguments: Mapping[str, Any],
+    shown: Credential, repeat: Repeat, needed: NeedsApproval, now_ms: int,
+) -> Response:  # fmt: skip
+    """Keep the request for a second person, with an audit entry, and answer 202 with its number."""
+    services: Services = request.app.state.services
+    with services.store.write() as uow:
+        call = Call(services, uow, caller_of(request, shown, uow, permission, now_ms), permission, now_ms, status=202)
+        kept = pending.keep(call, handler.__name__, told.path, arguments, needed.facts)
+        content = _json(kept)
+        call.facts["approval"] = kept["id"]
+        trail.leave(call, request, f"ask_{handler.__name__}", told.path, arguments, {})
+        repeat.keep(uow, call.caller.user.id, call.status, content, now_ms)
+    return Response(content, call.status, media_type="application/json")
 
 
 def _scout(request: Request, permission: Permission, services: Services) -> Scout:
@@ -333,61 +244,19 @@ def _scout(request: Request, permission: Permission, services: Services) -> Scou
     return Scout(services, looked)
 
 
-def _leave_entry(call: Call, request: Request, action: str, path: str, arguments: Mapping[str, Any]) -> None:
-    facts = {"status": call.status, **call.facts}
-    trail.leave(
-        call.uow, call.now_ms, request, action, path, arguments,
-        by=call.caller.user, on_behalf=call.on_behalf, facts=facts,
-    )  # fmt: skip
-
-
-def present(request: Request, handler: Callable[[UnitOfWork, AttemptId], Answer]) -> Answer:
-    """Run a reading handler for the attempt whose pod asks: its pass is all that it has. For async routes, in a thread."""
-    services: Services = request.app.state.services
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "pass" or services.passes is None:
-        raise NotLoggedIn("this is for the pods of jobs, which have a pass")
-    attempt = services.passes.read(text.strip())
-    with services.store.read() as uow:
-        return handler(uow, attempt)
-
-
-def bearer(request: HTTPConnection) -> str:
-    """The token of the request. Raises NotLoggedIn without one, and Invalid for an address that nothing can have."""
-    if b"%00" in request.scope["raw_path"] or b"%00" in request.scope["query_string"]:
-        raise Invalid("the address holds a NUL character", fix="remove %00 from it")
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise NotLoggedIn("this needs a token", fix="log in: baray login; or send Authorization: Bearer <token>")
-    return token.strip()
+def _state(call: Call, told: Told, arguments: Mapping[str, Any]) -> bytes | None:
+    """The thing that is changed, as the API shows it to the caller now; None if there is none."""
+    found = told.view and told.view()
+    if not found:
+        return None
+    handler, permission = found
+    named = {name: arguments[name] for name in inspect.signature(handler).parameters if name in arguments}
+    try:
+        shown = handler(Call(call.services, call.uow, call.caller, permission, call.now_ms), **named)
+    except BarayError:
+        return None
+    return _json(shown) if isinstance(shown, dict) else None
 
 
 def _json(result: Any) -> bytes:
     return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _digest(request: Request, arguments: Mapping[str, Any], token: str) -> bytes:
-    """What makes two requests the same: path, query and body, as understood; of one with secrets nobody else can tell."""
-    salt = token if any(map(trail.has_secrets, arguments.values())) else ""
-    told = {
-        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
-        for name, value in arguments.items()
-    }
-    text = json.dumps([request.url.path, told], sort_keys=True)
-    return hashlib.sha256((salt + text).encode()).digest()
-
-
-def _first(services: Services, token: str, key: str, now_ms: int) -> tuple[bytes, int, bytes] | None:
-    with services.store.read() as uow:
-        return uow.once.find(authenticate(uow, token, now_ms).user.id, key)
-
-
-def _replay(first: tuple[bytes, int, bytes], digest: bytes, opened: Callable[[bytes], bytes]) -> Response:
-    kept, status, body = first
-    if kept != digest:
-        raise Invalid(
-            "this Idempotency-Key was used for another request",
-            "Idempotency-Key", fix="use a new key for a new request", code="idempotency-mismatch",
-        )  # fmt: skip
-    media = None if status == 204 else "application/json"
-    return Response(opened(body), status, {"Idempotent-Replay": "true"}, media_type=media)

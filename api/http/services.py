@@ -9,6 +9,7 @@ from domain.errors import Unavailable
 from lifecycle.driving import Driver, Gateway, Passes, Shelf
 from lifecycle.lookout import Lookout
 from lifecycle.ports import Clock, Sources, Store, Vault
+from lifecycle.registry import Registry
 
 
 class Bell:
@@ -54,6 +55,7 @@ class Services:
 
     ``gateway`` makes what reaches clusters far away when it is first needed; ``exec_plugins``: their kubeconfigs may
     start programs of this machine, where an administrator allows it. Pods speak to ``shelf`` with what ``passes`` issued.
+    ``registry`` is asked about institutions by their registration number.
     """
 
     store: Store
@@ -70,7 +72,9 @@ class Services:
     exec_plugins: bool = False
     shelf: Shelf | None = None
     passes: Passes | None = None
+    registry: Registry | None = None
     line_limits: LineLimits = LineLimits()
     notes: tuple[str, ...] = ()
+    step_up_ms: int = 0  # how long ago a login may be for decisions; 0: as long as the token lasts
     bell: Bell = field(default_factory=Bell)
     used_tokens: dict[int, int] = field(default_factory=dict)  # token id -> last use, written down by the controller

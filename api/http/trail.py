@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel
 
-from domain.people import User
-from lifecycle.ports import UnitOfWork
+from api.http.call import Call
+from api.http.request_id import request_id
 from lifecycle.witness import witness
 
 # Parts of addresses that name a person, by the end of the path up to them.
@@ -22,18 +22,18 @@ _PERSONS = ("{user}", "/users/{name}")
 
 
 def leave(
-    uow: UnitOfWork,
-    now_ms: int,
+    call: Call,
     request: Request,
     action: str,
     path: str,
     arguments: Mapping[str, Any],
-    *,
-    by: User,
-    on_behalf: int | None,
-    facts: Mapping[str, Any],
+    states: Mapping[str, bytes | None],
 ) -> None:
-    """Leave the entry. ``path`` is the route's own, with its parameters' names; ``on_behalf`` the user acted for."""
+    """Leave the entry. ``path`` is the route's own, with its parameters' names.
+
+    ``states`` are the thing ``before`` and ``after``, as the API shows it; of these there are salted hashes in the entry.
+    """
+    by, user, uow = call.caller.acting_by or call.caller.user, call.caller.user, call.uow
     query = request.scope["query_string"].decode("latin-1")
     personal = {
         "asked": hashlib.sha256(json.dumps(_asked(arguments), sort_keys=True).encode()).hexdigest(),
@@ -43,9 +43,28 @@ def leave(
     reason = next((found for one in arguments.values() if (found := getattr(one, "reason", None))), None)
     if isinstance(reason, str):
         personal["reason"] = reason
-    if on_behalf is not None:
-        personal["on_behalf"] = uow.people.user_names([on_behalf]).get(on_behalf, str(on_behalf))
-    witness(uow.audit, now_ms, action, subject(path, arguments), {"method": request.method, **facts}, personal)
+    whose = call.on_behalf if call.on_behalf is not None else user.id if by is not user else None
+    if whose is not None:
+        personal["on_behalf"] = uow.people.user_names([whose]).get(whose, str(whose))
+    if call.approver is not None:
+        personal["approved_by"] = call.approver.user.name
+    facts = {"method": request.method, "request": request_id(request), "status": call.status, **call.facts}
+    entry = witness(uow.audit, call.now_ms, action, subject(path, arguments), facts, personal, states)
+    about = {(user_id, "about") for user_id in call.about | _named(call, path, arguments)}
+    of = {(by.id, "by")} | ({(whose, "for")} if whose is not None else set())
+    if call.approver is not None:
+        of.add((call.approver.user.id, "by"))
+    uow.privacy.note(entry.id, sorted(of | about))
+
+
+def _named(call: Call, path: str, arguments: Mapping[str, Any]) -> set[int]:
+    """The users whom the address or the body names."""
+    names = {arguments.get(part) for part in ("user",) if f"{{{part}}}" in path}
+    if "/users/{name}" in path:
+        names.add(arguments.get("name"))
+    names |= {getattr(one, part, None) for one in arguments.values() for part in ("user", "lead", "owner")}
+    found = (call.uow.people.user(name) for name in names if isinstance(name, str))
+    return {user.id for user in found if user is not None}
 
 
 def subject(path: str, arguments: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.http.guard import Call
+from api.http.call import Call
 from api.http.schemas.jobs import show_spec
 from domain.jobs import JobState
 from domain.quantities import format_duration, format_su

@@ -5,7 +5,7 @@ from functools import cache
 from itertools import compress
 from typing import Any
 
-from api.http.guard import Call
+from api.http.call import Call
 from api.http.views import names, show_reason
 from domain.jobs import JobState
 from domain.quantities import format_su

@@ -29,14 +29,14 @@ _AT_ONCE = 5_000
 def carry_out(uow: UnitOfWork, found: Plan, batch: Batch, options: Options, now_ms: int) -> Batch:
     """Everything of the plan. Whatever is raised leaves nothing, as the transaction is the caller's."""
     batch = replace(batch, id=uow.imports.add_batch(batch))
-    _add_accounts(uow, found)
+    _add_accounts(uow, found, now_ms)
     _add_money(uow, found, batch, now_ms)
     if found.runs:
         _add_runs(uow, found.runs, batch, options, now_ms)
     return batch
 
 
-def _add_accounts(uow: UnitOfWork, found: Plan) -> None:
+def _add_accounts(uow: UnitOfWork, found: Plan, now_ms: int) -> None:
     for tenant in found.tenants:
         accounts.add_tenant(
             uow, tenant.name, tenant.title, tenant.kind, tenant.sector, tenant.province, tenant.weight or 1
@@ -44,9 +44,9 @@ def _add_accounts(uow: UnitOfWork, found: Plan) -> None:
     for project in found.projects:
         accounts.add_project(uow, project.name, project.tenant, project.title, None, project.weight or 1)
     for person in found.people:
-        people.add_user(uow, person.name, person.title, person.email)
+        people.add_user(uow, person.name, person.title, person.email, now_ms)
     for member in found.members:
-        accounts.set_member(uow, uow.directory().by_name[member.project], member.user, member.role)
+        accounts.set_member(uow, uow.directory().by_name[member.project], member.user, member.role, now_ms)
     for project in found.projects:
         if project.state not in {None, AccountState.ACTIVE.value}:
             accounts.change(uow, uow.directory().by_name[project.name], None, state=project.state)

@@ -12,10 +12,10 @@ from lifecycle.imports import coldfront, csvfiles, sacct
 from lifecycle.imports.carry import carry_out
 from lifecycle.imports.past import plan_runs
 from lifecycle.imports.plan import GrantThere, Plan, There, plan
-from lifecycle.imports.words import Bundle, Funder, Options, Place
+from lifecycle.imports.words import Bundle, Faults, Funder, Options, Place
 from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
-from lifecycle.words import check_name
+from lifecycle.words import check_line, check_name, check_title
 
 _READERS: Mapping[str, Callable[[Mapping[str, str], Options], Bundle]] = {
     "csv": csvfiles.read,
@@ -54,7 +54,22 @@ def rehearse(uow: UnitOfWork, caller: Caller, bundle: Bundle, options: Options, 
         plan_runs(found, bundle.runs, there, options)
     if found.runs and options.funder is not None and options.funder not in there.funders:
         found.funders.append(Funder(options.funder, options.funder, Place("--funder", 1)))
+    _check_titles(found)
     return found
+
+
+def _check_titles(found: Plan) -> None:
+    """What would be added is shown to others under its title. Raises Invalid with the place of each that will not do."""
+    faults = Faults()
+    said: list[tuple[Place, Callable[[str], str], str]] = [
+        *((one.place, check_title, one.title) for one in found.tenants),
+        *((one.place, check_title, one.title) for one in found.people),
+        *((one.place, check_title, one.title) for one in found.funders),
+        *((one.place, check_line, one.title) for one in found.projects),
+    ]
+    for place, check, title in said:
+        faults.catch(place, "title", check, title)
+    faults.done()
 
 
 def apply(
@@ -83,7 +98,7 @@ def look(uow: UnitOfWork, caller: Caller, bundle: Bundle, options: Options, now_
     roles: dict[tuple[str, str], frozenset[str]] = {}
     spoken = {member.project for member in bundle.members} | {budget.project for budget in bundle.budgets}
     for project in sorted(spoken & directory.by_name.keys()):
-        for user, role in uow.people.members(directory.by_name[project].id):
+        for user, role in uow.people.members(directory.by_name[project].id, now_ms):
             roles[project, user] = roles.get((project, user), frozenset()) | {role}
     return There(
         now_ms=now_ms,

@@ -16,7 +16,9 @@ from store.tables import (
     imports,
     jobs,
     ledger,
+    people,
     policies,
+    registrations,
     service,
 )
 from store.tables.base import Base
@@ -35,6 +37,8 @@ __all__ = [
     "imports",
     "jobs",
     "ledger",
+    "people",
     "policies",
+    "registrations",
     "service",
 ]

@@ -1,4 +1,4 @@
-"""The account tree with its quotas, and the people with their roles and tokens."""
+"""The account tree with its quotas, and the projects' sealed secrets."""
 
 from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
@@ -83,36 +83,6 @@ class RecentRunRow(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
     last_ms: Mapped[big]
     before_ms: Mapped[optional_big]
-
-
-class UserRow(Base):
-    __tablename__ = "user"
-
-    id: Mapped[pk]
-    name: Mapped[str] = mapped_column(unique=True)
-    title: Mapped[str]
-    email: Mapped[str | None]
-
-
-class RoleRow(Base):
-    __tablename__ = "role"
-
-    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True, index=True)
-    role: Mapped[str] = mapped_column(primary_key=True)
-
-
-class TokenRow(Base):
-    __tablename__ = "token"
-
-    id: Mapped[pk]
-    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
-    name: Mapped[str]
-    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
-    created_ms: Mapped[big]
-    expires_ms: Mapped[optional_big]
-    revoked_ms: Mapped[optional_big]
-    last_used_ms: Mapped[optional_big]
 
 
 class SecretRow(Base):

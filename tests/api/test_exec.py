@@ -201,13 +201,13 @@ def test_a_line_ends_with_its_token(as_: As, job: int, centre: Centre) -> None:
 def test_a_line_ends_with_the_role_that_let_its_caller_in(as_: As, job: int, centre: Centre) -> None:
     """A lead who is a member from now on may control jobs of the project, but not be in another's."""
     with centre.store.write() as uow:
-        people.give_role(uow, "nary", "speech", "lead")
+        people.give_role(uow, "nary", "speech", "lead", centre.clock.now_ms())
     with as_("nary").lines.shell(job, ["cat"]) as line:
         typing(line)
         assert next(iter(line))
         with centre.store.write() as uow:
-            people.give_role(uow, "nary", "speech", "member")
-            people.take_role(uow, "nary", "speech", "lead")
+            people.give_role(uow, "nary", "speech", "member", centre.clock.now_ms())
+            people.take_role(uow, "nary", "speech", "lead", centre.clock.now_ms())
         with pytest.raises(NotAllowedError, match="only its user"):
             heard(line)
     until(lambda: centre.driver.channels[0].closed)

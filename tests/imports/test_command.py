@@ -192,7 +192,7 @@ def test_nobody_gives_to_a_project_of_their_own(run: Run, centre: Centre, tmp_pa
 def test_nor_to_one_below_an_account_of_their_own(run: Run, centre: Centre, tmp_path: Path) -> None:
     """A role on a tenant covers its projects: those that are there, and those that the files would add."""
     with centre.store.write() as uow:
-        people.give_role(uow, "admin", "itc", "lead")
+        people.give_role(uow, "admin", "itc", "lead", centre.clock.now_ms())
     budgets = "".join(f"{one},old,,10,2026-01-01,2026-12-31\n" for one in ("flood", "river", "voice"))
     files = {
         "projects.csv": "name,tenant,title,lead\nriver,itc,River,\nvoice,cadt,Voice,\n",

@@ -56,7 +56,7 @@ def test_csv_files_become_accounts_people_and_money(centre: Centre, bring: Bring
         directory = uow.directory()
         flood = directory.by_name["flood-maps"]
         assert directory.tree.accounts[flood.parent_id].name == "river-institute"
-        assert uow.people.members(flood.id) == [("channary", "lead"), ("piseth", "member")]
+        assert uow.people.members(flood.id, 0) == [("channary", "lead"), ("piseth", "member")]
         piseth = uow.people.user("piseth")
         assert piseth is not None
         assert (piseth.title, piseth.email) == ("Piseth Keo", "piseth@rivers.example")

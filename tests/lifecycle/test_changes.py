@@ -284,7 +284,7 @@ def test_nobody_changes_what_is_for_their_own_project(centre: Centre, role: str)
     one, flood = allocate(centre), centre.population.allocations["flood"]
     moved = ask(centre, one.id, K.TRANSFER, micro_su=MICRO, to=flood)
     with centre.store.write() as uow:
-        people.give_role(uow, "chanthy", "flood", role)
+        people.give_role(uow, "chanthy", "flood", role, centre.clock.now_ms())
     project = centre.population.projects["flood"]
     before = centre.database.dump()
     for number, kind, wish in (

@@ -104,7 +104,7 @@ def test_no_more_is_given_back_than_it_cost(centre: Centre, ended: AttemptId) ->
 @pytest.mark.promise(8)
 def test_nobody_gives_anything_back_to_a_project_of_their_own(centre: Centre, ended: AttemptId) -> None:
     with centre.store.write() as uow:
-        people.give_role(uow, "chanthy", "speech", Role.MEMBER)
+        people.give_role(uow, "chanthy", "speech", Role.MEMBER, centre.clock.now_ms())
     with pytest.raises(NotAllowed, match="belongs to project speech"):
         refund(centre, ended)
     with pytest.raises(NotAllowed):

@@ -95,7 +95,7 @@ def test_nobody_approves_their_own(centre: Centre) -> None:
         assert refused.value.code == "own-request"
     for role in ("lead", "member"):
         with centre.store.write() as uow:
-            people.give_role(uow, "chanthy", "speech", role)
+            people.give_role(uow, "chanthy", "speech", role, centre.clock.now_ms())
         theirs = ask(centre)
         for act in (approve, decline, allocate):
             before = centre.database.dump()
@@ -104,7 +104,7 @@ def test_nobody_approves_their_own(centre: Centre) -> None:
             assert refused.value.code == "own-decision"
             assert centre.database.dump() == before
         with centre.store.write() as uow:
-            people.take_role(uow, "chanthy", "speech", role)
+            people.take_role(uow, "chanthy", "speech", role, centre.clock.now_ms())
     assert approve(centre, theirs).state is AllocationState.ACTIVE
 
 

@@ -44,6 +44,7 @@ from domain.jobs import (
     Placement,
 )
 from domain.money import Book, BookKind, Entry, Transaction, UsageFact
+from domain.people import Token, User
 from domain.prices import Price
 from domain.purses import Conditions
 from domain.quantities import DAY_MS, HOUR_MS, MICRO
@@ -54,6 +55,8 @@ from lifecycle.brought import Batch, Kept, RunRecord, Thing
 from lifecycle.foresight import Guess
 from lifecycle.paging import Page
 from lifecycle.ports import JobFilter, UnitOfWork
+from lifecycle.witness import EntryFilter, Leaf, witness
+from quotas.leaves import LedgerLeaf, PublicKey, TreeHead
 from lifecycle.reach import Contact
 from lifecycle.rulebook import GateRecord, GateRows, TermsRecord
 from lifecycle.witness import EntryFilter, Leaf, witness
@@ -171,7 +174,7 @@ class TestAccounts:
 
 class TestPeople:
     def test_users_are_found_by_name_and_listed_in_pages(self, uow: UnitOfWork) -> None:
-        added = uow.people.add_user("new", "New", "new@centre.example")
+        added = uow.people.add_user(User(0, "new", "New", "new@centre.example"))
         assert uow.people.user("new") == added
         assert uow.people.user("nobody") is None
         listed = uow.people.users(EVERY)
@@ -180,21 +183,21 @@ class TestPeople:
         assert uow.people.user_names([added.id, 10**6]) == {added.id: "new"}
 
     def test_roles_are_given_once_and_taken(self, uow: UnitOfWork, speech: int) -> None:
-        user = uow.people.add_user("new", "New", None)
+        user = uow.people.add_user(User(0, "new", "New", None))
         for role in (Role.LEAD, Role.MEMBER, Role.MEMBER):
-            uow.people.grant(user.id, speech, role)
-        assert uow.people.roles(user.id) == {speech: {"lead", "member"}}
-        assert ("new", "lead") in uow.people.members(speech)
-        assert uow.people.revoke(user.id, speech, Role.LEAD)
-        assert not uow.people.revoke(user.id, speech, Role.LEAD)
-        assert uow.people.roles(user.id) == {speech: {"member"}}
+            uow.people.grant(user.id, speech, role, NOW)
+        assert uow.people.roles(user.id, NOW) == {speech: {"lead", "member"}}
+        assert ("new", "lead") in uow.people.members(speech, NOW)
+        assert uow.people.revoke(user.id, speech, Role.LEAD, NOW)
+        assert not uow.people.revoke(user.id, speech, Role.LEAD, NOW)
+        assert uow.people.roles(user.id, NOW) == {speech: {"member"}}
 
     @pytest.mark.promise(8)
     def test_a_token_finds_its_caller_until_it_expires_or_is_revoked(self, uow: UnitOfWork, speech: int) -> None:
-        user = uow.people.add_user("new", "New", None)
-        uow.people.grant(user.id, speech, Role.MEMBER)
-        brief = uow.people.add_token(user.id, "brief", b"1" * 32, NOW, NOW + 1_000)
-        lasting = uow.people.add_token(user.id, "lasting", b"2" * 32, NOW, None)
+        user = uow.people.add_user(User(0, "new", "New", None))
+        uow.people.grant(user.id, speech, Role.MEMBER, NOW)
+        brief = uow.people.add_token(Token(0, user.id, "brief", NOW, NOW + 1_000), b"1" * 32)
+        lasting = uow.people.add_token(Token(0, user.id, "lasting", NOW), b"2" * 32)
         found = uow.people.caller(b"1" * 32, NOW + 999)
         assert found is not None
         assert (found.user, found.token, dict(found.roles)) == (user, brief, {speech: {Role.MEMBER}})
@@ -1235,6 +1238,92 @@ class TestSeals:
         assert record.fault() is None
         assert uow.seals.transaction_row(str(record.columns["name"])) == 1
         assert uow.seals.transaction_row("nothing") is None
+        assert uow.seals.misnamed_books() == []
+
+    def test_heads_and_keys_are_listed_and_wait_for_their_own_leaves(self, uow: UnitOfWork) -> None:
+        keys = [uow.seals.add_key(PublicKey(0, "tree", bytes([number]) * 32, NOW + number)) for number in (1, 2)]
+        assert uow.seals.public_keys() == keys
+        assert uow.seals.last_head() is None
+        heads = [TreeHead(number, 10 * number, b"r" * 32, NOW, keys[0].id, b"s" * 64) for number in (1, 2, 3)]
+        for head in heads:
+            uow.seals.add_head(head)
+        assert uow.seals.last_head() == heads[2]
+        assert (uow.seals.head_of(20), uow.seals.head_of(21)) == (heads[1], None)
+        assert uow.seals.heads(1, 9) == heads[1:]
+        assert uow.seals.heads_back(Page(3, 1)) == [heads[1]]
+        waiting = [(one.kind, one.row) for one in uow.seals.waiting(100)]
+        assert waiting[-5:] == [("key", keys[0].id), ("key", keys[1].id), ("head", 1), ("head", 2), ("head", 3)]
+
+    def test_what_is_beside_the_tree_is_found(self, uow: UnitOfWork) -> None:
+        entry = witness(uow.audit, NOW, "act", "/x", {})
+        (last,) = [one for one in uow.seals.waiting(100) if (one.kind, one.row) == ("audit", entry.id)]
+        uow.seals.seal([], [], [last])
+        assert [(one.kind, one.row) for one in uow.seals.strays()] == [("audit", entry.id)]
+
+
+class TestAudit:
+    def test_an_entry_is_kept_whole_waits_for_its_leaf_and_is_listed(self, uow: UnitOfWork) -> None:
+        before = len(uow.seals.waiting(100))
+        given = [
+            witness(uow.audit, NOW + number, action, subject, {"n": number}, {"by": "dara", "reason": "\u1796"})
+            for number, (action, subject) in enumerate(
+                [("add", "/projects/a"), ("change", "/projects/ab"), ("change", "/projects/a_b%"), ("add", "/x")]
+            )
+        ]
+        assert [uow.audit.get(entry.id) for entry in given] == given
+        assert uow.audit.get(10**6) is None
+        assert [(one.kind, one.row) for one in uow.seals.waiting(100)][before:] == [("audit", one.id) for one in given]
+
+        def listed(**where: object) -> list[int]:
+            found = uow.audit.page(EVERY, EntryFilter(**where))
+            return [given.index(entry) for entry in found if entry in given]
+
+        assert listed() == [3, 2, 1, 0]
+        assert listed(action="change") == [2, 1]
+        assert listed(subject="/projects/a") == [2, 1, 0]
+        assert listed(subject="/projects/a_") == [2]
+        assert listed(from_ms=NOW + 1, until_ms=NOW + 3) == [2, 1]
+        assert uow.audit.page(Page(given[2].id, 1), EntryFilter()) == [given[1]]
+
+    def test_who_and_why_are_erased_and_the_rest_stays(self, uow: UnitOfWork) -> None:
+        entry = witness(uow.audit, NOW, "act", "/x", {}, {"by": "dara"})
+        plain = witness(uow.audit, NOW, "act", "/x", {})
+        assert (plain.commitment, plain.personal, plain.salt) == (None, None, None)
+        uow.audit.erase(entry.id)
+        assert uow.audit.get(entry.id) == replace(entry, personal=None, salt=None)
+
+
+class TestSeals:
+    def test_rows_leave_the_outbox_for_the_tree(self, uow: UnitOfWork) -> None:
+        entry = witness(uow.audit, NOW, "act", "/x", {}, {"by": "dara"})
+        waiting = uow.seals.waiting(100)
+        assert [one.id for one in waiting] == sorted(one.id for one in waiting)
+        assert uow.seals.waiting(1) == waiting[:1]
+        records = uow.seals.records([(one.kind, one.row) for one in waiting] + [("audit", 10**6), ("nothing", 1)])
+        assert len(records) == len(waiting)
+        assert records["audit", entry.id] == entry
+        leaves = [Leaf(index, one.kind, one.row, bytes([index]) * 32) for index, one in enumerate(waiting)]
+        uow.seals.seal(leaves, [(1, 0, b"t" * 32), (2, 0, b"u" * 32)], waiting)
+        assert uow.seals.waiting(100) == []
+        assert uow.seals.size() == len(leaves)
+        assert uow.seals.leaves(0, 100) == leaves
+        assert uow.seals.leaves(1, 1) == leaves[1:2]
+        assert uow.seals.leaf_of("audit", entry.id) == leaves[-1]
+        assert uow.seals.leaf_of("audit", 10**6) is None
+        assert uow.seals.hashes(0, 1, 2) == [leaf.hash for leaf in leaves[1:3]]
+        assert (uow.seals.hashes(1, 0, 1), uow.seals.hashes(2, 0, 9), uow.seals.tile_count()) == (
+            [b"t" * 32],
+            [b"u" * 32],
+            2,
+        )
+        assert uow.seals.strays() == []
+
+    def test_a_transaction_is_what_it_moved(self, uow: UnitOfWork) -> None:
+        (name,) = (one.name for one in uow.seals.records([("ledger", 1)]).values() if isinstance(one, LedgerLeaf))
+        assert uow.seals.transaction_row(str(name)) == 1
+        assert uow.seals.transaction_row("nothing") is None
+        record = uow.seals.records([("ledger", 1)])["ledger", 1]
+        assert record.fault() is None
         assert uow.seals.misnamed_books() == []
 
     def test_heads_and_keys_are_listed_and_wait_for_their_own_leaves(self, uow: UnitOfWork) -> None:

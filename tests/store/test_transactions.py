@@ -9,6 +9,7 @@ from domain.accounts import Account, AccountKind
 from domain.errors import Conflict, Unavailable
 from domain.ids import TaskId
 from domain.jobs import JobState
+from domain.people import User
 from lifecycle import control
 from lifecycle.ports import Store
 from lifecycle.report import usage
@@ -34,7 +35,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(centre: Centre) -> None:
     before = centre.database.dump()
     with pytest.raises(RuntimeError), centre.store.write() as uow:
         uow.accounts.add(tenant("lost"))
-        uow.people.add_user("lost", "Lost", None)
+        uow.people.add_user(User(0, "lost", "Lost"))
         uow.jobs.add(spec(), 4, 1, 0)
         raise RuntimeError
     assert centre.database.dump() == before

@@ -99,10 +99,10 @@ def _add_fleet(uow: UnitOfWork, driver: Driver, now_ms: int) -> None:
 
 def _add_people(uow: UnitOfWork, made: Population, now_ms: int) -> None:
     for name in (*ROLES, NOBODY):
-        user = people.add_user(uow, name, name.title(), f"{name}@centre.example")
+        user = people.add_user(uow, name, name.title(), f"{name}@centre.example", now_ms)
         _, made.tokens[name] = people.issue_token(uow, user, "test", now_ms, None)
     for name, (role, account) in ROLES.items():
-        people.give_role(uow, name, account, role)
+        people.give_role(uow, name, account, role, now_ms)
 
 
 def _add_money(uow: UnitOfWork, made: Population, now_ms: int) -> None:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
+from api.http.guard import Scout
 from api.http.paging import Cursor, Limit
 from api.http.schemas.base import Listing
 from api.http.schemas.centre import (
@@ -23,20 +25,31 @@ from domain.access import Permission
 from domain.accounts import Account, AccountKind, Limits, Quota
 from domain.errors import NotFound
 from domain.quantities import MILLI, format_duration, parse_duration
-from lifecycle import accounts, people
+from lifecycle import accounts, people, registrations
 from lifecycle.accounts import CENTRE, account_named
 from lifecycle.moves import change_checked
 from lifecycle.policies import promises
 from lifecycle.promises import Promise, promised
+from lifecycle.registry import Extract
 
 routes = Routes("accounts")
 
 
-def show_tenant(account: Account) -> dict[str, Any]:
-    return {
-        "name": account.name, "title": account.title, "kind": account.tenant_kind, "sector": account.sector,
-        "province": account.province, "state": account.state.value, "weight": account.weight, "version": account.version,
-    }  # fmt: skip
+def show_tenants(call: Call, found: list[Account]) -> list[dict[str, Any]]:
+    """In one query, however many they are."""
+    numbers = call.uow.registrations.numbers([account.id for account in found])
+    return [
+        {
+            "name": account.name, "title": account.title, "kind": account.tenant_kind, "sector": account.sector,
+            "province": account.province, "state": account.state.value, "weight": account.weight,
+            "registration": numbers.get(account.id), "version": account.version,
+        }
+        for account in found
+    ]  # fmt: skip
+
+
+def show_tenant(call: Call, account: Account) -> dict[str, Any]:
+    return show_tenants(call, [account])[0]
 
 
 def show_project(call: Call, account: Account) -> dict[str, Any]:
@@ -67,36 +80,44 @@ def _page(found: list[Account], limit: int, shown: list[dict[str, Any]]) -> dict
     return {"items": shown[:limit], "next": str(found[limit - 1].id) if more else None}
 
 
-@routes.post("/tenants", Permission.TENANT_WRITE, TenantOut)
+def _ask_registry(scout: Scout, body: TenantIn) -> Extract | None:
+    return None if body.registration is None else registrations.ask(scout.services.registry, body.registration)
+
+
+@routes.post("/tenants", Permission.TENANT_WRITE, TenantOut, ahead=_ask_registry)
 def add_tenant(call: Call, body: TenantIn) -> dict[str, Any]:
-    """Admit an institution."""
+    """Admit an institution. With its `registration` number, what the centre's registry says of it need not be given."""
     call.need_centre()
-    return show_tenant(
-        accounts.add_tenant(call.uow, body.name, body.title, body.kind, body.sector, body.province, body.weight)
-    )
+    extract: Extract | None = call.ahead
+    given = {"title": body.title, "kind": body.kind, "sector": body.sector, "province": body.province}
+    call.facts |= registrations.facts(extract)
+    return show_tenant(call, registrations.add(call.uow, body.name, extract, given, body.weight, call.now_ms))
 
 
 @routes.get("/tenants", Permission.ACCOUNT_READ, Listing[TenantOut])
 def list_tenants(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
     found = _listed(call, AccountKind.TENANT, cursor, limit)
-    return _page(found, limit, [show_tenant(account) for account in found])
+    return _page(found, limit, show_tenants(call, found))
 
 
 @routes.get("/tenants/{name}", Permission.ACCOUNT_READ, TenantOut)
 def get_tenant(call: Call, name: str) -> dict[str, Any]:
     account = _account(call, name, AccountKind.TENANT)
     call.version(account.version)
-    return show_tenant(account)
+    return show_tenant(call, account)
 
 
 @routes.patch("/tenants/{name}", Permission.TENANT_WRITE, TenantOut)
 def change_tenant(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
-    """Change its title, state or weight. A suspended tenant's waiting jobs are held; a closure is refused while it is in use."""
+    """Change its title, state or weight. A suspended tenant's waiting jobs are held; a closure is refused while it is in use.
+
+    What a registry says of it is read-only (`registered-field`).
+    """
     account = _account(call, name, AccountKind.TENANT)
     changed = change_checked(call.uow, account, call.if_match, **body.model_dump())
     call.version(changed.version)
     call.wakes = True
-    return show_tenant(changed)
+    return show_tenant(call, changed)
 
 
 @routes.post("/projects", Permission.PROJECT_WRITE, ProjectOut)
@@ -106,7 +127,7 @@ def add_project(call: Call, body: ProjectIn) -> dict[str, Any]:
         call.need_centre()
     else:
         call.need(tenant, f"tenant {body.tenant}")
-    project = accounts.add_project(call.uow, body.name, body.tenant, body.title, body.lead, body.weight)
+    project = accounts.add_project(call.uow, body.name, body.tenant, body.title, body.lead, body.weight, call.now_ms)
     return show_project(call, project)
 
 
@@ -135,20 +156,20 @@ def change_project(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
 @routes.get("/projects/{name}/members", Permission.ACCOUNT_READ, Listing[MemberIn])
 def list_members(call: Call, name: str) -> dict[str, Any]:
     account = _account(call, name, AccountKind.PROJECT)
-    items = [{"user": user, "role": role} for user, role in call.uow.people.members(account.id)]
+    items = [{"user": user, "role": role} for user, role in call.uow.people.members(account.id, call.now_ms)]
     return {"items": items, "next": None}
 
 
 @routes.post("/projects/{name}/members", Permission.MEMBER_WRITE, MemberIn)
 def add_member(call: Call, name: str, body: MemberIn) -> dict[str, Any]:
     account = _account(call, name, AccountKind.PROJECT)
-    accounts.set_member(call.uow, account, body.user, body.role)
+    accounts.set_member(call.uow, account, body.user, body.role, call.now_ms)
     return body.model_dump()
 
 
 @routes.delete("/projects/{name}/members/{user}", Permission.MEMBER_WRITE)
 def remove_member(call: Call, name: str, user: str) -> None:
-    accounts.remove_member(call.uow, _account(call, name, AccountKind.PROJECT), user)
+    accounts.remove_member(call.uow, _account(call, name, AccountKind.PROJECT), user, call.now_ms)
 
 
 @routes.get("/projects/{name}/secrets", Permission.SECRET_WRITE, Listing[SecretOut])

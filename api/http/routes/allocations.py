@@ -4,7 +4,8 @@ from typing import Any
 
 from api.http import paging
 from api.http.allocations import read_parts, read_terms, show_allocations, show_changes, show_decisions
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.allocations import (
     AllocationIn,

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from api.http import paging
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.audit import ConsistencyOut, EntryOut, EraseIn, HeadOut, InclusionOut, KeyOut
 from api.http.schemas.base import Listing

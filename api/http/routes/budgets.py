@@ -3,7 +3,8 @@
 from typing import Any
 
 from api.http import paging
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.paging import Cursor, Limit
 from api.http.schemas.base import Listing
 from api.http.schemas.budgets import (

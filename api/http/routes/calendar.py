@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.schemas.base import Listing
 from api.http.schemas.calendar import ReservationIn, ReservationOut, ReservationShown
 from domain.access import Permission

@@ -3,7 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from api.http.guard import Call, Routes, Scout
+from api.http.call import Call
+from api.http.declare import Routes
+from api.http.guard import Scout
 from api.http.schemas.base import Listing
 from api.http.schemas.clusters import (
     AbandonedOut,

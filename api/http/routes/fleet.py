@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.schemas.base import Listing, su
 from api.http.schemas.centre import FlavorIn, FlavorOut, RateIn
 from api.http.schemas.charging import RateOut

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from api.http import paging
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.paging import Cursor, Limit
 from api.http.schemas.base import Listing, su
 from api.http.schemas.imports import ImportApply, ImportIn, ImportOptions, ImportOut, ImportPlanOut

@@ -9,7 +9,9 @@ from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.http.guard import Call, Routes, look
+from api.http.call import Call
+from api.http.declare import Routes
+from api.http.guard import look
 from api.http.routes.jobs import find_job
 from api.http.schemas.answers import JobOut, OutputOut
 from api.http.schemas.base import Listing

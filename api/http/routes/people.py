@@ -3,7 +3,8 @@
 from typing import Any
 
 from api.http import paging
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.base import Listing
 from api.http.schemas.centre import NewTokenOut, RoleIn, TokenIn, TokenOut, UserIn, UserOut, WhoOut
@@ -28,7 +29,7 @@ def show_token(token: Token) -> dict[str, Any]:
 
 def _show_roles(call: Call, user_id: int) -> list[dict[str, Any]]:
     accounts = call.directory.tree.accounts
-    roles = call.uow.people.roles(user_id)
+    roles = call.uow.people.roles(user_id, call.now_ms)
     return [
         {"account": accounts[account_id].name, "role": role}
         for account_id in sorted(roles)
@@ -53,7 +54,7 @@ def logout(call: Call) -> None:
 @routes.post("/users", Permission.USER_WRITE, UserOut)
 def add_user(call: Call, body: UserIn) -> dict[str, Any]:
     call.need_centre()
-    return show_user(people.add_user(call.uow, body.name, body.title, body.email))
+    return show_user(people.add_user(call.uow, body.name, body.title, body.email, call.now_ms))
 
 
 @routes.get("/users", Permission.USER_READ, Listing[UserOut])
@@ -76,14 +77,14 @@ def list_roles(call: Call, name: str) -> dict[str, Any]:
 @routes.post("/users/{name}/roles", Permission.ROLE_WRITE, RoleIn)
 def give_role(call: Call, name: str, body: RoleIn) -> dict[str, Any]:
     call.need_centre()
-    people.give_role(call.uow, name, body.account, body.role)
+    people.give_role(call.uow, name, body.account, body.role, call.now_ms)
     return body.model_dump()
 
 
 @routes.delete("/users/{name}/roles/{account}/{role}", Permission.ROLE_WRITE)
 def take_role(call: Call, name: str, account: str, role: str) -> None:
     call.need_centre()
-    people.take_role(call.uow, name, account, role)
+    people.take_role(call.uow, name, account, role, call.now_ms)
 
 
 @routes.post("/users/{name}/tokens", Permission.USER_WRITE, NewTokenOut, secret=True)

@@ -13,7 +13,8 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from api.http.guard import Routes, present
+from api.http.declare import Routes
+from api.http.guard import present
 from api.http.schemas.answers import OutputOut
 from api.http.services import Services
 from api.http.turnstile import Turnstile

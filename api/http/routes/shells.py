@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.http.guard import Call, Routes, act, look
+from api.http.call import Call
+from api.http.declare import Routes
+from api.http.guard import act, look
 from api.http.lines import Line, say
 from api.http.problems import invalid_body, problem, problem_body
 from api.http.routes.jobs import find_job

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from api.http.guard import Call, Routes
+from api.http.call import Call
+from api.http.declare import Routes
 from api.http.schemas.centre import UsageOut
 from domain.access import Permission
 from domain.quantities import format_su

@@ -1,0 +1,61 @@
+"""Whom audit entries are about, what was put right, legal holds, and what was swept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from sqlalchemy import Connection, insert, select, update
+
+from lifecycle.identity import LegalHold, PersonChange
+from lifecycle.paging import Page
+from store.tables.people import AuditPersonRow, LegalHoldRow, PersonChangeRow, SweepRow
+from store.upsert import insert_ignoring
+
+
+@dataclass(slots=True)
+class Privacy:
+    """See ``lifecycle.identity.Privacy``."""
+
+    connection: Connection
+
+    def note(self, entry_id: int, people: Sequence[tuple[int, str]]) -> None:
+        for user_id, part in people:
+            insert_ignoring(self.connection, AuditPersonRow, {"entry_id": entry_id, "user_id": user_id, "part": part})
+
+    def entries_of(self, user_id: int, page: Page) -> list[tuple[int, str]]:
+        statement = select(AuditPersonRow.entry_id, AuditPersonRow.part).where(AuditPersonRow.user_id == user_id)
+        if page.cursor is not None:
+            statement = statement.where(AuditPersonRow.entry_id < page.cursor)
+        rows = statement.order_by(AuditPersonRow.entry_id.desc(), AuditPersonRow.part).limit(page.limit)
+        return [(row.entry_id, row.part) for row in self.connection.execute(rows)]
+
+    def add_change(self, change: PersonChange) -> None:
+        values = {name: value for name, value in asdict(change).items() if name != "id"}
+        self.connection.execute(insert(PersonChangeRow).values(**values))
+
+    def changes_of(self, user_id: int) -> list[PersonChange]:
+        statement = select(PersonChangeRow.__table__).where(PersonChangeRow.user_id == user_id)
+        rows = self.connection.execute(statement.order_by(PersonChangeRow.id)).mappings()
+        return [PersonChange(**{**row, "sealed": bytes(row["sealed"])}) for row in rows]
+
+    def add_hold(self, hold: LegalHold) -> LegalHold:
+        values = {name: value for name, value in asdict(hold).items() if name != "id"}
+        made = self.connection.execute(insert(LegalHoldRow).values(**values).returning(LegalHoldRow.id))
+        return replace(hold, id=made.scalar_one())
+
+    def holds(self) -> list[LegalHold]:
+        rows = self.connection.execute(select(LegalHoldRow.__table__).order_by(LegalHoldRow.id)).mappings()
+        return [LegalHold(**row) for row in rows]
+
+    def lift_hold(self, hold_id: int, by_id: int, now_ms: int) -> bool:
+        where = (LegalHoldRow.id == hold_id, LegalHoldRow.lifted_ms.is_(None))
+        lifted = update(LegalHoldRow).where(*where).values(lifted_ms=now_ms, lifted_by=by_id)
+        return bool(self.connection.execute(lifted).rowcount)
+
+    def add_sweep(self, at_ms: int, removed: Mapping[str, int]) -> None:
+        self.connection.execute(insert(SweepRow).values(at_ms=at_ms, removed=dict(removed)))
+
+    def sweeps(self, page: Page) -> list[tuple[int, int, Mapping[str, int]]]:
+        statement = select(SweepRow.__table__).order_by(SweepRow.id.desc()).limit(page.limit)
+        if page.cursor is not None:
+            statement = statement.where(SweepRow.id < page.cursor)
+        return [(row.id, row.at_ms, row.removed) for row in self.connection.execute(statement)]
