@@ -76,6 +76,7 @@ ADMIN: Final[Sections] = {
     },
     "Trust": {
         "audit": ("cli.commands.admin.audit:audit", "Who did what; proofs that nothing was altered."),
+        "xroad": ("cli.commands.admin.xroad:xroad", "Which systems of other governments may ask what."),
     },
     "Beginning": {
         "import": ("cli.commands.admin.imports:import_", "Bring tenants, projects, budgets and past use along."),

@@ -27,6 +27,19 @@ class Promise(TypedDict):
     free: int
 
 
+class Registration(TypedDict):
+    """Which registry was asked about which number, when and in which message, and what of its answer is used."""
+
+    registry: str
+    number: str
+    status: str | None
+    in_force: bool
+    fields: dict[str, str]
+    fetched_ms: int
+    message_id: str
+    sha256: str
+
+
 class Accounts:
     """The tree of the centre, tenants, groups and projects."""
 
@@ -74,6 +87,17 @@ class Tenants:
     def change(self, name: str, **fields: object) -> Tenant:
         tenant: Tenant = self._transport.patch(f"/tenants/{segment(name)}", fields)
         return tenant
+
+    def registration(self, name: str) -> Registration:
+        """Where the fields come from that a registry filled."""
+        found: Registration = self._transport.get(f"/tenants/{segment(name)}/registration")
+        return found
+
+    def ask_registration(self, name: str, number: str | None = None) -> Registration:
+        """Take over what the registry says now; of another number if one is given."""
+        body = {} if number is None else {"number": number}
+        found: Registration = self._transport.post(f"/tenants/{segment(name)}/registration", body)
+        return found
 
 
 class Projects:

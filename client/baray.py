@@ -21,6 +21,7 @@ from client.logs import Logs
 from client.models import Usage, WhoAmI
 from client.policies import Policies
 from client.transport import Transport
+from client.xroad import Xroad
 
 
 class Baray:
@@ -57,6 +58,7 @@ class Baray:
         self.audit = Audit(self._transport)
         self.imports = Imports(self._transport)
         self.reservations = Reservations(self._transport)
+        self.xroad = Xroad(self._transport)
 
     def __enter__(self) -> Self:
         return self

@@ -209,6 +209,7 @@ class Tenant(TypedDict):
     province: NotRequired[str | None]
     state: str
     weight: int
+    registration: NotRequired[str | None]
 
 
 class Project(TypedDict):

@@ -10,12 +10,18 @@ Amount = Annotated[StrictInt, Field(ge=0, le=1_000_000, description="devices of 
 Count = Annotated[StrictInt, Field(ge=0, le=10**9)]
 
 
+Registration = Annotated[Plain, Field(min_length=1, max_length=40, description="its number in the centre's registry")]
+
+
 class TenantIn(Body):
+    """Without a registration, title and kind must be given; with one, what the registry does not tell."""
+
     name: Name
-    title: Title
-    kind: Plain = Field(examples=["university"])
+    title: Title | None = None
+    kind: Plain | None = Field(default=None, examples=["university"])
     sector: Title | None = None
     province: Title | None = Field(default=None, description="ISO 3166-2", examples=["KH-12"])
+    registration: Registration | None = Field(default=None, examples=["00012345"])
     weight: Weight = 1
 
 
@@ -64,7 +70,27 @@ class TenantOut(Shape):
     province: str | None
     state: str
     weight: int
+    registration: str | None
     version: int
+
+
+class RegistrationIn(Body):
+    number: Registration | None = Field(
+        default=None, description="left out: the one that it has", examples=["00012345"]
+    )
+
+
+class RegistrationOut(Shape):
+    """Where what is filled comes from: an attestation, not a copy of a document."""
+
+    registry: str
+    number: str
+    status: str | None = Field(description="the registry's own word")
+    in_force: bool
+    fields: dict[str, str] = Field(description="what the registry says; read-only here")
+    fetched_ms: int
+    message_id: str = Field(description="X-Road-Id of the message")
+    sha256: str = Field(description="of the registry's answer")
 
 
 class ProjectOut(Shape):

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import words
 from cli.commands.admin.fields import given, show, some
+from cli.failures import USAGE, CliError
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -21,6 +23,18 @@ COLUMNS = [
     Column("WEIGHT", "weight", right=True),
     Column("SECTOR", "sector", wide=True),
     Column("PROVINCE", "province", wide=True),
+    Column("REGISTRATION", "registration", wide=True),
+]
+
+REGISTRATION = [
+    Column("NUMBER", "number"),
+    Column("REGISTRY", "registry"),
+    Column("STATUS", "status"),
+    Column("IN FORCE", "in_force", lambda in_force: "yes" if in_force else "no"),
+    Column("READ-ONLY", "fields", lambda fields: ", ".join(sorted(fields)) or "-", flex=True),
+    Column("ASKED", "fetched_ms", words.long_time),
+    Column("MESSAGE", "message_id", wide=True),
+    Column("SHA256", "sha256", wide=True),
 ]
 
 
@@ -46,17 +60,23 @@ def show_(session: "Session", name: str) -> None:
 
 @tenant.command()
 @click.argument("name")
-@click.option("--title", required=True, help="Its name in full.")
-@click.option("--kind", type=click.Choice(KINDS), required=True)
+@click.option("--registration", metavar="NUMBER", help="Its number in the registry, which then says the rest.")
+@click.option("--title", help="Its name in full.")
+@click.option("--kind", type=click.Choice(KINDS))
 @click.option("--sector")
 @click.option("--province")
 @click.option("--weight", type=click.IntRange(min=1), help="Its share, compared with the others'.")
 @acting
 def add(
-    session: "Session", name: str, title: str, kind: str, sector: str | None, province: str | None, weight: int | None
-) -> None:
-    """Add a tenant."""
-    fields = given(title=title, kind=kind, sector=sector, province=province, weight=weight)
+    session: "Session", name: str, registration: str | None, title: str | None, kind: str | None, sector: str | None,
+    province: str | None, weight: int | None,
+) -> None:  # fmt: skip
+    """Add a tenant: with --title and --kind, or with --registration, which fills in what the registry knows."""
+    if registration is None and (title is None or kind is None):
+        raise CliError(
+            "the tenant has no title or no kind", USAGE, fixes=["give --title and --kind, or --registration"]
+        )
+    fields = given(title=title, kind=kind, sector=sector, province=province, weight=weight, registration=registration)
     session.out.outcome(f"added tenant {name}", session.centre.tenants.add(name, **fields), COLUMNS, "name")
 
 
@@ -65,8 +85,34 @@ def add(
 @click.option("--title")
 @click.option("--weight", type=click.IntRange(min=1))
 @click.option("--state", metavar="STATE", help="Such as active or suspended.")
+@click.option("--registration", metavar="NUMBER", help="Its number in the registry, whose words replace what is there.")
 @acting
-def set_(session: "Session", name: str, title: str | None, weight: int | None, state: str | None) -> None:
+def set_(
+    session: "Session", name: str, title: str | None, weight: int | None, state: str | None, registration: str | None
+) -> None:
     """Change a tenant; what is not named stays as it is."""
-    fields = some(title=title, weight=weight, state=state)
-    session.out.outcome(f"changed tenant {name}", session.centre.tenants.change(name, **fields), COLUMNS, "name")
+    if registration is not None:
+        if given(title=title, weight=weight, state=state):
+            raise CliError("--registration is set alone", USAGE, fixes=["set the rest with a second command"])
+        session.centre.tenants.ask_registration(name, registration)
+        changed = session.centre.tenants.get(name)
+    else:
+        changed = session.centre.tenants.change(name, **some(title=title, weight=weight, state=state))
+    session.out.outcome(f"changed tenant {name}", changed, COLUMNS, "name")
+
+
+@tenant.command()
+@click.argument("name")
+@reading
+def registration(session: "Session", name: str) -> None:
+    """Show where the fields of a tenant come from that a registry filled."""
+    show(session, session.centre.tenants.registration(name), REGISTRATION, "number")
+
+
+@tenant.command()
+@click.argument("name")
+@acting
+def refresh(session: "Session", name: str) -> None:
+    """Take over what the registry says of a tenant now."""
+    found = session.centre.tenants.ask_registration(name)
+    session.out.outcome(f"tenant {name} is what the registry says of {found['number']}", found, REGISTRATION, "number")

@@ -1,0 +1,1 @@
+"""Who somebody is: logins of people, and systems of other governments."""
