@@ -215,34 +215,33 @@ def upgrade() -> None:
         batch_op.create_index("ix_login_session_sid", ["issuer", "sid"], unique=False)
         batch_op.create_index("ix_login_session_subject", ["issuer", "subject"], unique=False)
 
-    with op.batch_alter_table("role", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("from_ms", sa.BigInteger(), server_default="0", nullable=False))
-        batch_op.add_column(sa.Column("until_ms", sa.BigInteger(), nullable=True))
+    op.add_column("role", sa.Column("from_ms", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("role", sa.Column("until_ms", sa.BigInteger(), nullable=True))
 
-    with op.batch_alter_table("token", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("kind", sa.String(), server_default="personal", nullable=False))
-        batch_op.add_column(sa.Column("scopes", sa.Text(), nullable=True))
-        batch_op.add_column(
-            sa.Column("account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
-        )
-        batch_op.add_column(sa.Column("idle_ms", sa.BigInteger(), nullable=True))
-        batch_op.add_column(sa.Column("login_ms", sa.BigInteger(), nullable=True))
-        batch_op.add_column(sa.Column("level", sa.BigInteger(), server_default="0", nullable=False))
-        batch_op.create_foreign_key(batch_op.f("fk_token_account_id"), "account", ["account_id"], ["id"])
+    op.add_column("token", sa.Column("kind", sa.String(), server_default="personal", nullable=False))
+    op.add_column("token", sa.Column("scopes", sa.Text(), nullable=True))
+    _refer("token", "account_id", "account")
+    op.add_column("token", sa.Column("idle_ms", sa.BigInteger(), nullable=True))
+    op.add_column("token", sa.Column("login_ms", sa.BigInteger(), nullable=True))
+    op.add_column("token", sa.Column("level", sa.BigInteger(), server_default="0", nullable=False))
 
-    with op.batch_alter_table("user", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("kind", sa.String(), server_default="person", nullable=False))
-        batch_op.add_column(sa.Column("state", sa.String(), server_default="active", nullable=False))
-        batch_op.add_column(sa.Column("tenant_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
-        batch_op.add_column(sa.Column("owner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
-        batch_op.add_column(sa.Column("affiliation", sa.String(), nullable=True))
-        batch_op.add_column(sa.Column("assurance", sa.BigInteger(), server_default="0", nullable=False))
-        batch_op.add_column(sa.Column("created_ms", sa.BigInteger(), server_default="0", nullable=False))
-        batch_op.add_column(sa.Column("version", sa.BigInteger(), server_default="1", nullable=False))
-        batch_op.create_index(batch_op.f("ix_user_owner_id"), ["owner_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_user_tenant_id"), ["tenant_id"], unique=False)
-        batch_op.create_foreign_key(batch_op.f("fk_user_owner_id"), "user", ["owner_id"], ["id"])
-        batch_op.create_foreign_key(batch_op.f("fk_user_tenant_id"), "account", ["tenant_id"], ["id"])
+    op.add_column("user", sa.Column("kind", sa.String(), server_default="person", nullable=False))
+    op.add_column("user", sa.Column("state", sa.String(), server_default="active", nullable=False))
+    _refer("user", "tenant_id", "account")
+    _refer("user", "owner_id", "user")
+    op.add_column("user", sa.Column("affiliation", sa.String(), nullable=True))
+    op.add_column("user", sa.Column("assurance", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("user", sa.Column("created_ms", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("user", sa.Column("version", sa.BigInteger(), server_default="1", nullable=False))
+    op.create_index("ix_user_owner_id", "user", ["owner_id"])
+    op.create_index("ix_user_tenant_id", "user", ["tenant_id"])
+
+
+def _refer(table: str, column: str, to: str) -> None:
+    """Add a column that points at a row. SQLite rebuilds no table that others point at, and takes it in one clause."""
+    kind = "INTEGER" if op.get_bind().dialect.name == "sqlite" else "BIGINT"
+    name = f"fk_{table}_{column}"
+    op.execute(f'ALTER TABLE "{table}" ADD COLUMN {column} {kind} CONSTRAINT {name} REFERENCES "{to}" (id)')
 
 
 def downgrade() -> None:
