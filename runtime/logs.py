@@ -12,6 +12,7 @@ def configure(level: str) -> None:
     number = _LEVELS.get(level.lower(), logging.INFO)
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,  # the request's id
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import uvicorn
 
 from domain.errors import CannotStart
+from runtime.edge import tls_of
 from runtime.wiring import Centre
 
 _BACKLOG = 512
@@ -34,6 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Run until a signal ends it; ``ready`` is called once requests are answered."""
+    tls = tls_of(centre.settings)
     config = uvicorn.Config(
         centre.app,
         log_config=None,
@@ -44,6 +46,7 @@ def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) ->
         proxy_headers=False,
         ws_max_size=1 << 20,
         ws_per_message_deflate=False,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
     server = _Server(config, ready)
     # API and controller share the interpreter: hand it over sooner than by default, so that neither waits 5 ms a turn.

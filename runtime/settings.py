@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -69,6 +70,42 @@ class Settings(BaseSettings):
     )
     lease_ms: int = Field(
         10_000, ge=1_000, le=600_000, description="ms after which a silent leading controller may be replaced"
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="certificate, with its chain (PEM), that the service shows: with it and its key it speaks TLS 1.2 or newer",
+    )
+    tls_key: Path | None = Field(None, description="key of that certificate (PEM), without a password")
+    behind_proxy: bool = Field(
+        False,
+        description="true says that a proxy in front speaks TLS, so that the service may listen beyond loopback without: "
+        "else it does not start, for tokens would cross the network in the clear",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="networks of the proxies in front, such as '10.1.0.0/24 fd00::/64': what they say in X-Forwarded-For "
+        "and -Proto is believed, of nobody else; empty: nobody",
+    )
+    access_log: Literal["off", "problems", "all"] = Field(
+        "problems",
+        description="which requests get a line in the log: all, or those answered with 401, 403, 429 or 5xx; all costs a "
+        "busy service a little speed",
+    )
+    rate_per_token: str = Field(
+        "1000/10000",
+        description="requests a second that each token may make in the long run, and how many at once; 0: no limit. The "
+        "default is about what one process can answer, so that it stops floods and nobody's work",
+    )
+    rate_per_address: str = Field("2000/20000", description="the same of each address; of IPv6 of each /64")
+    rate_failures: str = Field(
+        "0.2/30",
+        description="the same of tokens and logins that are refused, of each address; it is then held back before anything "
+        "is looked up, but for tokens that were good lately",
+    )
+    cors_origins: str = Field(
+        "",
+        description="origins whose pages may call the API with a token of theirs, such as 'https://portal.example'; "
+        "empty: none",
     )
     log_level: str = Field("info", description="debug, info, warning or error; logs are JSON lines on stderr")
 

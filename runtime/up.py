@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from domain.errors import BarayError, CannotStart
 from runtime import logs
+from runtime.edge import scheme
 from runtime.server import listen, serve
 from runtime.settings import Settings
 from runtime.wiring import build
@@ -33,7 +34,7 @@ def run(given: Mapping[str, Any]) -> None:
     except BarayError:
         listener.close()
         raise
-    address = f"http://{settings.host}:{listener.getsockname()[1]}"
+    address = f"{scheme(settings)}://{settings.host}:{listener.getsockname()[1]}"
 
     def ready() -> None:
         click.echo(f"Baray is up at {address}")

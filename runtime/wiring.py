@@ -13,7 +13,6 @@ from fastapi import FastAPI
 
 from api.http.app import create_app
 from api.http.services import Services
-from domain.errors import CannotStart
 from lifecycle.driving import Gateway
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found
@@ -27,6 +26,7 @@ from runtime.clock import SystemClock
 from runtime.controller import Controller
 from runtime.datadir import open_data_dir
 from runtime.drivers import Drivers
+from runtime.edge import check_host, edge_of, tls_of
 from runtime.migration import migrate_apart
 from runtime.settings import Settings
 from store.engine import open_engine
@@ -68,7 +68,9 @@ def build(settings: Settings) -> Centre:
 
     Founding comes last of all that may fail: its token is shown once.
     """
-    _check_host(settings)
+    check_host(settings)
+    tls_of(settings)
+    edge = edge_of(settings)
     machine = find_machine(settings.local_nodes)
     lock = open_data_dir(settings.data_dir)
     data, clock = settings.data_dir, SystemClock()
@@ -123,7 +125,7 @@ def build(settings: Settings) -> Centre:
     )
     controller.changed = services.bell.ring
     wake.target = controller.wake
-    return Centre(settings, store, drivers, controller, create_app(services), first_token, notes, lock)
+    return Centre(settings, store, drivers, controller, create_app(services, edge), first_token, notes, lock)
 
 
 def _local_driver(
@@ -183,12 +185,3 @@ class _Wake:
     def __call__(self) -> None:
         if self.target is not None:
             self.target()
-
-
-def _check_host(settings: Settings) -> None:
-    """Without root all jobs share the service's user, so only this machine may be served."""
-    if os.geteuid() != 0 and settings.host not in {"127.0.0.1", "::1", "localhost"}:
-        raise CannotStart(
-            f"without root the centre serves loopback only, not {settings.host}: all jobs would share this user",
-            fix="start it as root, which gives each project its own user id, or leave BARAY_HOST alone",
-        )

@@ -9,7 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from api.http import problems
-from api.http.guard import Call, look
+from api.http.call import Call
+from api.http.edge import Edge, around
+from api.http.guard import look
 from api.http.routes import (
     accounts,
     allocations,
@@ -45,14 +47,23 @@ BODY_BYTES = 4 * 2**20  # routes that take more say so themselves
 # Routes that answer without a token: they tell nothing but that the service is there.
 PUBLIC = frozenset({"/healthz", "/readyz"})
 
+_NO_EDGE = Edge()
+
 _DESCRIPTION = """The control plane of a shared AI resource centre. Errors are RFC 9457 problem details; lists page by
 cursor; every POST takes an Idempotency-Key. Times are ms since the epoch, SU are decimal texts."""
 
 
 class _Application(FastAPI):
-    """FastAPI, with every answer in our words."""
+    """FastAPI, with every answer in our words, and all around it that ``edge`` says."""
+
+    def __init__(self, edge: Edge, **options: Any) -> None:
+        super().__init__(**options)
+        self._whole = around(self._worded, edge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._whole(scope, receive, send)
+
+    async def _worded(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().__call__(scope, receive, problems.worded(send))
 
     def openapi(self) -> dict[str, Any]:
@@ -64,8 +75,9 @@ class _Application(FastAPI):
         return document
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services, edge: Edge = _NO_EDGE) -> FastAPI:
     app = _Application(
+        edge,
         title="Baray",
         version=services.version,
         description=_DESCRIPTION,

@@ -16,10 +16,11 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def if_match(request: Request) -> int | None:
+    """The version that the caller has seen; None if they named none."""
     text = request.headers.get("if-match")
     if text is None or text.strip() == "*":
         return None
-    number = text.strip().removeprefix("W/").strip('"')
+    number = text.strip().removeprefix("W/").strip('"').partition("-")[0]  # what follows is ``etags``'s digest
     if not (number.isdecimal() and len(number) <= _VERSION_DIGITS):
         raise Invalid("If-Match takes the ETag of an earlier answer", "If-Match")
     return int(number)

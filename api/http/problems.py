@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Send
 
+from api.http import request_id
 from domain import errors
 from domain.errors import BarayError, Fault, Invalid, TooLarge
 
@@ -95,6 +96,7 @@ def _response(
             for f in faults
         ],
         "fixes": [fault.fix for fault in faults if fault.fix],
+        "request_id": request_id.current(),
         **extra,
     }
     # What people send may hold half a character; here it is shown as the escape that it came as.

@@ -71,7 +71,7 @@ def test_what_is_kept_is_shown_with_its_next_occurrences(api: Api) -> None:
     }  # fmt: skip
     shown = api.get("/reservations/class")
     assert shown.json == made.json
-    assert shown.headers["ETag"] == made.headers["ETag"]
+    assert shown.version == made.version
     assert api.get("/reservations").json["items"] == [{k: v for k, v in made.json.items() if k != "warnings"}]
 
 

@@ -77,6 +77,11 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def version(self) -> int:
+        """The version that its ETag tells of."""
+        return int(self.headers["ETag"].strip('"').partition("-")[0])
+
+    @property
     def code(self) -> str:
         """The stable name of a problem: what follows ``/problems/`` in its type."""
         return str(self.json["type"]).removeprefix("/problems/")

@@ -81,6 +81,7 @@ class Problem(BaseModel):
     detail: str
     errors: list[FaultOut]
     fixes: list[str]
+    request_id: str
 
 
 class Listing(Shape, Generic[Item]):
