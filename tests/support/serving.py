@@ -17,6 +17,8 @@ import urllib3
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runtime.protocol import BoundedHttp
+
 API = "/api/v1"
 
 
@@ -46,7 +48,13 @@ def serve() -> Iterator[Served]:
     listener.bind(("127.0.0.1", 0))
     listener.listen(512)
     config = uvicorn.Config(
-        switch, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3, ws_max_size=1 << 20
+        switch,
+        http=BoundedHttp,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=3,
+        ws_max_size=1 << 20,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
