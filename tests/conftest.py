@@ -16,6 +16,7 @@ from monitoring.metrics import Metrics
 from store.passes import VaultPasses
 from store.shelf import FileShelf
 from store.sources import FileSources
+from tests import promises
 from tests.support import postgres
 from tests.support.centre import Centre
 from tests.support.databases import POSTGRESQL, SQLITE, Database, PostgresqlDatabase, SqliteTemplate
@@ -36,6 +37,18 @@ def _unheard(_logger: object, _method: str, _event: object) -> str:
 
 
 structlog.configure(processors=[_unheard])  # what a failing step logs is not for the screen, and slow to render
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    promises.mark_reports(item)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say of each promise how its tests went, as ``make promises`` does."""
+    stats = terminalreporter.stats
+    reports = [report for kind in ("passed", "failed", "error") for report in stats.get(kind, ())]
+    for line in promises.lines(report for report in reports if isinstance(report, pytest.TestReport)):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

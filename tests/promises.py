@@ -8,6 +8,7 @@ import contextlib
 import io
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -53,6 +54,27 @@ class Tally:
                 self.passed[promise] += report.passed
 
 
+def mark_reports(item: pytest.Item) -> None:
+    """Let a test's report say which promises it holds, wherever the test runs."""
+    for mark in item.iter_markers("promise"):
+        item.user_properties.append(("promise", mark.args[0]))
+
+
+def lines(reports: Iterable[pytest.TestReport]) -> Iterator[str]:
+    """A line per promise, of the tests that ran."""
+    ran, passed = Counter[int](), Counter[int]()
+    for report in reports:
+        for promise in {number for name, number in report.user_properties if name == "promise"}:
+            ran[promise] += 1
+            passed[promise] += report.passed
+    return (told(promise, ran[promise], passed[promise]) for promise in sorted(ran))
+
+
+def told(promise: int, ran: int, passed: int) -> str:
+    held = "no tests yet" if not ran else f"{ran:4} tests {passed:4} passed"
+    return f"promise {promise:2}  {held:26} {PROMISES[promise]}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="promises", description=__doc__)
     parser.add_argument("--only", type=int, choices=sorted(PROMISES), action="append", help="this promise alone")
@@ -64,9 +86,7 @@ def main() -> int:
     with contextlib.redirect_stdout(said):
         pytest.main(["-q", "-p", "no:cacheprovider", *(["-m", "not slow"] if options.fast else [])], plugins=[tally])
     for promise in sorted(only):
-        ran, passed = tally.ran[promise], tally.passed[promise]
-        held = "no tests yet" if not ran else f"{ran:4} tests {passed:4} passed"
-        print(f"promise {promise:2}  {held:26} {PROMISES[promise]}")
+        print(told(promise, tally.ran[promise], tally.passed[promise]))
     failed = any(tally.ran[promise] != tally.passed[promise] for promise in only)
     if failed:
         print(said.getvalue(), file=sys.stderr)
