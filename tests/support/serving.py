@@ -55,6 +55,7 @@ def serve() -> Iterator[Served]:
         lifespan="off",
         timeout_graceful_shutdown=3,
         ws_max_size=1 << 20,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
