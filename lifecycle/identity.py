@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from domain.logins import DeviceLogin, Identity, Password, Session
 from domain.oversight import Acting, Approval, ApprovalState
 from lifecycle.paging import Page
+from quotas.leaves import AuditEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,18 @@ class Privacy(Protocol):
 
     def entries_of(self, user_id: int, page: Page) -> list[tuple[int, str]]:
         """Entries that name a user, with how, newest first."""
+        ...
+
+    def entries_naming(self, user_id: int, limit: int) -> list[int]:
+        """Some entries that name a user, each once."""
+        ...
+
+    def entries_unnoted(self, text: str, page: Page) -> list[AuditEntry]:
+        """Entries that no user is noted for, and whose personal part holds the text; oldest first."""
+        ...
+
+    def unname(self, user_id: int, entries: Sequence[int]) -> None:
+        """Forget that these entries name a user."""
         ...
 
     def add_change(self, change: PersonChange) -> None: ...

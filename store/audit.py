@@ -9,12 +9,13 @@ from sqlalchemy import Connection, select, update
 from lifecycle.paging import Page
 from lifecycle.witness import EntryFilter
 from quotas.leaves import AuditEntry, Kind
-from store.bulk import POSTGRESQL, insert_numbered
+from store.bulk import POSTGRESQL, among, insert_numbered
 from store.deferred import put_off
 from store.tables.audit import AuditRow, UnsealedRow
 from store.upsert import table_of
 
 _ROWS = table_of(AuditRow)
+_ERASE = update(_ROWS).where(among(_ROWS.c.id, "rows")).values(personal=None, salt=None)
 _OUTBOX_POSTGRESQL = "INSERT INTO unsealed (kind, row_id) SELECT %s, unnest(%s::bigint[])"
 _OUTBOX_SQLITE = "INSERT INTO unsealed (kind, row_id) SELECT ?, value FROM json_each(?)"
 
@@ -62,9 +63,9 @@ class Audit:
             statement = statement.where(_ROWS.c.at_ms < where.until_ms)
         return [as_entry(row) for row in self.connection.execute(statement)]
 
-    def erase(self, entry_id: int) -> None:
-        """Forget who and why; the commitment stays, and commits to nothing that anybody could still name."""
-        self.connection.execute(update(_ROWS).where(_ROWS.c.id == entry_id).values(personal=None, salt=None))
+    def erase(self, entries: Sequence[int]) -> None:
+        """Forget who and why; the commitments stay, and commit to nothing that anybody could still name."""
+        self.connection.execute(_ERASE, {"rows": entries})
 
 
 def as_entry(row: Any) -> AuditEntry:

@@ -3,12 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from lifecycle.identity import LegalHold, PersonChange
 from lifecycle.paging import Page
+from quotas.leaves import AuditEntry
+from store.audit import as_entry
+from store.bulk import among
+from store.tables.audit import AuditRow
 from store.tables.people import AuditPersonRow, LegalHoldRow, PersonChangeRow, SweepRow
-from store.upsert import insert_ignoring
+from store.upsert import insert_ignoring, table_of
+
+_ENTRIES, _NAMED = table_of(AuditRow), table_of(AuditPersonRow)
+_UNNAME = delete(_NAMED).where(_NAMED.c.user_id == bindparam("user"), among(_NAMED.c.entry_id, "rows"))
 
 
 @dataclass(slots=True)
@@ -27,6 +34,20 @@ class Privacy:
             statement = statement.where(AuditPersonRow.entry_id < page.cursor)
         rows = statement.order_by(AuditPersonRow.entry_id.desc(), AuditPersonRow.part).limit(page.limit)
         return [(row.entry_id, row.part) for row in self.connection.execute(rows)]
+
+    def entries_naming(self, user_id: int, limit: int) -> list[int]:
+        found = select(AuditPersonRow.entry_id).where(AuditPersonRow.user_id == user_id).distinct().limit(limit)
+        return list(self.connection.scalars(found))
+
+    def entries_unnoted(self, text: str, page: Page) -> list[AuditEntry]:
+        noted = exists().where(AuditPersonRow.entry_id == _ENTRIES.c.id)
+        found = select(_ENTRIES).where(_ENTRIES.c.personal.contains(text, autoescape=True), ~noted)
+        if page.cursor is not None:
+            found = found.where(_ENTRIES.c.id > page.cursor)
+        return [as_entry(row) for row in self.connection.execute(found.order_by(_ENTRIES.c.id).limit(page.limit))]
+
+    def unname(self, user_id: int, entries: Sequence[int]) -> None:
+        self.connection.execute(_UNNAME, {"user": user_id, "rows": entries})
 
     def add_change(self, change: PersonChange) -> None:
         values = {name: value for name, value in asdict(change).items() if name != "id"}

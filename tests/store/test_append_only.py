@@ -53,7 +53,7 @@ def test_who_and_why_are_erased_together_and_nothing_else(sealed: Sealed) -> Non
     refused(sealed, f"UPDATE audit_entry SET salt = NULL WHERE id = {row.id}")
     refused(sealed, f"UPDATE audit_entry SET personal = NULL, salt = NULL, subject = '' WHERE id = {row.id}")
     with sealed.centre.store.write() as uow:
-        uow.audit.erase(row.id)
+        uow.audit.erase([row.id])
     with sealed.centre.store.read() as uow:
         entry = uow.audit.get(row.id)
     assert entry is not None

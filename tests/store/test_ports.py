@@ -1204,7 +1204,7 @@ class TestAudit:
         entry = witness(uow.audit, NOW, "act", "/x", {}, {"by": "dara"})
         plain = witness(uow.audit, NOW, "act", "/x", {})
         assert (plain.commitment, plain.personal, plain.salt) == (None, None, None)
-        uow.audit.erase(entry.id)
+        uow.audit.erase([entry.id])
         assert uow.audit.get(entry.id) == replace(entry, personal=None, salt=None)
 
 

@@ -55,7 +55,7 @@ def erase_entry(call: Call, entry_id: Number, body: EraseIn) -> dict[str, Any]: 
     """Erase who and why of an entry for good. What was done stays, and the tree still holds."""
     call.need_centre()
     _entry(call, entry_id)
-    call.uow.audit.erase(entry_id)
+    call.uow.audit.erase([entry_id])
     return _show_entry(_entry(call, entry_id))
 
 
