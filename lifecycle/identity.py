@@ -60,6 +60,10 @@ class Logins(Protocol):
         """True the first time: what may be used once is used now."""
         ...
 
+    def stir(self, digest: bytes, expires_ms: int) -> None:
+        """Write a row that says nothing, so that a try of a name that nobody has takes as long as another."""
+        ...
+
 
 class Oversight(Protocol):
     """Acting on behalf of users, what waits for a second person, what needs one, and funders' officers."""

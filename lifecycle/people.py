@@ -6,12 +6,14 @@ import secrets
 from domain.access import Role
 from domain.accounts import Account
 from domain.errors import Conflict, Invalid, NotFound, NotLoggedIn
-from domain.people import Caller, Token, User
+from domain.people import Caller, Token, User, UserState
 from lifecycle.ports import UnitOfWork, Vault
 from lifecycle.words import check_env_name, check_name, check_title
 
 TOKEN_PREFIX = "bry_"  # noqa: S105 - so that a leaked token is recognised by scanners
 SECRET_BYTES = 64 * 1024
+
+CAN_LOG_IN = frozenset({UserState.ACTIVE, UserState.WAITING})
 
 
 def authenticate(uow: UnitOfWork, text: str, now_ms: int) -> Caller:

@@ -89,6 +89,9 @@ class Logins:
     def spend(self, digest: bytes, expires_ms: int) -> bool:
         return insert_ignoring(self.connection, SpentRow, {"digest": digest, "expires_ms": expires_ms})
 
+    def stir(self, digest: bytes, expires_ms: int) -> None:
+        upsert(self.connection, SpentRow, [{"digest": digest, "expires_ms": expires_ms}])
+
     def _find(self, where: Any, *, lock: bool) -> DeviceLogin | None:
         statement = select(DeviceLoginRow.__table__).where(where)
         row = self.connection.execute(statement.with_for_update() if lock else statement).first()

@@ -166,10 +166,14 @@ class People:
             update(TokenRow).where(TokenRow.id == token_id, TokenRow.revoked_ms.is_(None)).values(revoked_ms=now_ms)
         )
 
-    def revoke_tokens(self, user_id: int, now_ms: int, kinds: frozenset[TokenKind] | None = None) -> int:
+    def revoke_tokens(
+        self, user_id: int, now_ms: int, kinds: frozenset[TokenKind] | None = None, but: int | None = None
+    ) -> int:
         statement = update(TokenRow).where(TokenRow.user_id == user_id, TokenRow.revoked_ms.is_(None))
         if kinds is not None:
             statement = statement.where(TokenRow.kind.in_({kind.value for kind in kinds}))
+        if but is not None:
+            statement = statement.where(TokenRow.id != but)
         return self.connection.execute(statement.values(revoked_ms=now_ms)).rowcount
 
     def touch_token(self, token_id: int, now_ms: int) -> None:
