@@ -54,6 +54,8 @@ def _problem(error: "ProblemError") -> str:
     fixes = [fix for fix in dict.fromkeys(error.fixes) if fix not in told]
     if error.status == 401:
         fixes.append("run 'baray login', or check BARAY_TOKEN")
+    if error.status >= 500 and error.request_id:
+        fixes.append(f"if it goes on, tell the centre the request's id: {error.request_id}")
     if len(faults) == 1 and error.errors[0].message == error.detail:
         (only,) = error.errors
         wrong_input = exit_code(error.status) == USAGE and only.field

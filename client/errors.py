@@ -48,7 +48,7 @@ class BrokenDownloadError(BarayError):
 
 
 class ProblemError(BarayError):
-    """The centre said no. ``code`` is the stable last part of the problem's ``type``."""
+    """The centre said no. ``code`` is the stable last part of the problem's ``type``; its log knows ``request_id``."""
 
     def __init__(
         self,
@@ -58,12 +58,14 @@ class ProblemError(BarayError):
         *,
         errors: Sequence[FieldError] = (),
         fixes: Sequence[str] = (),
+        request_id: str | None = None,
     ) -> None:
         super().__init__(detail, fixes=fixes)
         self.status = status
         self.code = code
         self.detail = detail
         self.errors = tuple(errors)
+        self.request_id = request_id
 
 
 class InvalidRequestError(ProblemError):
@@ -103,15 +105,19 @@ _CLASSES: dict[int, type[ProblemError]] = {
 }
 
 
-def problem_from(status: int, body: bytes) -> ProblemError:
-    """Read an error answer. One that is no problem detail, such as a proxy's page, still gives a ProblemError."""
+def problem_from(status: int, body: bytes, request_id: str | None = None) -> ProblemError:
+    """Read an error answer. One that is no problem detail, such as a proxy's page, still gives a ProblemError.
+
+    ``request_id`` is what the answer's header says; a problem detail tells its own.
+    """
     kind = _CLASSES.get(status, ServiceError if status >= 500 else ProblemError)
     try:
         problem = json.loads(body)
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
-        return kind(status, f"http-{status}", f"the service answered {status} {_phrase(status)}, without details")
+        message = f"the service answered {status} {_phrase(status)}, without details"
+        return kind(status, f"http-{status}", message, request_id=request_id)
     faults = [_field_error(entry) for entry in _sequence(problem.get("errors")) if isinstance(entry, dict)]
     if not faults and isinstance(problem.get("line"), int):
         faults = [_field_error({"message": problem.get("detail") or "broken JSON", **problem})]
@@ -121,6 +127,7 @@ def problem_from(status: int, body: bytes) -> ProblemError:
         str(problem.get("detail") or problem.get("title") or _phrase(status)),
         errors=faults,
         fixes=[str(fix) for fix in _sequence(problem.get("fixes"))],
+        request_id=str(problem.get("request_id") or request_id or "") or None,
     )
 
 

@@ -1,6 +1,7 @@
 """HTTP over one kept-alive pool: headers, bounded retries, answers into JSON, failures into our own family.
 
-A call is repeated only where that is harmless: GET, and POST because it always carries an ``Idempotency-Key`` of ours.
+A call is repeated only where that is harmless: GET, and POST because it always carries an ``Idempotency-Key`` of ours;
+and any that the centre held back for a moment, for it did nothing.
 A connection that was never made is tried again for any method. Redirects are not followed, so that the token goes
 to the given address and nowhere else.
 """
@@ -9,25 +10,53 @@ import contextlib
 import json
 import secrets
 from collections.abc import Generator, Iterator, Mapping
-from typing import IO, Any, Final
+from types import TracebackType
+from typing import IO, Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import urllib3
+from urllib3.connectionpool import ConnectionPool
 from urllib3.util import parse_url
 
 from client.errors import BadAnswerError, BarayError, InvalidArgumentError, UnreachableError, problem_from
 
 API: Final = "/api/v1"
 CONNECT_TIMEOUT_S: Final = 10.0
+LONGEST_WAIT_S: Final = 10  # of what a centre asks for by Retry-After
+HELD_BACK: Final = 429
 PAGE: Final = 1_000
 
 Query = Mapping[str, Any]
 
 
 class _Retries(urllib3.Retry):
-    """Waits as long as a busy centre asks, though only where the call is repeated for its status anyway."""
+    """Waits as long as a busy centre asks, though only where the call is repeated for its status anyway.
 
-    RETRY_AFTER_STATUS_CODES = frozenset({503})
+    One that was held back by a rate limit (429) did nothing, so that any method is repeated once the centre says when;
+    not if it says a time that nobody waits for.
+    """
+
+    RETRY_AFTER_STATUS_CODES = frozenset({429, 503})
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        if status_code == HELD_BACK:
+            return has_retry_after and bool(self.total)
+        return super().is_retry(method, status_code, has_retry_after)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        if response is not None and response.status == HELD_BACK and _pool is not None:
+            wait_s = response.headers.get("Retry-After", "")
+            if not (wait_s.isdecimal() and int(wait_s) <= LONGEST_WAIT_S):
+                raise urllib3.exceptions.MaxRetryError(_pool, url or "", None)  # so that this answer is the answer
+        return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
 class Transport:
@@ -48,7 +77,7 @@ class Transport:
             status_forcelist=frozenset({502, 503, 504}),
             backoff_factor=backoff_s,
             backoff_max=5.0,
-            retry_after_max=10,
+            retry_after_max=LONGEST_WAIT_S,
             raise_on_status=False,
         )
 
@@ -167,7 +196,7 @@ class Transport:
         response.release_conn()
         if self._token:  # a gateway may quote the request it did not like
             body = body.replace(self._token.encode(), b"***")
-        raise problem_from(response.status, body)
+        raise problem_from(response.status, body, response.headers.get("X-Request-Id"))
 
     def _json(self, response: urllib3.BaseHTTPResponse) -> Any:
         if response.status == 204 or not response.data:

@@ -1,5 +1,7 @@
 """Headers, repeats, pages and what is never sent."""
 
+import time
+
 import pytest
 
 from client import (
@@ -64,7 +66,50 @@ def test_a_change_that_may_have_been_made_is_not_repeated(centre: Centre, baray:
     assert len(centre.requests) == 1
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 507])
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_call_that_was_held_back_is_repeated_when_the_centre_says(centre: Centre, baray: Baray, method: str) -> None:
+    """It did nothing, so that it does not matter what it would have done."""
+    held = problem(429, "rate-limited", "too often")
+    held = Answer(429, body=held.body, headers={**held.headers, "Retry-After": "1"})
+    centre.on(f"{method} /tenants/cadt", held, Answer(json={"name": "cadt"}))
+    begun = time.monotonic()
+    assert (baray.tenants.get("cadt") if method == "GET" else baray.tenants.change("cadt", title="x"))["name"] == "cadt"
+    assert time.monotonic() - begun >= 0.9
+    assert len(centre.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "after", [{}, {"Retry-After": "60"}, {"Retry-After": "nonsense"}], ids=["none", "long", "broken"]
+)
+def test_nobody_waits_for_what_may_take_long(centre: Centre, baray: Baray, after: dict[str, str]) -> None:
+    held = problem(429, "rate-limited", "too often")
+    centre.on("GET /whoami", Answer(429, body=held.body, headers={**held.headers, **after}))
+    with pytest.raises(ProblemError) as caught:
+        baray.whoami()
+    assert (caught.value.status, caught.value.code) == (429, "rate-limited")
+    assert len(centre.requests) == 1
+
+
+def test_a_centre_that_holds_back_for_ever_is_given_up(centre: Centre, baray: Baray) -> None:
+    held = problem(429, "rate-limited", "too often")
+    centre.on("GET /whoami", *[Answer(429, body=held.body, headers={**held.headers, "Retry-After": "0"})] * 20)
+    with pytest.raises(ProblemError) as caught:
+        baray.whoami()
+    assert caught.value.code == "rate-limited"
+    assert 1 < len(centre.requests) < 10
+
+
+@pytest.mark.parametrize("told", ["header", "body"])
+def test_a_problem_names_its_request(centre: Centre, baray: Baray, told: str) -> None:
+    body = {"type": "/problems/bug", "detail": "no"} | ({"request_id": "0123456789abcdef"} if told == "body" else {})
+    header = {"X-Request-Id": "0123456789abcdef"} if told == "header" else {}
+    centre.on("GET /whoami", Answer(500, json=body, headers=header))
+    with pytest.raises(ProblemError) as caught:
+        baray.whoami()
+    assert caught.value.request_id == "0123456789abcdef"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413, 422, 500, 507])
 def test_an_answer_is_an_answer(centre: Centre, baray: Baray, status: int) -> None:
     refusal = problem(status, "some-rule", "no")
     centre.on("GET /whoami", Answer(status, body=refusal.body, headers={**refusal.headers, "Retry-After": "1"}))
