@@ -2,9 +2,10 @@
 
 A request's head is bounded in bytes and in time, and a client that stops in the middle of a body is hung up on. What follows
 a chunked body as a trailer is dropped: uvicorn would put it among the headers, behind the back of whoever filters those.
-What may mean two requests to two readers (no host or two, chunks in HTTP/1.0) is refused.
+What may mean two requests to two readers (no host or two, two tokens, chunks in HTTP/1.0) is refused.
 """
 
+import re
 from asyncio import TimerHandle, Transport
 from typing import Any, ClassVar
 
@@ -12,6 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 64 * 1024
 HEADERS = 100
+
+_HOST = re.compile(rb"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?")  # an address is made of it in places
+_ONCE = frozenset({b"authorization", b"baray-on-behalf-of", b"content-type"})  # others may read the other one
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -66,15 +70,23 @@ class BoundedHttp(HttpToolsProtocol):
             raise ValueError("the head is too large")
 
     def on_headers_complete(self) -> None:
-        names = [name for name, _ in self.headers]
-        old = self.parser.get_http_version() == "1.0"
-        if names.count(b"host") != 1 and not (old and b"host" not in names):
-            raise ValueError("a request names one host")
-        if old and b"transfer-encoding" in names:
-            raise ValueError("HTTP/1.0 has no chunks")
+        self._check_head()
         self._in_head, self._in_body, self._head_bytes = False, True, 0
         self._wait(self.silence_s)
         super().on_headers_complete()
+
+    def _check_head(self) -> None:
+        names = [name for name, _ in self.headers]
+        hosts = [value for name, value in self.headers if name == b"host"]
+        old = self.parser.get_http_version() == "1.0"
+        if len(hosts) != 1 and not (old and not hosts):
+            raise ValueError("a request names one host")
+        if hosts and _HOST.fullmatch(hosts[0]) is None:
+            raise ValueError("the host is none")
+        if any(names.count(name) > 1 for name in _ONCE):
+            raise ValueError("a header is there twice")
+        if old and b"transfer-encoding" in names:
+            raise ValueError("HTTP/1.0 has no chunks")
 
     def on_message_complete(self) -> None:
         self._in_head, self._in_body, self._head_bytes = True, False, 0

@@ -83,6 +83,17 @@ class Call:
                 )
             raise NotFound(f"there is no {what}", what.partition(" ")[0])
 
+    def need_any(self, account: Account | None, what: str) -> None:
+        """The same for what may not be there at all: who has no role on the centre is told the same in both cases."""
+        if account is not None:
+            self.need(account, what)
+            return
+        self.checked = True
+        centre = self.directory.by_name[CENTRE].id
+        if not all(who.roles.get(centre) for who in self.people):
+            raise NotFound(f"there is no {what}", what.partition(" ")[0])
+        self.need_centre()
+
     def need_centre(self) -> None:
         """Require the route's permission on the whole centre."""
         self.checked = True

@@ -115,6 +115,9 @@ TWICE = {
     "a NUL in a header": GET + b"X: a\0b\r\n\r\n" + NEXT,
     "two hosts": GET + b"Host: other.example\r\n\r\n" + NEXT,
     "no host": b"GET /a HTTP/1.1\r\n\r\n" + NEXT,
+    "a host with a path": b"GET /a HTTP/1.1\r\nHost: centre.example/b?c\r\n\r\n" + NEXT,
+    "a host with a name before it": b"GET /a HTTP/1.1\r\nHost: me@centre.example\r\n\r\n" + NEXT,
+    "two tokens": GET + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n" + NEXT,
     "HTTP/2 by itself": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + NEXT,
     "a way through": b"CONNECT other.example:443 HTTP/1.1\r\n" + HOST + b"\r\n" + NEXT,
 }

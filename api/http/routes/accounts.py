@@ -122,11 +122,7 @@ def change_tenant(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
 
 @routes.post("/projects", Permission.PROJECT_WRITE, ProjectOut)
 def add_project(call: Call, body: ProjectIn) -> dict[str, Any]:
-    tenant = call.directory.by_name.get(body.tenant)
-    if tenant is None:
-        call.need_centre()
-    else:
-        call.need(tenant, f"tenant {body.tenant}")
+    call.need_any(call.directory.by_name.get(body.tenant), f"tenant {body.tenant}")
     project = accounts.add_project(call.uow, body.name, body.tenant, body.title, body.lead, body.weight, call.now_ms)
     return show_project(call, project)
 
@@ -210,8 +206,10 @@ def list_quotas(call: Call, account: str | None = None) -> dict[str, Any]:
     visible = call.visible()
     directory = call.directory
     held = directory.tree.with_totals(call.uow.accounts.held())
-    wanted = None if account is None else account_named(directory, account).id
     binding = {above for one in visible or () for above in directory.tree.path(one)}
+    wanted = None if account is None else account_named(directory, account).id
+    if account is not None and visible is not None and wanted not in binding:
+        raise NotFound(f"there is no account {account[:80]!r}", "account")
     items = [
         _show_quota(call, account_id, flavor, quota, held)
         for (account_id, flavor), quota in sorted(directory.tree.quotas.items())

@@ -26,6 +26,8 @@ def list_gates(call: Call, account: str | None = None) -> dict[str, Any]:
     wanted = None if account is None else account_named(call.directory, account).id
     tree = call.directory.tree
     seen = {above for one in visible or () for above in tree.path(one)}  # what holds above a project holds for it
+    if account is not None and visible is not None and wanted not in seen:
+        raise NotFound(f"there is no account {account[:80]!r}", "account")
     shown = [
         record
         for record in call.uow.gates.rules()
@@ -39,11 +41,7 @@ def list_gates(call: Call, account: str | None = None) -> dict[str, Any]:
 @routes.post("/gates", Permission.GATE_WRITE, GateOut)
 def require_gate(call: Call, body: GateIn) -> dict[str, Any]:
     """From a time on, all jobs of the account and below it must pass the gate. Those that wait are held; none is stopped."""
-    account = call.directory.by_name.get(body.account)
-    if account is None:
-        call.need_centre()
-    else:
-        call.need(account, f"account {body.account}")
+    call.need_any(call.directory.by_name.get(body.account), f"account {body.account}")
     record = gates.require(
         call.uow, call.caller, body.gate, body.account, body.reason, call.now_ms,
         ask=body.ask, from_ms=body.from_ms, until_ms=body.until_ms,
@@ -58,7 +56,7 @@ def drop_gate(call: Call, gate_id: int) -> None:
     try:
         record = gates.rule_numbered(call.uow, gate_id)
     except NotFound:
-        call.need_centre()
+        call.need_any(None, f"gate rule {gate_id}")
         raise
     call.need(call.directory.tree.accounts[record.rule.account_id], f"gate rule {gate_id}")
     gates.drop(call.uow, record, call.now_ms)

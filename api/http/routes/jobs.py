@@ -238,10 +238,8 @@ def _wanted(call: Call, project: str | None) -> frozenset[int] | None:
 def _may_submit(call: Call, project: str) -> None:
     """Whoever may not submit to a project learns nothing of it; an unknown one is the admission's to refuse."""
     account = call.directory.by_name.get(project)
-    if account is None or account.kind is not AccountKind.PROJECT:
-        call.checked = True
-        return
-    call.need(account, f"project {project}")
+    there = account is not None and account.kind is AccountKind.PROJECT
+    call.need_any(account if there else None, f"project {project}")
 
 
 def _forecast(call: Call, body: JobFile) -> dict[str, Any]:

@@ -34,11 +34,7 @@ def list_accounts(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict
 @routes.post("/accounts", Permission.PROJECT_WRITE, AccountOut)
 def add_account(call: Call, body: GroupIn) -> dict[str, Any]:
     """A group of accounts under the centre, a tenant or another group. Tenants and projects have routes of their own."""
-    parent = call.directory.by_name.get(body.under)
-    if parent is None:
-        call.need_centre()
-    else:
-        call.need(parent, f"account {body.under}")
+    call.need_any(call.directory.by_name.get(body.under), f"account {body.under}")
     return _show(call, moves.add_group(call.uow, body.name, body.under, body.title, body.weight))
 
 
@@ -68,9 +64,7 @@ def move_account(call: Call, name: str, body: MoveIn) -> dict[str, Any]:
     """
     call.uow.take_turn()  # before anything of the tree is read
     _managed(call, name)
-    parent = call.directory.by_name.get(body.under)
-    if parent is not None:
-        call.need(parent, f"account {body.under}")
+    call.need_any(call.directory.by_name.get(body.under), f"account {body.under}")
     moved = moves.move(call.uow, name, body.under, call.if_match, call.now_ms, overcommit=body.overcommit)
     call.version(moved.version)
     call.wakes = True
