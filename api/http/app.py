@@ -12,6 +12,7 @@ from api.http import problems
 from api.http.call import Call
 from api.http.edge import Edge, around
 from api.http.guard import look
+from api.http.openapi.document import complete, operation_id
 from api.http.routes import (
     accounts,
     allocations,
@@ -34,7 +35,6 @@ from api.http.routes import (
     tree,
     usage,
 )
-from api.http.schemas.base import Problem
 from api.http.schemas.centre import StatusOut
 from api.http.services import Services
 from domain.access import Permission
@@ -59,6 +59,7 @@ class _Application(FastAPI):
     def __init__(self, edge: Edge, **options: Any) -> None:
         super().__init__(**options)
         self._whole = around(self._worded, edge)
+        self._document: dict[str, Any] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._whole(scope, receive, send)
@@ -67,12 +68,9 @@ class _Application(FastAPI):
         await super().__call__(scope, receive, problems.worded(send))
 
     def openapi(self) -> dict[str, Any]:
-        document = super().openapi()
-        schemas = document["components"]["schemas"]
-        if "Problem" not in schemas:
-            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= {**problem.pop("$defs"), "Problem": problem}
-        return document
+        if self._document is None:
+            self._document = complete(super().openapi())
+        return self._document
 
 
 def create_app(services: Services, edge: Edge = _NO_EDGE) -> FastAPI:
@@ -84,6 +82,7 @@ def create_app(services: Services, edge: Edge = _NO_EDGE) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
         max_body_size=BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )

@@ -43,6 +43,10 @@ class Checked:
         self.document = document
         self.answered: set[tuple[str, str]] = set()
 
+    def as_(self, token: str) -> "Checked":
+        """The same in the hands of another."""
+        return Checked(self.api.as_(token), self.document)
+
     def __call__(self, method: str, route: str, body: Any = None, *, data: bytes | None = None, **where: Any) -> Answer:
         query, headers = where.pop("query", None), where.pop("headers", None)
         path = route.format_map(where)
@@ -269,7 +273,7 @@ def decide(call: Checked, first: int, centre: Centre) -> None:
     """Requests and changes of allocations, approved, declined and withdrawn; with shares and instalments."""
     why, half_ms = {"reason": "a test"}, NEW_YEAR_MS + DAY_MS // 2
     asked = {"project": "speech", "su": "5", "purpose": "a test", **SPAN}
-    lead = Checked(call.api.as_(centre.population.tokens["dara"]), call.document)
+    lead = call.as_(centre.population.tokens["dara"])
     granted, declined, withdrawn = (lead("POST", "/allocation-requests", asked).json["id"] for _ in range(3))
     terms = {
         "su": "4",

@@ -20,7 +20,7 @@ from api.http.schemas.answers import (
     WhyOut,
 )
 from api.http.schemas.base import Listing
-from api.http.schemas.charging import ExtendIn
+from api.http.schemas.charging import ExtendJobIn
 from api.http.schemas.jobs import BatchFile, JobFile, JobPatch
 from api.http.views import (
     in_money,
@@ -189,7 +189,7 @@ def requeue_job(call: Call, job: str) -> dict[str, Any]:
 
 
 @routes.post("/jobs/{job}/extend", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
-def extend_job(call: Call, job: str, body: ExtendIn) -> dict[str, Any]:
+def extend_job(call: Call, job: str, body: ExtendJobIn) -> dict[str, Any]:
     """Let what runs of it, or one task, run longer: a further hold is set aside, or it is refused with what would pass."""
     by_ms = None if body.by is None else parse_duration(body.by, "by")
     to_ms = None if body.to is None else parse_duration(body.to, "to")

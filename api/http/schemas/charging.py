@@ -120,7 +120,7 @@ class PeriodOut(Shape):
     created_ms: int
 
 
-class ExtendIn(Body):
+class ExtendJobIn(Body):
     """One of both: so much more, or so much in all."""
 
     by: Duration | None = None
