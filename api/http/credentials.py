@@ -47,7 +47,7 @@ def credential(connection: HTTPConnection) -> Credential:
         _check_csrf(connection, text)
         return Credential(text, cookie=True)
     scheme, _, token = (given or "").partition(" ")
-    token = token.strip()
+    token = token.strip(" \t")  # no other space: one token is written in one way
     if scheme.lower() != "bearer" or not token or len(token) > _MOST:
         raise NotLoggedIn("this needs a token", fix="log in: baray login; or send Authorization: Bearer <token>")
     return Credential(token, cookie=False)

@@ -280,3 +280,59 @@ def test_no_tenant_is_taken_for_another(the_centre: Centre, the_api: Api, name: 
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, "title")
         assert the_api.change("/tenants/cadt", {"title": title}).status == 422
     assert the_centre.database.dump() == before
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+def test_no_body_takes_a_field_that_is_not_the_callers(furnished: Centre, api: Api) -> None:
+    """Fields of the things themselves, which a request does not name: refused, not passed over."""
+    taken = []
+    for line in WRITES:
+        for name, value in (("id", 1), ("version", 9), ("user_id", 1), ("is_admin", True), ("created_ms", 1)):
+            answer = api.call(line.method, path_of(line, furnished), {**BODIES[str(line)], name: value})
+            if (answer.status, answer.json["errors"][0].get("field")) != (422, name):
+                taken.append(f"{line} {name}: {answer.status} {answer.body[:100]!r}")
+    assert not taken, "\n".join(taken)
+
+
+# Tokens where none belong.
+
+
+@pytest.mark.promise(8)
+@the_one_on_sqlite
+@pytest.mark.parametrize(
+    "path", ["/whoami?token={}", "/whoami?access_token={}", "/whoami?Authorization=Bearer%20{}", "/whoami?api_key={}", "/whoami/{}", "/whoami#{}"],
+)  # fmt: skip
+def test_a_token_in_an_address_is_none(the_centre: Centre, the_api: Api, path: str) -> None:
+    """Addresses are written into logs and histories, so what stands there opens nothing."""
+    token = the_centre.population.tokens["admin"]
+    answer = _raw(the_api, "GET", f"/api/v1{path.format(token)}", None)
+    assert answer.split(b" ", 2)[1] in {b"400", b"401", b"404"}
+    assert token.encode() not in answer
+
+
+@pytest.mark.promise(8)
+@the_one_on_sqlite
+@pytest.mark.parametrize(
+    "shown", ["{}\xa0", "\xa0{}", "{}\x85", '"{}"', "{},{}", "{} {}", "{}=", "Bearer {}", "{}\xff"], ids=ascii
+)
+def test_a_token_is_written_in_one_way(the_centre: Centre, the_api: Api, shown: str) -> None:
+    """Else one token would be many to whoever counts what each of them asks."""
+    token = the_centre.population.tokens["admin"]
+    answer = _raw(the_api, "GET", "/api/v1/whoami", None, "Authorization: Bearer " + shown.format(token, token))
+    assert answer.split(b" ", 2)[1] in {b"400", b"401"}
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+@pytest.mark.parametrize("name", ["baray", "__Host-baray"])
+def test_no_page_opens_a_line_into_a_job(furnished: Centre, api: Api, name: str) -> None:
+    """A page of another site can make a browser open a WebSocket with its cookies; no cookie opens one here."""
+    key = ("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "Upgrade: websocket")
+    for origin in ("https://evil.example", api.address):
+        cookie = f"Cookie: {name}={furnished.population.tokens['dara']}"
+        for way in ("exec", "forward"):
+            answer = _raw(
+                api, "GET", f"/api/v1/jobs/2/{way}", None, *key, cookie, f"Origin: {origin}", "Connection: Upgrade"
+            )
+            assert answer.split(b" ", 2)[1] in {b"401", b"403"}, answer[:200]
