@@ -1,4 +1,4 @@
-"""``python -m runtime up|demo|simulate|migrate|settings``: the commands of one machine, which ``baray`` runs as its child."""
+"""``python -m runtime up|demo|simulate|migrate|xroad-openapi|settings``: the commands of one machine, which ``baray`` runs as its child."""
 
 import sys
 from pathlib import Path
@@ -130,6 +130,21 @@ def audit_rotate_key(data_dir: str | None, reason: str, form: str) -> None:
 
     try:
         rotate({"data_dir": data_dir} if data_dir else {}, reason, form)
+    except BarayError as error:
+        _fail(error)
+
+
+@main.command("xroad-openapi")
+def xroad_openapi() -> None:
+    """What other governments may ask over X-Road, as OpenAPI 3.0."""
+    import json
+
+    from api.identity.xroad.app import described
+    from runtime.up import read_settings
+    from runtime.xroad import address_of
+
+    try:
+        click.echo(json.dumps(described(address_of(read_settings({}))), indent=2, ensure_ascii=False))
     except BarayError as error:
         _fail(error)
 

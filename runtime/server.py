@@ -1,4 +1,4 @@
-"""One process: the API in the main thread's event loop, the controller in a thread beside it."""
+"""One process: the API in the main thread's event loop, the controller in a thread beside it, and X-Road's door in another."""
 
 import gc
 import socket
@@ -11,6 +11,7 @@ import uvicorn
 from domain.errors import CannotStart
 from runtime.edge import tls_of
 from runtime.wiring import Centre
+from runtime.xroad import Door
 
 _BACKLOG = 512
 _TURN_S = 0.0005
@@ -33,8 +34,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Run until a signal ends it; ``ready`` is called once requests are answered."""
+def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None], door: Door | None = None) -> None:
+    """Run until a signal ends it; ``ready`` is called once requests are answered. ``door`` is opened beside it."""
     tls = tls_of(centre.settings)
     config = uvicorn.Config(
         centre.app,
@@ -56,9 +57,13 @@ def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None]) ->
     gc.freeze()
     controller = threading.Thread(target=centre.controller.run, name="controller", daemon=True)
     controller.start()
+    if door is not None and centre.facade is not None:
+        door.open(centre.facade)
     try:
         server.run(sockets=[listener])
     finally:
+        if door is not None:
+            door.close()
         centre.controller.stop()
         controller.join(timeout=10)
         centre.close()

@@ -71,6 +71,61 @@ class Settings(BaseSettings):
     lease_ms: int = Field(
         10_000, ge=1_000, le=600_000, description="ms after which a silent leading controller may be replaced"
     )
+    xroad_host: str = Field(
+        "127.0.0.1", description="address on which other governments' systems are answered (X-Road)"
+    )
+    xroad_port: int = Field(8471, ge=0, le=65535, description="its TCP port; 0 takes a free one")
+    xroad_url: str = Field(
+        "",
+        pattern=r"^(https://[^\s]{1,500})?$",
+        description="https address under which the Security Server reaches it, for the OpenAPI document; "
+        "empty: made of host and port",
+    )
+    xroad_cert: Path | None = Field(
+        None,
+        description="certificate of that listener (PEM); with key and client CA it is on, without any of them off",
+    )
+    xroad_key: Path | None = Field(None, description="key of that certificate (PEM)")
+    xroad_client_ca: Path | None = Field(
+        None, description="certificate (or authority) of the Security Server, which alone may connect (PEM)"
+    )
+    registry_url: str = Field(
+        "",
+        description="address of a registry of institutions on the Security Server, "
+        "https://SERVER/r1/INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE/{number}; empty: none is asked",
+    )
+    registry_client: str = Field("", description="X-Road client id of this centre, INSTANCE/CLASS/MEMBER/SUBSYSTEM")
+    registry_cert: Path | None = Field(None, description="certificate that this centre shows the Security Server (PEM)")
+    registry_key: Path | None = Field(None, description="key of that certificate (PEM)")
+    registry_ca: Path | None = Field(None, description="certificate (or authority) of the Security Server (PEM)")
+    registry_fields: dict[str, str] = Field(
+        default_factory=lambda: {name: name for name in ("number", "status", "title", "kind", "sector", "province")},
+        description="JSON: where in the registry's answer our fields are, by dotted places",
+    )
+    registry_kinds: dict[str, str] = Field(
+        default_factory=dict, description="JSON: the registry's words for kinds of institutions, and ours"
+    )
+    registry_in_force: list[str] = Field(
+        default_factory=lambda: ["active", "registered"],
+        description="JSON: the registry's words for an institution that is registered now",
+    )
+    registry_timeout_ms: int = Field(
+        10_000, ge=100, le=60_000, description="ms that the registry has for an answer: somebody waits for it"
+    )
+    public_url: str = Field(
+        "",
+        description="address under which people reach the centre, such as 'https://baray.example'; identity providers send "
+        "them back to it. empty: made of host and port, which is right for one machine",
+    )
+    login_file: Path | None = Field(
+        None, description="TOML file of the identity providers that people log in through (docs/login.md); empty: none"
+    )
+    session_hours: int = Field(
+        12, ge=1, le=720, description="hours after which a browser's session ends, however busy: a day's work"
+    )
+    session_idle_minutes: int = Field(
+        120, ge=5, le=43_200, description="minutes without use after which a browser's session ends"
+    )
     tls_cert: Path | None = Field(
         None,
         description="certificate, with its chain (PEM), that the service shows: with it and its key it speaks TLS 1.2 or newer",

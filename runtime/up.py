@@ -13,6 +13,7 @@ from runtime.edge import scheme
 from runtime.server import listen, serve
 from runtime.settings import Settings
 from runtime.wiring import build
+from runtime.xroad import Door, address_of, door_of
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
@@ -29,15 +30,22 @@ def run(given: Mapping[str, Any]) -> None:
     settings = read_settings(given)
     logs.configure(settings.log_level)
     listener = listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})  # a free one may have been asked for
+    door: Door | None = None
     try:
+        door = door_of(settings)
         centre = build(settings)
     except BarayError:
         listener.close()
+        if door is not None:
+            door.close()
         raise
     address = f"{scheme(settings)}://{settings.host}:{listener.getsockname()[1]}"
 
     def ready() -> None:
         click.echo(f"Baray is up at {address}")
+        if door is not None:
+            click.echo(f"  other governments, over X-Road: {address_of(settings)}")
         for note in centre.notes:
             click.echo(f"  note: {note}")
         if centre.first_token is not None:
@@ -45,4 +53,4 @@ def run(given: Mapping[str, Any]) -> None:
             click.echo(f"  log in with:  baray login --address {address}")
         sys.stdout.flush()
 
-    serve(centre, listener, ready)
+    serve(centre, listener, ready, door)

@@ -12,7 +12,9 @@ from typing import IO
 from fastapi import FastAPI
 
 from api.http.app import create_app
+from api.http.edge import Edge
 from api.http.services import Services
+from api.identity.flow import Providers
 from lifecycle.driving import Gateway
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found
@@ -22,6 +24,7 @@ from lifecycle.seal import Sealer
 from local.driver import LocalDriver
 from local.gpus import Machine, find_machine
 from monitoring.metrics import Metrics
+from runtime import xroad
 from runtime.clock import SystemClock
 from runtime.controller import Controller
 from runtime.datadir import open_data_dir
@@ -44,13 +47,17 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Centre:
-    """The whole running system of one process. ``first_token`` is set at a centre's very first start only."""
+    """The whole running system of one process. ``first_token`` is set at a centre's very first start only.
+
+    ``facade`` is what other governments' systems are answered by, on a listener of its own.
+    """
 
     settings: Settings
     store: Store
     drivers: Drivers
     controller: Controller
     app: FastAPI
+    facade: FastAPI | None
     first_token: str | None
     notes: tuple[str, ...]
     _lock: IO[str]
@@ -68,24 +75,18 @@ def build(settings: Settings) -> Centre:
 
     Founding comes last of all that may fail: its token is shown once.
     """
-    check_host(settings)
-    tls_of(settings)
-    edge = edge_of(settings)
+    edge, providers = _outside(settings)
+    registry = xroad.registry_of(settings)
     machine = find_machine(settings.local_nodes)
     lock = open_data_dir(settings.data_dir)
     data, clock = settings.data_dir, SystemClock()
-    engine = open_engine(settings.url)
-    if not is_current(engine):
-        migrate_apart(settings)
-    lookout = Lookout(store := Store(engine))
+    lookout = Lookout(store := _store(settings))
     signer = _signer(settings, store, clock.now_ms())
     sources = FileSources(data / "sources")
     wake = _Wake()
     driver = _local_driver(settings, machine, clock, wake, sources)
     vault = FileVault(data / "secret.key")
-    with store.write() as uow:
-        sync_cluster(uow, LOCAL, "local", driver, clock.now_ms())
-        first_token = found(uow, clock.now_ms())
+    first_token = _founded(store, driver, clock.now_ms())
     metrics = Metrics(store)
     used_tokens: dict[int, int] = {}
     shelf, passes = _shelf(settings), VaultPasses(vault)
@@ -105,7 +106,6 @@ def build(settings: Settings) -> Centre:
         used_tokens=used_tokens,
         sealer=Sealer(store, signer),
     )
-    notes = driver.inventory().notes
     services = Services(
         store=store,
         lookout=lookout,
@@ -122,6 +122,7 @@ def build(settings: Settings) -> Centre:
         observe_request=metrics.observe_request,
         version=version("baray"),
         used_tokens=used_tokens,
+        registry=registry,
     )
     controller.changed = services.bell.ring
     wake.target = controller.wake

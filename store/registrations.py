@@ -4,14 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, insert, select
 
 from lifecycle.paging import Page
 from lifecycle.registry import Extract, Registration
 from lifecycle.rights import Right, Service
 from store.bulk import among
 from store.tables.registrations import RegistrationRow, RightRow
-from store.upsert import insert_ignoring, table_of, upsert
+from store.upsert import table_of, upsert
 
 _REGISTRATIONS = table_of(RegistrationRow)
 _RIGHTS = table_of(RightRow)
@@ -59,12 +59,13 @@ class Rights:
     connection: Connection
 
     def add(self, client: str, service: Service, tenant_id: int | None, now_ms: int) -> Right | None:
-        values = {"client": client, "service": service.value, "tenant_id": tenant_id, "created_ms": now_ms}
-        if not insert_ignoring(self.connection, RightRow, values):
-            return None
         about = RightRow.tenant_id.is_(None) if tenant_id is None else RightRow.tenant_id == tenant_id
         same = (RightRow.client == client, RightRow.service == service.value, about)
-        return _right(self.connection.execute(select(_RIGHTS).where(*same)).one())
+        if self.connection.scalar(select(RightRow.id).where(*same)) is not None:
+            return None
+        values = {"client": client, "service": service.value, "tenant_id": tenant_id, "created_ms": now_ms}
+        made = self.connection.execute(insert(RightRow).values(values).returning(RightRow.id)).scalar_one()
+        return Right(made, client, service, tenant_id, now_ms)
 
     def get(self, right_id: int) -> Right | None:
         row = self.connection.execute(select(_RIGHTS).where(_RIGHTS.c.id == right_id)).first()

@@ -21,6 +21,7 @@ from tests.support import postgres
 from tests.support.centre import Centre
 from tests.support.databases import POSTGRESQL, SQLITE, Database, PostgresqlDatabase, SqliteTemplate
 from tests.support.gateway import FakeGateway
+from tests.support.registry import SimpleRegistry
 from tests.support.serving import Api, Served, serve
 
 # The same examples on every run: a test that fails by chance is no proof. ``BARAY_TEST_SEARCH=1`` looks for new ones.
@@ -155,6 +156,7 @@ def services_of(centre: Centre, root: Path) -> Services:
         gateway=lambda: gateway,
         shelf=FileShelf(root / "shelf", log_limit_bytes=2**20, output_limit_bytes=2**20),
         passes=VaultPasses(centre.vault),
+        registry=SimpleRegistry(),
     )
 
 

@@ -120,6 +120,15 @@ def walk(call: Checked, centre: Centre) -> None:
         {"name": "rupp", "title": "RUPP", "kind": "university", "sector": "education", "province": "KH-12"},
     )
     call("PATCH", "/tenants/{name}", {"weight": 2}, name="rupp")
+    call("POST", "/tenants", {"name": "startup", "registration": "9001"})
+    call("POST", "/tenants/{name}/registration", {"number": "1"}, name="rupp")
+    call("POST", "/tenants/{name}/registration", {}, name="rupp")
+    call("GET", "/tenants/{name}/registration", name="rupp")
+    right = {"client": "KH/GOV/0001/statistics", "service": "usage", "tenant": None, "reason": "a test"}
+    right_id = call("POST", "/xroad-clients", right).json["id"]
+    call("GET", "/xroad-clients")
+    call("GET", "/xroad-clients/{right_id}", right_id=right_id)
+    call("DELETE", "/xroad-clients/{right_id}", right_id=right_id)
     call("POST", "/users", {"name": "vuthy", "title": "Vuthy", "email": "v@centre.example"})
     call("POST", "/projects", {"name": "ocr", "tenant": "rupp", "title": "OCR", "lead": "vuthy"})
     call("PATCH", "/projects/{name}", {"title": "Khmer OCR"}, name="ocr")

@@ -15,14 +15,16 @@ from domain.accounts import Quota
 from domain.allocations import ChangeKind
 from domain.errors import CannotStart
 from domain.quantities import DAY_MS
-from lifecycle import accounts, calendar, changes, gates, moves, people
+from lifecycle import accounts, calendar, changes, gates, moves, people, registrations, xroad
 from lifecycle.effects import Wish
+from lifecycle.rights import Service
 from tests.conftest import services_of
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import H100, NOBODY, ROLES, spec
 from tests.support.gateway import kubeconfig
 from tests.support.marks import on_sqlite
+from tests.support.registry import SimpleRegistry
 from tests.support.sealing import Sealed
 from tests.support.serving import Answer, Api
 
@@ -39,6 +41,8 @@ POST    /tenants                                     +   3   3   3   3   3   3  
 GET     /tenants                                     +   +   +   +   +   +   +   +   +   +   +   +
 GET     /tenants/{name}                              +   +   +   +   +   +   3   +   4   4   4   4
 PATCH   /tenants/{name}                              +   3   3   3   3   3   3   3   4   4   4   4
+GET     /tenants/{name}/registration                 +   +   +   +   +   +   3   +   4   4   4   4
+POST    /tenants/{name}/registration                 +   3   3   3   3   3   3   3   3   3   3   3
 POST    /projects                                    +   3   3   3   3   3   3   +   4   4   4   4
 GET     /projects                                    +   +   +   +   +   +   +   +   +   +   +   +
 GET     /projects/{name}                             +   +   +   +   +   +   3   +   +   +   4   4
@@ -170,6 +174,10 @@ POST    /accounts/{name}/move                        +   3   3   3   3   3   3  
 GET     /gates                                       +   +   +   +   +   +   +   +   +   +   +   +
 POST    /gates                                       +   3   3   +   3   3   3   3   3   3   4   4
 DELETE  /gates/{gate_id}                             +   3   3   +   3   3   3   3   3   3   4   4
+POST    /xroad-clients                               +   3   3   3   3   3   3   3   3   3   3   3
+GET     /xroad-clients                               +   3   3   3   3   3   3   3   3   3   3   3
+GET     /xroad-clients/{right_id}                    +   3   3   3   3   3   3   3   3   3   3   3
+DELETE  /xroad-clients/{right_id}                    +   3   3   3   3   3   3   3   3   3   3   3
 GET     /terms                                       +   +   +   +   +   +   +   +   +   +   +   +
 POST    /terms                                       +   3   3   3   3   3   3   3   3   3   3   3
 POST    /terms/acceptance                            +   +   +   +   +   +   +   +   +   +   +   +
@@ -192,6 +200,8 @@ JOB = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": H1
 BODIES: dict[str, Any] = {
     "POST /tenants": {"name": "new", "title": "New", "kind": "university"},
     "PATCH /tenants/{name}": {"title": "New"},
+    "POST /tenants/{name}/registration": {"number": "2"},
+    "POST /xroad-clients": {"client": "KH/GOV/0001", "service": "usage", "tenant": "itc", "reason": "a test"},
     "POST /projects": {"name": "new", "tenant": "cadt", "title": "New"},
     "PATCH /projects/{name}": {"title": "New"},
     "POST /projects/{name}/members": {"user": NOBODY, "role": "member"},
@@ -306,7 +316,7 @@ def path_of(line: Line, centre: Centre) -> str:
         {
             "name": name, "user": "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
             "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
-            "path": "result.txt", "node": "n1", "gate_id": 1, "change_id": 1, "entry_id": 1,
+            "path": "result.txt", "node": "n1", "gate_id": 1, "change_id": 1, "entry_id": 1, "right_id": 1,
         }
     )  # fmt: skip
 
@@ -331,6 +341,9 @@ def furnished(centre: Centre, tmp_path: Path) -> Centre:
         )
         dara = people.authenticate(uow, centre.population.tokens["dara"], NEW_YEAR_MS)
         changes.ask(uow, dara, 1, ChangeKind.TOP_UP, Wish(10**6), "a test", None, NEW_YEAR_MS)
+        cadt = uow.directory().by_name["cadt"]
+        registrations.bind(uow, cadt, SimpleRegistry().fetch("1"), None, NEW_YEAR_MS)
+        xroad.allow(uow, "KH/GOV/0001", Service.USAGE, "cadt", NEW_YEAR_MS)
     sealed = Sealed.on(centre, tmp_path)
     sealed.note("act")
     sealed.seal()

@@ -27,7 +27,7 @@ from quotas.notes import signed_note, verifier_key
 VERSION = "1.0.0"  # of the services, not of the program: others are built on them
 DOCUMENT = "/openapi.json"
 
-_MOST_QUERY = 1_000  # bytes
+_MOST_QUERY, _MOST_HEADERS = 1_000, 16 * 1024  # bytes
 _DESCRIPTION = """Usage statistics of an AI resource centre, and whether an allocation of GPU time is valid. Nothing here
 is about a person. To be reached through X-Road: the client is who `X-Road-Client` says, and may ask what the centre
 allowed it. Times are ms since the epoch, months those of the centre's calendar, amounts decimal texts."""
@@ -56,7 +56,7 @@ class _Facade(FastAPI):
 
 
 class _Door:
-    """Turns away what no question needs: bodies, and queries without end."""
+    """Turns away what no question needs: bodies, and headers and queries without end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -68,6 +68,8 @@ class _Door:
         refusal: Response | None = None
         if given.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in given:
             refusal = fault(413, "too-large", "these services take no body", "ask with GET and parameters")
+        elif sum(len(name) + len(value) for name, value in scope["headers"]) > _MOST_HEADERS:
+            refusal = fault(431, "too-large", "the headers are too long", f"use {_MOST_HEADERS} bytes at the most")
         elif len(scope["query_string"]) > _MOST_QUERY:
             refusal = fault(414, "too-large", "the query is too long", f"use {_MOST_QUERY} bytes at the most")
         await (refusal or self._app)(scope, receive, send)

@@ -13,9 +13,9 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -103,10 +103,13 @@ class XroadRegistry:
     def _get(self, path: str, message_id: str) -> tuple[int, HTTPMessage, bytes]:
         asked = {"Accept": "application/json", _CLIENT: self._client, _MESSAGE_ID: message_id, "Connection": "close"}
         try:
-            with self._connected() as connection:
+            with self._connected() as (connection, is_over):
                 connection.request("GET", path, headers=asked)
-                answer = connection.getresponse()
-                return answer.status, answer.headers, _bounded(answer)
+                with connection.getresponse() as answer:
+                    body = _bounded(answer)
+                if is_over():
+                    raise TimeoutError(None, "timed out")
+                return answer.status, answer.headers, body
         except ssl.SSLError as error:
             raise _refused(f"no trusted connection to the Security Server: {_words(error)}") from None
         except (HTTPException, OSError, ValueError) as error:
@@ -114,18 +117,19 @@ class XroadRegistry:
             raise _refused(f"the Security Server gave no answer within {limit}: {_words(error)}") from None
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[HTTPConnection]:
-        """A connection that is shut at the deadline, however slowly the other side speaks."""
+    def _connected(self) -> Iterator[tuple[HTTPConnection, Callable[[], bool]]]:
+        """A connection that is shut at the deadline, however slowly the other side speaks, and whether that happened."""
         bare = socket.create_connection((self._host, self._port), self._config.timeout_s)
         with self._context.wrap_socket(bare, server_hostname=self._host, do_handshake_on_connect=False) as secured:
-            over = threading.Timer(self._config.timeout_s, _shut, [secured])
+            gone = threading.Event()
+            over = threading.Timer(self._config.timeout_s, _shut, [secured, gone])
             over.daemon = True
             over.start()
             try:
                 secured.do_handshake()
-                connection = HTTPConnection(self._host, self._port)
-                connection.sock = secured
-                yield connection
+                with contextlib.closing(HTTPConnection(self._host, self._port)) as connection:
+                    connection.sock = secured
+                    yield connection, gone.is_set
             finally:
                 over.cancel()
 
@@ -196,18 +200,19 @@ def _context(config: RegistryConfig) -> ssl.SSLContext:
 
 
 def _bounded(answer: HTTPResponse) -> bytes:
-    body = b""
+    body, promised = b"", answer.length
     while chunk := answer.read1(_CHUNK):
         body += chunk
         if len(body) > _MOST_BYTES:
             raise _refused(f"the registry's answer is longer than {_MOST_BYTES // 1024} KiB")
-    if answer.length:
-        raise _refused("the registry's answer is not whole")
+    if promised is not None and len(body) < promised:
+        raise IncompleteRead(b"", promised - len(body))
     return body
 
 
-def _shut(secured: ssl.SSLSocket) -> None:
+def _shut(secured: ssl.SSLSocket, gone: threading.Event) -> None:
     """End a connection under who reads from it."""
+    gone.set()
     with contextlib.suppress(OSError):
         socket.socket.shutdown(secured, socket.SHUT_RDWR)
 
