@@ -12,9 +12,7 @@ from typing import IO
 from fastapi import FastAPI
 
 from api.http.app import create_app
-from api.http.edge import Edge
 from api.http.services import Services
-from api.identity.flow import Providers
 from lifecycle.driving import Gateway
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found
@@ -75,7 +73,9 @@ def build(settings: Settings) -> Centre:
 
     Founding comes last of all that may fail: its token is shown once.
     """
-    edge, providers = _outside(settings)
+    check_host(settings)
+    tls_of(settings)
+    edge = edge_of(settings)
     registry = xroad.registry_of(settings)
     machine = find_machine(settings.local_nodes)
     lock = open_data_dir(settings.data_dir)
@@ -126,7 +126,23 @@ def build(settings: Settings) -> Centre:
     )
     controller.changed = services.bell.ring
     wake.target = controller.wake
-    return Centre(settings, store, drivers, controller, create_app(services, edge), first_token, notes, lock)
+    app, facade, notes = create_app(services, edge), xroad.facade_of(settings, store, clock), driver.inventory().notes
+    return Centre(settings, store, drivers, controller, app, facade, first_token, notes, lock)
+
+
+def _store(settings: Settings) -> Store:
+    """The database, brought up to date."""
+    engine = open_engine(settings.url)
+    if not is_current(engine):
+        migrate_apart(settings)
+    return Store(engine)
+
+
+def _founded(store: Store, driver: LocalDriver, now_ms: int) -> str | None:
+    """Take in what this machine has; the first token if the centre was founded just now."""
+    with store.write() as uow:
+        sync_cluster(uow, LOCAL, "local", driver, now_ms)
+        return found(uow, now_ms)
 
 
 def _local_driver(
