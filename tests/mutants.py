@@ -333,6 +333,21 @@ MUTANTS = (
         ("tests/lifecycle/test_dependencies.py",),
     ),
     Mutant(
+        8, "who guesses finds out what is there", "api/http/call.py",
+        "        if not all(who.roles.get(centre) for who in self.people):\n", "        if not self.people:\n",
+        ("tests/api/test_forged.py::test_nobody_finds_out_by_guessing_what_is_there",),
+    ),
+    Mutant(
+        8, "a trailer passes for a header", "runtime/protocol.py",
+        "        if not self._in_head:\n            return\n        super().on_header", "        super().on_header",
+        ("tests/runtime/test_protocol.py::test_a_trailer_becomes_no_header",),
+    ),
+    Mutant(
+        8, "a title may read otherwise than it is written", "lifecycle/words.py",
+        "unseen.search(text) or _TURNS.search(text)", "unseen.search(text)",
+        ("tests/api/test_forged.py::test_nothing_that_others_read_reads_otherwise_than_it_is_written",),
+    ),
+    Mutant(
         8, "what is another's is told to be there", "api/http/call.py",
         "            if any(who.roles.get(above) for above in path):\n", "            if path:\n",
         ("tests/api/test_roles.py",),
