@@ -11,9 +11,10 @@ COMMANDS: Final[Sections] = {
     "Get going": {
         "up": ("cli.commands.machine:up", "Run a whole centre on this machine."),
         "demo": ("cli.commands.machine:demo", "Run an example centre with real jobs, to its usage report."),
-        "login": ("cli.commands.login:login", "Log in to a centre with a token."),
+        "login": ("cli.commands.login:login", "Log in to a centre."),
         "logout": ("cli.commands.login:logout", "Revoke the token and forget it."),
         "whoami": ("cli.commands.login:whoami", "Show who you are here, and your roles."),
+        "password": ("cli.commands.login:password", "Change your password, if the centre keeps one."),
         "context": ("cli.commands.contexts:context", "List and switch the centres you are logged in to."),
         "completion": ("cli.commands.completion:completion", "Print the completion script of a shell."),
     },
@@ -57,8 +58,9 @@ ADMIN: Final[Sections] = {
         "project": ("cli.commands.admin.projects:project", "Projects of tenants, and their members."),
         "member": ("cli.commands.admin.projects:member", "Members of a project."),
         "user": ("cli.commands.admin.users:user", "People."),
+        "service": ("cli.commands.admin.services:service", "Logins of programs."),
         "role": ("cli.commands.admin.users:role", "What people may do, and where."),
-        "token": ("cli.commands.admin.users:token", "Tokens of people."),
+        "token": ("cli.commands.admin.tokens:token", "Tokens of people and services."),
     },
     "Machines": {
         "cluster": ("cli.commands.admin.clusters:cluster", "Places where jobs run."),

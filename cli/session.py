@@ -66,7 +66,7 @@ class Session:
             self.centre.close()
 
 
-def connect(address: str, token: str) -> "Baray":
+def connect(address: str, token: str | None) -> "Baray":
     from client import Baray
 
     return Baray(address, token)

@@ -1,9 +1,9 @@
 """Tenants, projects, users: who there is, who belongs where, and their tokens and secrets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
-from client.models import Member, Project, Role, Secret, Tenant, Token, User
+from client.models import Member, OneTimePassword, Project, Role, Secret, Tenant, Token, User
 from client.transport import Transport, segment
 
 
@@ -144,8 +144,8 @@ class Users:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def each(self) -> Iterator[User]:
-        return self._transport.pages("/users")
+    def each(self, *, state: str | None = None, kind: str | None = None) -> Iterator[User]:
+        return self._transport.pages("/users", {"state": state, "kind": kind})
 
     def get(self, name: str) -> User:
         user: User = self._transport.get(f"/users/{segment(name)}")
@@ -168,11 +168,48 @@ class Users:
     def tokens(self, name: str) -> Iterator[Token]:
         return self._transport.pages(f"/users/{segment(name)}/tokens")
 
-    def add_token(self, user: str, name: str, expires_ms: int | None = None) -> Token:
-        """The answer holds the token's text, this once."""
-        body = {"name": name} if expires_ms is None else {"name": name, "expires_ms": expires_ms}
+    def add_token(
+        self,
+        user: str,
+        name: str,
+        expires_ms: int | None = None,
+        *,
+        scopes: Sequence[str] | None = None,
+        account: str | None = None,
+    ) -> Token:
+        """The answer holds the token's text, this once. ``scopes`` and ``account`` narrow it."""
+        asked = {"expires_ms": expires_ms, "scopes": None if scopes is None else list(scopes), "account": account}
+        body = {"name": name, **{field: value for field, value in asked.items() if value is not None}}
         token: Token = self._transport.post(f"/users/{segment(user)}/tokens", body)
         return token
+
+    def remove_tokens(self, user: str, *, but_this: bool = False) -> int:
+        """Revoke all tokens of a user; ``but_this`` keeps the one that is used. Answers how many they were."""
+        found = self._transport.post(f"/users/{segment(user)}/tokens/revoke", {"but_this": but_this})
+        return int(found["revoked"])
+
+    def admissions(self) -> Iterator[User]:
+        """Who waits to be admitted."""
+        return self._transport.pages("/admissions")
+
+    def admit(self, name: str, *, tenant: str | None = None, reason: str | None = None) -> User:
+        body = {field: value for field, value in {"tenant": tenant, "reason": reason}.items() if value is not None}
+        user: User = self._transport.post(f"/users/{segment(name)}/admit", body)
+        return user
+
+    def refuse(self, name: str, reason: str) -> User:
+        user: User = self._transport.post(f"/users/{segment(name)}/refuse", {"reason": reason})
+        return user
+
+    def set_state(self, name: str, state: str, reason: str) -> User:
+        """``suspended`` or ``active``."""
+        user: User = self._transport.patch(f"/users/{segment(name)}", {"state": state, "reason": reason})
+        return user
+
+    def set_password(self, name: str) -> OneTimePassword:
+        """A one-time password, told this once."""
+        made: OneTimePassword = self._transport.post(f"/users/{segment(name)}/password")
+        return made
 
     def remove_token(self, token: int | str) -> None:
         self._transport.delete(f"/tokens/{segment(token)}")

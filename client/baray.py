@@ -17,9 +17,11 @@ from client.gates import Gates
 from client.history import History
 from client.imports import Imports
 from client.jobs import Jobs
+from client.logins import Logins
 from client.logs import Logs
 from client.models import Usage, WhoAmI
 from client.policies import Policies
+from client.services import Services
 from client.transport import Transport
 from client.xroad import Xroad
 
@@ -46,6 +48,8 @@ class Baray:
         self.tenants = Tenants(self._transport)
         self.projects = Projects(self._transport)
         self.users = Users(self._transport)
+        self.services = Services(self._transport)
+        self.logins = Logins(self._transport)
         self.clusters = Clusters(self._transport)
         self.flavors = Flavors(self._transport)
         self.quotas = Quotas(self._transport)

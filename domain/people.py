@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from domain.access import ACTABLE, OPEN_TO_ALL, OPEN_TO_WAITING, Permission, Role, allows
+from domain.scopes import FOR_PEOPLE
 
 
 class UserKind(StrEnum):
@@ -82,7 +83,7 @@ class Caller:
     """Who asks, with every role they hold: account id → roles held directly on it.
 
     ``acting_by`` is the support engineer who acts on the user's behalf; ``at`` are then the accounts on which they may,
-    with all below them.
+    with all below them. ``owner_roles`` are those of the person who answers for a service: it may nothing that they may not.
     """
 
     user: User
@@ -90,12 +91,15 @@ class Caller:
     roles: Mapping[int, frozenset[Role]] = field(default_factory=dict)
     acting_by: User | None = None
     at: frozenset[int] = frozenset()
+    owner_roles: Mapping[int, frozenset[Role]] | None = None
 
     def covers(self, permission: Permission) -> bool:
-        """True if nothing about the caller themselves rules the permission out: their state, the token, acting for another."""
+        """True if nothing about the caller themselves rules the permission out: their state, what they are, the token, acting."""
         if self.user.state is not UserState.ACTIVE and permission not in OPEN_TO_WAITING:
             return False
         if self.acting_by is not None and permission not in ACTABLE:
+            return False
+        if self.user.kind is UserKind.SERVICE and permission in FOR_PEOPLE:
             return False
         return self.token.scopes is None or permission in self.token.scopes or permission is Permission.SELF
 
@@ -107,11 +111,16 @@ class Caller:
             return False
         if self.acting_by is not None and self.at.isdisjoint(path):
             return False
-        held = frozenset[Role]().union(*(self.roles.get(account, frozenset()) for account in path))
-        return allows(permission, held)
+        if self.owner_roles is not None and not allows(permission, _held(self.owner_roles, path)):
+            return False
+        return allows(permission, _held(self.roles, path))
 
     def anywhere(self, permission: Permission) -> bool:
         """True if the caller has the permission on any account at all."""
         if not self.covers(permission):
             return False
         return permission in OPEN_TO_ALL or any(allows(permission, roles) for roles in self.roles.values())
+
+
+def _held(roles: Mapping[int, frozenset[Role]], path: tuple[int, ...]) -> frozenset[Role]:
+    return frozenset[Role]().union(*(roles.get(account, frozenset()) for account in path))

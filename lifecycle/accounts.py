@@ -6,6 +6,7 @@ from domain.access import Role
 from domain.accounts import MOST_DEEP, TENANT_KINDS, TOTAL, Account, AccountKind, AccountState, Limits, Quota
 from domain.errors import Conflict, Invalid, NotFound, Refused, Stale
 from domain.people import User
+from lifecycle.people import check_active
 from lifecycle.ports import Directory, UnitOfWork
 from lifecycle.promises import check_promises
 from lifecycle.registry import check_own
@@ -56,7 +57,9 @@ def add_project(
     check_line(title)
     project = uow.accounts.add(Account(0, parent.id, AccountKind.PROJECT, name, title, weight=weight))
     if lead is not None:
-        uow.people.grant(_user(uow, lead, "lead").id, project.id, Role.LEAD, now_ms)
+        who = _user(uow, lead, "lead")
+        check_active(who, "lead")
+        uow.people.grant(who.id, project.id, Role.LEAD, now_ms)
     return project
 
 
@@ -85,18 +88,26 @@ def change(
     return uow.accounts.update(changed)
 
 
-def set_member(uow: UnitOfWork, account: Account, user: str, role: str, now_ms: int) -> None:
-    """Give a user a role on a project: lead or member."""
+def set_member(
+    uow: UnitOfWork, account: Account, user: str, role: str, now_ms: int, until_ms: int | None = None
+) -> User:
+    """Give a user a role on a project, until a time or without an end: lead or member."""
     if role not in {Role.LEAD, Role.MEMBER}:
         raise Invalid(f"{role[:40]!r} is no role in a project", "role", fix="use lead or member")
-    uow.people.grant(_user(uow, user, "user").id, account.id, role, now_ms)
-
-
-def remove_member(uow: UnitOfWork, account: Account, user: str, now_ms: int) -> None:
+    if until_ms is not None and until_ms <= now_ms:
+        raise Invalid("the role would have ended already", "until_ms", fix="choose a time to come, or leave it out")
     found = _user(uow, user, "user")
-    gone = [uow.people.revoke(found.id, account.id, role, now_ms) for role in (Role.LEAD, Role.MEMBER)]
-    if not any(gone):
+    uow.people.grant(found.id, account.id, role, now_ms, until_ms)
+    return found
+
+
+def remove_member(uow: UnitOfWork, account: Account, user: str, now_ms: int) -> tuple[User, frozenset[str]]:
+    """Answers who it was, and the roles that were taken."""
+    found = _user(uow, user, "user")
+    gone = {role.value for role in (Role.LEAD, Role.MEMBER) if uow.people.revoke(found.id, account.id, role, now_ms)}
+    if not gone:
         raise NotFound(f"{user} is no member of {account.name}", "user")
+    return found, frozenset(gone)
 
 
 def put_quota(

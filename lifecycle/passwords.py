@@ -14,10 +14,11 @@ from typing import Protocol
 from domain.access import Permission
 from domain.errors import Invalid, NotLoggedIn, Refused
 from domain.logins import Password
-from domain.people import TokenKind, User, UserKind
+from domain.people import User, UserKind
 from lifecycle.common_passwords import is_common
 from lifecycle.people import CAN_LOG_IN
 from lifecycle.ports import Store, UnitOfWork
+from lifecycle.tokens import OF_LOGINS
 
 SHORTEST = 12
 LONGEST = 256  # characters: more cannot be guessed any less, and all of it is hashed
@@ -29,7 +30,6 @@ LONGEST_LOCK_MS = 15 * 60_000
 # The time at which a password was changed whose user has not chosen it: it lets them choose one, and nothing else.
 ONE_TIME_MS = 0
 
-_OF_LOGINS = frozenset({TokenKind.SESSION, TokenKind.LOGIN})
 _STRANGERS = 256  # rows that tries of unknown names are written to
 
 
@@ -44,6 +44,16 @@ class Hasher(Protocol):
     def stale(self, hashed: str) -> bool:
         """True if it was made with other parameters than are used now."""
         ...
+
+
+def needed(hasher: Hasher | None) -> Hasher:
+    """Raises Refused where nobody logs in with a password of the centre."""
+    if hasher is None:
+        raise Refused(
+            "this centre keeps no passwords", code="builtin-login-off",
+            fix="log in through your identity provider: baray login",
+        )  # fmt: skip
+    return hasher
 
 
 def check(store: Store, hasher: Hasher, name: str, password: str, now_ms: int) -> User:
@@ -72,20 +82,21 @@ def session_scopes(uow: UnitOfWork, user_id: int) -> frozenset[Permission] | Non
     return frozenset() if kept is not None and kept.changed_ms == ONE_TIME_MS else None
 
 
-def choose(
-    store: Store, hasher: Hasher, user: User, old: str, new: str, now_ms: int, keep_token: int | None = None
-) -> None:
-    """Change one's own password. All sessions end but the one of ``keep_token``. Raises NotLoggedIn for a wrong old
-    one, and Invalid for a new one that is too short, too common, the old one, or like one's name.
+def renewed(store: Store, hasher: Hasher, user: User, old: str, new: str, now_ms: int) -> str:
+    """The hash of the password that a user chose, for ``put``. Raises NotLoggedIn for a wrong old one, and Invalid for a new
+    one that is too short, too common, the old one, or like one's name. Call it outside of any transaction.
     """
     check_new(user, new)
     if _normal(old) == _normal(new):
         raise Invalid("the new password is the old one", "new", fix="choose another")
     check(store, hasher, user.name, old, now_ms)
-    hashed = hasher.hash(_normal(new))
-    with store.write() as uow:
-        uow.logins.put_password(Password(user.id, hashed, max(now_ms, ONE_TIME_MS + 1)))
-        uow.people.revoke_tokens(user.id, now_ms, _OF_LOGINS, but=keep_token)
+    return hasher.hash(_normal(new))
+
+
+def put(uow: UnitOfWork, user: User, hashed: str, now_ms: int, but: int | None = None) -> None:
+    """Set the hash of the password that a user chose. All their logins end but that of the token ``but``."""
+    uow.logins.put_password(Password(user.id, hashed, max(now_ms, ONE_TIME_MS + 1)))
+    uow.people.revoke_tokens(user.id, now_ms, OF_LOGINS, but=but)
 
 
 def one_time() -> str:
@@ -101,7 +112,7 @@ def set_one_time(uow: UnitOfWork, user: User, hashed: str, now_ms: int) -> None:
             fix="services use tokens: baray admin token",
         )  # fmt: skip
     uow.logins.put_password(Password(user.id, hashed, ONE_TIME_MS))
-    uow.people.revoke_tokens(user.id, now_ms, _OF_LOGINS)
+    uow.people.revoke_tokens(user.id, now_ms, OF_LOGINS)
 
 
 def check_new(user: User, password: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from api.http.app import create_app
 from api.http.services import Services
+from api.identity.passwords import Argon2Hasher
 from lifecycle.ports import Store
 from monitoring.metrics import Metrics
 from store.passes import VaultPasses
@@ -156,6 +157,7 @@ def services_of(centre: Centre, root: Path) -> Services:
         gateway=lambda: gateway,
         shelf=FileShelf(root / "shelf", log_limit_bytes=2**20, output_limit_bytes=2**20),
         passes=VaultPasses(centre.vault),
+        passwords=Argon2Hasher(memory_kib=64, passes=1),
         registry=SimpleRegistry(),
     )
 

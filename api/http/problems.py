@@ -41,6 +41,9 @@ STATUS: Mapping[type[BarayError], int] = {
 }
 _BY_CODE = {"unreadable": 400, "disk-full": 507, "idempotency-mismatch": 422, "rate-limited": 429}
 
+# Of RFC 8628, 3.5: what a device is told that asks too early. Clients of that standard read it in ``error``.
+_OAUTH = frozenset({"authorization_pending", "slow_down", "access_denied", "expired_token"})
+
 
 # What pydantic expected, in our words.
 _WANTED = {
@@ -69,6 +72,8 @@ def problem(error: BarayError) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
+    if error.code in _OAUTH:
+        return _response(HTTPStatus.BAD_REQUEST, error.code, error.message, error.faults, headers, error=error.code)
     return _response(status, error.code, error.message, error.faults, headers)
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from domain.errors import Unavailable
 from lifecycle.driving import Driver, Gateway, Passes, Shelf
 from lifecycle.lookout import Lookout
+from lifecycle.passwords import Hasher
 from lifecycle.ports import Clock, Sources, Store, Vault
 from lifecycle.registry import Registry
+from lifecycle.tokens import Lifetimes
 
 
 class Bell:
@@ -55,7 +57,7 @@ class Services:
 
     ``gateway`` makes what reaches clusters far away when it is first needed; ``exec_plugins``: their kubeconfigs may
     start programs of this machine, where an administrator allows it. Pods speak to ``shelf`` with what ``passes`` issued.
-    ``registry`` is asked about institutions by their registration number.
+    ``registry`` is asked about institutions by their registration number. ``passwords``: None where nobody logs in with one.
     """
 
     store: Store
@@ -73,6 +75,8 @@ class Services:
     shelf: Shelf | None = None
     passes: Passes | None = None
     registry: Registry | None = None
+    passwords: Hasher | None = None
+    lifetimes: Lifetimes = Lifetimes()
     line_limits: LineLimits = LineLimits()
     notes: tuple[str, ...] = ()
     step_up_ms: int = 0  # how long ago a login may be for decisions; 0: as long as the token lasts

@@ -1,7 +1,7 @@
-"""Log in, log out, and who is logged in."""
+"""Log in, log out, who is logged in, and their password."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,16 +26,19 @@ WHO = [
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
+@click.option("--token-stdin", is_flag=True, help="Read a token from stdin.")
+@click.option("--device", is_flag=True, help="Show a code to approve in a browser, even where no terminal is.")
+@click.option("--again", is_flag=True, help="Log in anew, in place of the login that is there.")
 @acting
-def login(session: "Session", url: str | None, token_stdin: bool) -> None:
-    """Log in to a centre with a token, and remember it.
+def login(session: "Session", url: str | None, token_stdin: bool, device: bool, again: bool) -> None:
+    """Log in to a centre, and remember it.
 
-    The token comes from --token-stdin, else from BARAY_TOKEN, else you are asked. It is checked first, and kept in a
+    A code and an address are shown; you open the address in a browser anywhere, log in there, and approve the code. A
+    token that you have comes from --token-stdin, or from BARAY_TOKEN. What you log in with is checked first, and kept in a
     file that only you can read. -p names the project that your commands are for.
-    """
-    from cli.session import connect
 
+    Some decisions need a login of a short while ago: --again makes one.
+    """
     known = contexts.load(session.env)
     name = session.context_flag or (known.current if not (url or session.address_flag) else None)
     before = known.known.get(name or "")
@@ -44,18 +47,21 @@ def login(session: "Session", url: str | None, token_stdin: bool) -> None:
         raise CliError("which centre? no address is given", USAGE, fixes=["baray login https://your.centre"])
     wanted = contexts.normal_address(wanted)
     name = name or _name_for(wanted)
-    token = _token(session, wanted, token_stdin)
+    before = known.known.get(name)
     if contexts.travels_open(wanted):
         session.out.note(f"warning: {wanted} is not encrypted; others on the way can read your token")
-    centre = connect(wanted, token)
-    try:
-        who = centre.whoami()
-    finally:
-        centre.close()
-    project = session.project_flag or (before.project if before and before.address == wanted else None)
-    path = contexts.save(session.env, known.put(name, Context(wanted, token, project)))
+    token = _token(session, wanted, from_stdin=token_stdin, device=device or again)
+    who = _checked(wanted, token)
+    mine = before if before and before.address == wanted else None
+    path = contexts.save(
+        session.env, known.put(name, Context(wanted, token, session.project_flag or (mine.project if mine else None)))
+    )
+    if again and mine and mine.token and mine.token != token:
+        _revoke(wanted, mine.token)
     session.out.note(f"kept in {path} as context {name!r}")
-    session.out.outcome(f"logged in to {wanted} as {who['user']}", dict(who), WHO, "user")
+    session.out.outcome(f"logged in to {wanted} as {who['user']}", who, WHO, "user")
+    if who.get("next"):
+        session.out.note(f"you wait to be admitted: {who['next']}")
 
 
 @click.command()
@@ -88,11 +94,11 @@ def whoami(session: "Session") -> None:
     who = session.centre.whoami()
 
     def fields() -> list[tuple[str, str]]:
-        token, expires = who["token"], who["token"].get("expires_ms")
         return [
             ("user", f"{who['user']}  {who['title']}"),
+            *_standing(dict(who)),
             ("roles", "\n".join(f"{role['role']} of {role['account']}" for role in who["roles"]) or "none"),
-            ("token", f"{token['name']}, {'expires ' + words.long_time(expires) if expires else 'does not expire'}"),
+            ("token", _token_line(dict(who["token"]))),
             ("centre", session.centre.address),
             ("context", session.login.context or "none; the token is from BARAY_TOKEN"),
             ("project", session.project or "-"),
@@ -102,18 +108,106 @@ def whoami(session: "Session") -> None:
     hint(session)
 
 
-def _token(session: "Session", address: str, from_stdin: bool) -> str:
+@click.command()
+@acting
+def password(session: "Session") -> None:
+    """Change your password, if the centre keeps one for you. All your other logins end.
+
+    You are asked for both; without a terminal they are read from stdin, the old one on the first line.
+    """
+    if sys.stdin.isatty() and not session.no_input:
+        old = str(click.prompt("old password", hide_input=True, err=True))
+        new = str(click.prompt("new password", hide_input=True, err=True, confirmation_prompt="new password again"))
+    else:
+        old, new = sys.stdin.readline().rstrip("\r\n"), sys.stdin.readline().rstrip("\r\n")
+    if not old or not new:
+        raise CliError("both passwords are needed", USAGE, fixes=["the old one first, then the new one, a line each"])
+    session.centre.logins.change_password(old, new)
+    session.out.outcome("changed your password; your other logins have ended", None)
+
+
+def _standing(who: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is told only where it is not as usual."""
+    found = []
+    if who.get("acting_by"):
+        found.append(("acting", f"{who['acting_by']} acts on their behalf"))
+    if who.get("state", "active") != "active":
+        found.append(("state", str(who["state"])))
+    if who.get("next"):
+        found.append(("next", str(who["next"])))
+    if who.get("tenant"):
+        found.append(("tenant", str(who["tenant"])))
+    if who.get("owner"):
+        found.append(("service", f"{who['owner']} answers for it"))
+    return found
+
+
+def _token_line(token: dict[str, Any]) -> str:
+    expires = token.get("expires_ms")
+    told = [str(token["name"]), f"expires {words.long_time(expires)}" if expires else "does not expire"]
+    if token.get("login_ms"):
+        told.append(f"logged in {words.long_time(token['login_ms'])}, level {token.get('level', 0)}")
+    if token.get("scopes") is not None:
+        told.append("only for " + (", ".join(token["scopes"]) or "choosing a password"))
+    if token.get("account"):
+        told.append(f"only in {token['account']}")
+    return ", ".join(told)
+
+
+def _checked(address: str, token: str) -> dict[str, Any]:
+    """Who the token is of. Raises if it does not work."""
+    from cli.session import connect
+
+    centre = connect(address, token)
+    try:
+        return dict(centre.whoami())
+    finally:
+        centre.close()
+
+
+def _revoke(address: str, token: str) -> None:
+    """The login that was there before; if it is over already, all the better."""
+    from cli.session import connect
+    from client import BarayError
+
+    centre = connect(address, token)
+    try:
+        centre.logout()
+    except BarayError:
+        pass
+    finally:
+        centre.close()
+
+
+def _token(session: "Session", address: str, *, from_stdin: bool, device: bool) -> str:
+    asks = sys.stdin.isatty() and not session.no_input
     if from_stdin:
         token = sys.stdin.readline().strip()
-    elif session.env.get("BARAY_TOKEN"):
+    elif session.env.get("BARAY_TOKEN") and not device:
         token = session.env["BARAY_TOKEN"].strip()
-    elif session.no_input or not sys.stdin.isatty():
-        raise CliError("no token is given", USAGE, fixes=["pipe it in with --token-stdin, or set BARAY_TOKEN"])
+    elif device or asks:
+        token = _by_device(address) or (_typed(address) if asks else "")
     else:
-        token = str(click.prompt(f"token for {address}", hide_input=True, err=True)).strip()
+        fixes = ["pipe it in with --token-stdin, or set BARAY_TOKEN", "or approve a code in a browser: --device"]
+        raise CliError("no token is given", USAGE, fixes=fixes)
     if not token:
         raise CliError("the token is empty", NOT_ALLOWED)
     return token
+
+
+def _by_device(address: str) -> str | None:
+    from cli.device import log_in
+    from cli.session import connect
+
+    centre = connect(address, None)
+    try:
+        return log_in(centre)
+    finally:
+        centre.close()
+
+
+def _typed(address: str) -> str:
+    return str(click.prompt(f"token for {address}", hide_input=True, err=True)).strip()
 
 
 def _name_for(address: str) -> str:

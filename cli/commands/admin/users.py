@@ -1,10 +1,9 @@
-"""People, their roles and their tokens."""
+"""People and their roles."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from cli import words
 from cli.commands.admin.fields import given, show
 from cli.flags import acting, reading
 from cli.tables import Column
@@ -12,13 +11,20 @@ from cli.tables import Column
 if TYPE_CHECKING:
     from cli.session import Session
 
-COLUMNS = [Column("NAME", "name"), Column("TITLE", "title", flex=True), Column("EMAIL", "email")]
-ROLE = [Column("ACCOUNT", "account"), Column("ROLE", "role")]
-TOKEN = [
-    Column("ID", "id"),
+COLUMNS = [
     Column("NAME", "name"),
-    Column("EXPIRES", "expires_ms", words.long_time),
+    Column("TITLE", "title", flex=True),
+    Column("STATE", "state"),
+    Column("TENANT", "tenant"),
+    Column("EMAIL", "email"),
+    Column("KIND", "kind", wide=True),
+    Column("OWNER", "owner", wide=True),
+    Column("AFFILIATION", "affiliation", wide=True),
+    Column("LEVEL", "assurance", wide=True),
 ]
+STATES = ["active", "waiting", "suspended", "erased"]
+REASON = click.option("--reason", required=True, metavar="TEXT", help="Kept in the audit trail.")
+ROLE = [Column("ACCOUNT", "account"), Column("ROLE", "role")]
 
 ROLES = [
     "centre-admin", "allocator", "support", "ethics-officer", "auditor", "funder", "focal-point", "lead", "member",
@@ -32,10 +38,13 @@ def user() -> None:
 
 
 @user.command("list")
+@click.option("--waiting", is_flag=True, help="Those who wait to be admitted, for you to decide.")
+@click.option("--state", type=click.Choice(STATES), help="Those in this state.")
 @reading
-def list_(session: "Session") -> None:
-    """List the users."""
-    session.out.items(session.centre.users.each(), COLUMNS, "name", empty="no users")
+def list_(session: "Session", *, waiting: bool, state: str | None) -> None:
+    """List people and services."""
+    users = session.centre.users
+    session.out.items(users.admissions() if waiting else users.each(state=state), COLUMNS, "name", empty="no users")
 
 
 @user.command("show")
@@ -50,11 +59,66 @@ def show_(session: "Session", name: str) -> None:
 @click.argument("name")
 @click.option("--title", required=True, help="The name in full.")
 @click.option("--email")
+@click.option("--tenant", help="Where they belong.")
 @acting
-def add(session: "Session", name: str, title: str, email: str | None) -> None:
+def add(session: "Session", name: str, title: str, email: str | None, tenant: str | None) -> None:
     """Add a user."""
-    added = session.centre.users.add(name, **given(title=title, email=email))
+    added = session.centre.users.add(name, **given(title=title, email=email, tenant=tenant))
     session.out.outcome(f"added user {name}", added, COLUMNS, "name")
+
+
+@user.command()
+@click.argument("name")
+@click.option("--tenant", help="Where they belong; else where they ask to be admitted.")
+@click.option("--reason", metavar="TEXT")
+@acting
+def admit(session: "Session", name: str, tenant: str | None, reason: str | None) -> None:
+    """Let in who waits: they can be given roles from then on."""
+    admitted = session.centre.users.admit(name, tenant=tenant, reason=reason)
+    session.out.outcome(f"admitted {name} to {admitted.get('tenant')}", admitted, COLUMNS, "name")
+
+
+@user.command()
+@click.argument("name")
+@REASON
+@acting
+def refuse(session: "Session", name: str, reason: str) -> None:
+    """Say that who waits is not of the institution that they named."""
+    refused = session.centre.users.refuse(name, reason)
+    session.out.outcome(f"refused {name}", refused, COLUMNS, "name")
+
+
+@user.command()
+@click.argument("name")
+@REASON
+@acting
+def suspend(session: "Session", name: str, reason: str) -> None:
+    """Let in nothing of a user, nor of their services, from the next request on."""
+    changed = session.centre.users.set_state(name, "suspended", reason)
+    session.out.outcome(f"suspended {name}", changed, COLUMNS, "name")
+
+
+@user.command()
+@click.argument("name")
+@REASON
+@acting
+def resume(session: "Session", name: str, reason: str) -> None:
+    """Let a suspended user in again."""
+    changed = session.centre.users.set_state(name, "active", reason)
+    session.out.outcome(f"resumed {name}", changed, COLUMNS, "name")
+
+
+@user.command()
+@click.argument("name")
+@acting
+def password(session: "Session", name: str) -> None:
+    """Set a one-time password, and print it this once: hand it over, they choose their own with it."""
+    made = session.centre.users.set_password(name)
+    if session.out.format in {"table", "wide", "name"}:
+        session.out.note(f"one-time password for {name}; it is shown this once, and ended all their logins:")
+        session.out.lines([made["password"]])
+    else:
+        session.out.machine(made, [Column("USER", "user"), Column("PASSWORD", "password")], "user")
 
 
 @click.group()
@@ -90,41 +154,3 @@ def remove_role(session: "Session", name: str, role_: str, account: str) -> None
     """Take a role on an account from a user."""
     session.centre.users.remove_role(name, account, role_)
     session.out.outcome(f"{name} is no longer {role_} of {account}", None)
-
-
-@click.group()
-def token() -> None:
-    """Tokens of people."""
-
-
-@token.command("list")
-@click.argument("name", metavar="USER")
-@reading
-def list_tokens(session: "Session", name: str) -> None:
-    """List the tokens of a user; their texts are not kept anywhere."""
-    session.out.items(session.centre.users.tokens(name), TOKEN, "id", empty="no tokens")
-
-
-@token.command("add")
-@click.argument("name", metavar="USER")
-@click.option("--name", "label", required=True, metavar="NAME", help="What it is for.")
-@click.option("--expires", metavar="TIME", help="When it ends: a date, or a span such as 90d.")
-@acting
-def add_token(session: "Session", name: str, label: str, expires: str | None) -> None:
-    """Make a token for a user, and print it this once."""
-    ends = None if expires is None else words.parse_future(expires, session.now_ms, "--expires")
-    made = session.centre.users.add_token(name, label, ends)
-    if session.out.format in {"table", "wide", "name"}:
-        session.out.note(f"token {made['id']} for {name}; it is shown this once:")
-        session.out.lines([made.get("token", "")])
-    else:
-        session.out.machine(made, TOKEN, "id")
-
-
-@token.command("remove")
-@click.argument("token_id", metavar="ID")
-@acting
-def remove_token(session: "Session", token_id: str) -> None:
-    """Revoke a token."""
-    session.centre.users.remove_token(token_id)
-    session.out.outcome(f"revoked token {token_id}", None)
