@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, false, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from domain.access import Permission, Role
@@ -76,10 +76,21 @@ class People:
         row = self.connection.execute(select(UserRow.__table__).where(UserRow.id == user_id)).first()
         return None if row is None else _user(row)
 
-    def users(self, page: Page, *, tenants: frozenset[int] | None = None, state: UserState | None = None) -> list[User]:
+    def users(
+        self,
+        page: Page,
+        *,
+        tenants: frozenset[int] | None = None,
+        state: UserState | None = None,
+        kind: UserKind | None = None,
+        or_owner: int | None = None,
+    ) -> list[User]:
         statement = select(UserRow.__table__).where(UserRow.id > (page.cursor or 0)).order_by(UserRow.id)
         if tenants is not None:
-            statement = statement.where(UserRow.tenant_id.in_(tenants))
+            of_owner = UserRow.owner_id == or_owner if or_owner is not None else false()
+            statement = statement.where(or_(UserRow.tenant_id.in_(tenants), of_owner))
+        if kind is not None:
+            statement = statement.where(UserRow.kind == kind.value)
         if state is not None:
             statement = statement.where(UserRow.state == state.value)
         return [_user(row) for row in self.connection.execute(statement.limit(page.limit))]
@@ -160,6 +171,11 @@ class People:
         if page is not None:
             statement = statement.where(TokenRow.id > (page.cursor or 0)).limit(page.limit)
         return [_token(row) for row in self.connection.execute(statement)]
+
+    def live_tokens(self, user_id: int, now_ms: int) -> int:
+        lasting = or_(TokenRow.expires_ms.is_(None), TokenRow.expires_ms > now_ms)
+        where = (TokenRow.user_id == user_id, TokenRow.revoked_ms.is_(None), lasting)
+        return self.connection.scalar(select(func.count()).select_from(TokenRow).where(*where)) or 0
 
     def revoke_token(self, token_id: int, now_ms: int) -> None:
         self.connection.execute(
