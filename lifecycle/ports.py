@@ -27,6 +27,7 @@ from domain.purses import Conditions
 from domain.records import Attempt, Brief, Job, Task
 from lifecycle.books import Charging, DatedRate, Period
 from lifecycle.brought import Imports
+from lifecycle.custody import Custody
 from lifecycle.identity import Logins, Oversight, Privacy
 from lifecycle.live import Live
 from lifecycle.paging import Page
@@ -323,6 +324,7 @@ class UnitOfWork(Protocol):
     logins: Logins
     oversight: Oversight
     privacy: Privacy
+    custody: Custody
     fleet: Fleet
     clusters: Clusters
     grants: Grants

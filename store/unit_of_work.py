@@ -11,6 +11,7 @@ from domain.money import Book
 from lifecycle import (
     books,
     brought,
+    custody,
     identity,
     live,
     past,
@@ -30,6 +31,7 @@ from store.budgets import Budgets
 from store.calendar import Calendar
 from store.charging import Charging
 from store.clusters import Clusters
+from store.custody import Custody
 from store.dependencies import Dependencies
 from store.directory import DirectoryCache
 from store.engine import ONE_MOMENT, WRITES
@@ -54,7 +56,7 @@ from store.seals import Seals
 from store.stamps import CHANGED, DIRECTORY, STAMP
 from store.tables.jobs import SourceRow
 from store.tables.service import StampRow
-from store.upsert import insert_ignoring
+from store.upsert import upsert
 
 _TURN = select(StampRow.value).where(StampRow.name == DIRECTORY).with_for_update()
 
@@ -68,6 +70,7 @@ class UnitOfWork:
     logins: identity.Logins
     oversight: identity.Oversight
     privacy: identity.Privacy
+    custody: custody.Custody
     fleet: ports.Fleet
     clusters: reach.Clusters
     grants: treasury.Grants
@@ -108,7 +111,7 @@ class UnitOfWork:
         self._connection.info.pop(STAMP, None)
 
     def keep_source(self, sha256: str, size: int, now_ms: int) -> None:
-        insert_ignoring(self._connection, SourceRow, {"sha256": sha256, "size": size, "created_ms": now_ms})
+        upsert(self._connection, SourceRow, [{"sha256": sha256, "size": size, "created_ms": now_ms}])
 
     def has_source(self, sha256: str) -> bool:
         return self._connection.scalar(select(SourceRow.size).where(SourceRow.sha256 == sha256)) is not None
@@ -153,6 +156,7 @@ class Store:
             Logins(connection),
             Oversight(connection),
             Privacy(connection),
+            Custody(connection),
             Fleet(connection, self._nodes),
             Clusters(connection),
             Grants(connection),

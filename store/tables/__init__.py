@@ -18,6 +18,7 @@ from store.tables import (
     ledger,
     people,
     policies,
+    privacy,
     registrations,
     service,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "ledger",
     "people",
     "policies",
+    "privacy",
     "registrations",
     "service",
 ]
