@@ -125,3 +125,26 @@ def test_a_follower_who_goes_away_leaves_nothing_behind(api: Api, centre: Centre
     time.sleep(1)
     assert threading.active_count() <= before + 40, "only the thread pool's own remain"
     assert api.get(f"/jobs/{job}").status == 200
+
+
+@on_sqlite
+def test_one_user_holds_so_many_places_and_no_more(api: Api, centre: Centre) -> None:
+    """Each follower asks the database again and again. Who hangs up gives the place back."""
+    job = centre.submit(spec(held=True)).id
+    dara = api.as_(centre.population.tokens["dara"])
+    pool = urllib3.PoolManager(maxsize=100, retries=False, timeout=30)
+    head = {"Authorization": f"Bearer {dara.token}"}
+    address = f"{api.address}{API}/jobs/{job}/logs/stream"
+    held = [pool.request("GET", address, headers=head, preload_content=False) for _ in range(64)]
+    assert {one.status for one in held} == {200}
+    for path in (f"/jobs/{job}/logs/stream", f"/jobs/{job}/wait?timeout_s=1"):
+        refused = dara.get(path)
+        assert (refused.status, refused.code, refused.headers["Retry-After"]) == (429, "rate-limited", "1")
+    assert api.get(f"/jobs/{job}/wait", query={"timeout_s": 0}).status == 200, "others have places of their own"
+    for one in held:
+        one.close()
+    deadline = time.monotonic() + 20
+    while (answer := dara.get(f"/jobs/{job}/wait", query={"timeout_s": 0})).status == 429:
+        assert time.monotonic() < deadline, "places are not given back"
+        time.sleep(0.1)
+    assert answer.status == 200

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from api.http.call import Call
 from api.http.declare import Routes
@@ -17,6 +20,7 @@ from api.http.schemas.answers import JobOut, OutputOut
 from api.http.schemas.base import Listing
 from api.http.schemas.centre import StoredOut
 from api.http.services import Services
+from api.http.turnstile import Turnstile
 from api.http.views import show_jobs
 from domain.access import Permission
 from domain.errors import Invalid, NotFound
@@ -33,6 +37,10 @@ _KEEPALIVE_S = 15.0
 _WAIT_LIMIT_S = 120
 _OFFSET_MOST = 2**53
 _BINARY = {"type": "string", "contentMediaType": "application/gzip"}
+
+# Whoever waits or follows asks the database again and again; a source lies in memory until it is whole.
+_followers = Turnstile("waiting requests", at_once=512, of_one=64, per_second=50.0, burst=500.0)
+_senders = Turnstile("sources", at_once=16, of_one=2, per_second=5.0, burst=100.0)
 
 Number = Annotated[int | None, Query(ge=1, le=10**6, description="the attempt's number; the newest if left out")]
 Rank = Annotated[int, Query(ge=0, le=4096)]
@@ -86,9 +94,25 @@ async def stream_logs(
     """Follow a log by server-sent events, across attempts' waiting, until the job is over. Resumes by Last-Event-ID."""
     resumed = request.headers.get("last-event-id", "")
     start = min(int(resumed), _OFFSET_MOST) if resumed.isdecimal() else offset
-    await run_in_threadpool(look, request, Permission.JOB_READ, lambda call: find_job(call, job))
-    events = _events(request, job, attempt, rank, start)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    user_id = await run_in_threadpool(look, request, Permission.JOB_READ, lambda call: _known(call, job))
+    return _Followed(_events(request, job, attempt, rank, start), _followers.pass_through(user_id, time.monotonic()))
+
+
+class _Followed(StreamingResponse):
+    """Server-sent events, for as long as there is a place for who follows them. Raises Refused before the first one."""
+
+    def __init__(self, events: AsyncIterator[bytes], place: AbstractContextManager[None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)
+
+
+def _known(call: Call, job: str) -> int:
+    find_job(call, job)
+    return call.caller.user.id
 
 
 async def _events(request: Request, job: str, number: int | None, rank: int, offset: int) -> AsyncIterator[bytes]:
@@ -141,13 +165,15 @@ async def wait_for_job(
         shown = show_jobs(call, [found])[0]
         return shown, found.state.final or (task is not None and task.state.final)
 
-    while True:
-        turn = services.bell.turn()
-        shown, over = await run_in_threadpool(look, request, Permission.JOB_READ, step)
-        left = deadline - asyncio.get_running_loop().time()
-        if over or left <= 0 or await request.is_disconnected():
-            return Response(json.dumps(shown, ensure_ascii=False), media_type="application/json")
-        await _rung(turn, min(left, 1.0))
+    user_id = await run_in_threadpool(look, request, Permission.JOB_READ, lambda call: _known(call, job))
+    with _followers.pass_through(user_id, time.monotonic()):
+        while True:
+            turn = services.bell.turn()
+            shown, over = await run_in_threadpool(look, request, Permission.JOB_READ, step)
+            left = deadline - asyncio.get_running_loop().time()
+            if over or left <= 0 or await request.is_disconnected():
+                return Response(json.dumps(shown, ensure_ascii=False), media_type="application/json")
+            await _rung(turn, min(left, 1.0))
 
 
 @routes.get("/jobs/{job}/outputs", Permission.JOB_READ, Listing[OutputOut])
@@ -204,21 +230,24 @@ async def put_source(request: Request) -> Response:
     """Keep a packed source directory (a .tar.gz). The same content is kept once."""
     services: Services = request.app.state.services
 
-    def may(call: Call) -> None:
+    def may(call: Call) -> int:
         call.visible()
         if not call.caller.anywhere(Permission.JOB_SUBMIT):
             call.need_centre()
+        return call.caller.user.id
 
-    await run_in_threadpool(look, request, Permission.JOB_SUBMIT, may)
-    data = await request.body()
-    if not data.startswith(b"\x1f\x8b"):
-        raise Invalid("the body is no .tar.gz archive", "body", fix=f"send one of {SOURCE_BYTES // 2**20} MiB at most")
+    user_id = await run_in_threadpool(look, request, Permission.JOB_SUBMIT, may)
+    with _senders.pass_through(user_id, time.monotonic()):
+        data = await request.body()
+        if not data.startswith(b"\x1f\x8b"):
+            fix = f"send one of {SOURCE_BYTES // 2**20} MiB at most"
+            raise Invalid("the body is no .tar.gz archive", "body", fix=fix)
 
-    def keep() -> str:
-        sha256 = services.sources.keep(data)
-        with services.store.write() as uow:
-            uow.keep_source(sha256, len(data), services.clock.now_ms())
-        return sha256
+        def keep() -> str:
+            sha256 = services.sources.keep(data)
+            with services.store.write() as uow:
+                uow.keep_source(sha256, len(data), services.clock.now_ms())
+            return sha256
 
-    sha256 = await run_in_threadpool(keep)
+        sha256 = await run_in_threadpool(keep)
     return Response(json.dumps({"sha256": sha256, "size": len(data)}), 201, media_type="application/json")
