@@ -135,7 +135,8 @@ def audit_rotate_key(data_dir: str | None, reason: str, form: str) -> None:
 
 
 @main.command("xroad-openapi")
-def xroad_openapi() -> None:
+@click.option("-o", "--format", "form", type=click.Choice(["json"]), default="json", help="How to print.")
+def xroad_openapi(form: str) -> None:  # noqa: ARG001 - there is one way
     """What other governments may ask over X-Road, as OpenAPI 3.0."""
     import json
 

@@ -461,6 +461,26 @@ MUTANTS = (
         "frozenset[int]().union(*self.uow.gates.accepted(range(100)).values())",
         ("tests/lifecycle/test_gates.py",),
     ),
+    Mutant(
+        8, "who has no right over X-Road is answered about all tenants", "lifecycle/xroad.py",
+        "    if not tenants:\n", "    if not tenants:\n        return None\n    if not tenants:\n",
+        ("tests/xroad/test_services.py",),
+    ),
+    Mutant(
+        8, "a right over X-Road to one tenant is one to all", "lifecycle/xroad.py",
+        "    mine = above is not None and (tenants is None or above.id in tenants)\n", "    mine = above is not None\n",
+        ("tests/xroad/test_services.py",),
+    ),
+    Mutant(
+        8, "X-Road's listener asks for no certificate", "runtime/xroad.py",
+        "    context.verify_mode = ssl.CERT_REQUIRED\n", "    context.verify_mode = ssl.CERT_NONE\n",
+        ("tests/xroad/test_door.py",),
+    ),
+    Mutant(
+        8, "who asked over X-Road is sealed by name", "lifecycle/xroad.py",
+        "    if asked.represented is not None:\n", '    facts["user_id"] = asked.user_id\n    if asked.represented is not None:\n',
+        ("tests/xroad/test_services.py",),
+    ),
 )  # fmt: skip
 
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cli import words
-from cli.commands.machine import hand_over
 from cli.failures import USAGE, CliError
 from cli.flags import acting, reading
 from cli.tables import Column
 
 if TYPE_CHECKING:
     from cli.session import Session
+
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 SERVICES: Final = ("usage", "allocation")
 
@@ -61,7 +62,10 @@ def revoke(session: "Session", right: str) -> None:
     session.out.outcome(f"right {right} is revoked", None)
 
 
-@xroad.command()
-def openapi() -> None:
-    """Print what may be asked as OpenAPI 3.0, for the Security Server. It reads the settings of this machine."""
-    hand_over("xroad-openapi", ())
+@xroad.command(context_settings=_PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def openapi(arguments: tuple[str, ...]) -> None:
+    """Print what may be asked as OpenAPI 3.0, for the Security Server; on the centre's machine."""
+    from cli.commands.machine import hand_over
+
+    hand_over("xroad-openapi", arguments)
