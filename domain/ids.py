@@ -1,6 +1,7 @@
 """The ids people see: job ``1842``, task ``1842_7``, attempt ``1842_7.2``."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.errors import Invalid
@@ -52,3 +53,14 @@ def parse_attempt(text: str) -> AttemptId:
         raise Invalid(f"{text[:40]!r} is no attempt id", "attempt", fix="use an attempt id such as 1842_7.2")
     index = None if match["index"] is None else int(match["index"])
     return AttemptId(int(match["job"]), index, int(match["number"]))
+
+
+def spans(ids: Sequence[int]) -> str:
+    """Numbers that go up, with neighbours as one: ``1842-1845,1850``."""
+    ends: list[list[int]] = []
+    for one in ids:
+        if ends and one == ends[-1][1] + 1:
+            ends[-1][1] = one
+        else:
+            ends.append([one, one])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ends)

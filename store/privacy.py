@@ -8,13 +8,20 @@ from sqlalchemy import Connection, bindparam, delete, exists, insert, select, up
 from lifecycle.identity import LegalHold, PersonChange
 from lifecycle.paging import Page
 from quotas.leaves import AuditEntry
-from store.audit import as_entry
-from store.bulk import among
+from store.audit import as_entry, at_once
+from store.bulk import POSTGRESQL, among
+from store.deferred import put_off
 from store.tables.audit import AuditRow
 from store.tables.people import AuditPersonRow, LegalHoldRow, PersonChangeRow, SweepRow
-from store.upsert import insert_ignoring, table_of
+from store.upsert import table_of
 
 _ENTRIES, _NAMED = table_of(AuditRow), table_of(AuditPersonRow)
+# Every request that changes something notes whom its entry names, so these are the database's own words.
+_NOTE_SQLITE = "INSERT OR IGNORE INTO audit_person (entry_id, user_id, part) VALUES (?, ?, ?)"
+_NOTE_POSTGRESQL = (
+    "INSERT INTO audit_person (entry_id, user_id, part) "
+    "SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING"
+)
 _UNNAME = delete(_NAMED).where(_NAMED.c.user_id == bindparam("user"), among(_NAMED.c.entry_id, "rows"))
 
 
@@ -25,8 +32,14 @@ class Privacy:
     connection: Connection
 
     def note(self, entry_id: int, people: Sequence[tuple[int, str]]) -> None:
-        for user_id, part in people:
-            insert_ignoring(self.connection, AuditPersonRow, {"entry_id": entry_id, "user_id": user_id, "part": part})
+        if not people:
+            return
+        rows = [(entry_id, user_id, part) for user_id, part in people]
+        if self.connection.dialect.name == POSTGRESQL:
+            entries, users, parts = (f"{{{','.join(map(str, column))}}}" for column in zip(*rows, strict=True))
+            put_off(self.connection, _NAMED.name, _NOTE_POSTGRESQL, (entries, users, parts))
+        else:
+            at_once(self.connection, _NOTE_SQLITE, *rows)
 
     def entries_of(self, user_id: int, page: Page) -> list[tuple[int, str]]:
         statement = select(AuditPersonRow.entry_id, AuditPersonRow.part).where(AuditPersonRow.user_id == user_id)

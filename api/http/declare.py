@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Response
 
 from api.http import deprecation, problems
-from api.http.guard import Handler, Told, endpoint
+from api.http.guard import Handler, Told, View, endpoint
 from domain.access import Permission
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -32,7 +32,7 @@ class Routes:
     def __init__(self, tag: str) -> None:
         self.router = APIRouter(tags=[tag])
         self.sockets: dict[Handler, Permission] = {}
-        self._views: dict[str, tuple[Handler, Permission]] = {}
+        self._views: dict[str, View] = {}
 
     def get(self, path: str, permission: Permission, answer: Any, **options: Any) -> Callable[[Handler], Handler]:
         return self._route("GET", path, permission, answer, **options)
@@ -79,20 +79,19 @@ class Routes:
         secret: bool = False,
         ahead: Callable[..., Any] | None = None,
     ) -> Callable[[Handler], Handler]:
-        """``no_entry`` says why the route leaves no audit entry, unless it acts on what is another user's.
+        """``no_entry`` says why the route leaves no audit entry: what it changes has no meaning to anybody.
 
         ``secret``: what it answers is told this once. ``ahead`` asks the network, for callers with the permission on the
         centre, before the transaction begins: it is called with ``Scout`` and the handler's arguments.
         """
         changes = method != "GET" if writes is None else writes
-        told = Told(
-            path, changes and no_entry is None, changes, secret, ahead, (lambda: self._view(path)) if changes else None
-        )
+        view = (lambda: self._view(path)) if changes else None
+        told = Told(path, changes and no_entry is None, secret, ahead, view, answer)
         more: dict[str, Any] = {} if media is None else {"media": media}
 
         def make(handler: Handler) -> Handler:
             if method == "GET":
-                self._views[path] = (handler, permission)
+                self._views[path] = View(handler, permission, answer)
             elif changes:
                 ACTIONS[handler.__name__] = Action(handler, permission, told)
             return endpoint(handler, method, permission, status, changes, told)
@@ -110,7 +109,7 @@ class Routes:
             **more,
         )
 
-    def _view(self, path: str) -> tuple[Handler, Permission] | None:
+    def _view(self, path: str) -> View | None:
         """What shows the thing that a path changes: the GET of the longest address above it that names a thing."""
         above = [one for one in self._views if "{" in one and (path == one or path.startswith(f"{one}/"))]
         return self._views[max(above, key=len)] if above else None

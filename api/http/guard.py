@@ -39,17 +39,27 @@ Handler = Callable[..., Any]
 class Told:
     """What a route does beside its handler.
 
-    It leaves an audit entry: always, or only if what it acts on is ``another``'s. The first answer of a ``secret`` one is
-    kept sealed: what is told once must not lie open in the database. What ``ahead`` answers, which no transaction waits
-    for, is the handler's ``call.ahead``. ``view`` finds the route that shows the thing that is changed.
+    It leaves an audit ``entry``, unless it changes nothing of meaning. The first answer of a ``secret`` one is kept
+    sealed: what is told once must not lie open in the database. What ``ahead`` answers, which no transaction waits for,
+    is the handler's ``call.ahead``. ``view`` finds the route that shows the thing that is changed; ``answer`` is the
+    shape of this one's answer.
     """
 
     path: str
     entry: bool
-    another: bool
     secret: bool = False
     ahead: Handler | None = None
-    view: Callable[[], tuple[Handler, Permission] | None] | None = None
+    view: Callable[[], "View | None"] | None = None
+    answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A route that shows a thing, and the shape in which it does."""
+
+    handler: Handler
+    permission: Permission
+    answer: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +162,16 @@ def endpoint(handler: Handler, method: str, permission: Permission, status: int,
 
 def carry_out(call: Call, handler: Handler, told: Told, arguments: Mapping[str, Any], request: Request) -> bytes:
     """Run a handler, make sure that it asked for its permission, and leave its audit entry. Answers the body."""
-    before = _state(call, told, arguments) if told.entry else None
+    view = told.view() if told.view and told.entry else None
+    before = None if view is None else _state(call, view, arguments)
     result = handler(call, **arguments)
     assert call.checked or call.permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {call.permission}"
     content = result if isinstance(result, bytes) else b"" if result is None else _json(result)
-    another = call.on_behalf is not None or call.caller.acting_by is not None
-    if not call.rehearsed and (told.entry or (told.another and another)):
-        after = (_state(call, told, arguments) if told.entry else None) or (content or None)
+    if told.entry and not call.rehearsed:
+        shown = None if view is None or view.answer is told.answer else _state(call, view, arguments)
+        after = shown or content or None
         states = {"before": before, "after": None if told.secret else after}
+        call.facts.update(trail.made(call, told.path, result))
         trail.leave(call, request, handler.__name__, told.path, arguments, states)
     return content
 
@@ -244,15 +256,11 @@ def _scout(request: Request, permission: Permission, services: Services) -> Scou
     return Scout(services, looked)
 
 
-def _state(call: Call, told: Told, arguments: Mapping[str, Any]) -> bytes | None:
+def _state(call: Call, view: View, arguments: Mapping[str, Any]) -> bytes | None:
     """The thing that is changed, as the API shows it to the caller now; None if there is none."""
-    found = told.view and told.view()
-    if not found:
-        return None
-    handler, permission = found
-    named = {name: arguments[name] for name in inspect.signature(handler).parameters if name in arguments}
+    named = {name: arguments[name] for name in inspect.signature(view.handler).parameters if name in arguments}
     try:
-        shown = handler(Call(call.services, call.uow, call.caller, permission, call.now_ms), **named)
+        shown = view.handler(Call(call.services, call.uow, call.caller, view.permission, call.now_ms), **named)
     except BarayError:
         return None
     return _json(shown) if isinstance(shown, dict) else None

@@ -8,6 +8,7 @@ shown later what was asked; fields that are only ever written (values of secrets
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from fastapi import Request
@@ -19,6 +20,12 @@ from lifecycle.witness import witness
 
 # Parts of addresses that name a person, by the end of the path up to them.
 _PERSONS = ("{user}", "/users/{name}")
+
+# Below these, what is made has the name of a person or of a program of theirs.
+_OF_PEOPLE = ("/me", "/services", "/users")
+CREATED = 201
+
+_NAMING = frozenset({"lead", "owner", "user"})  # fields of bodies that hold the name of a user
 
 
 def leave(
@@ -36,7 +43,7 @@ def leave(
     by, user, uow = call.caller.acting_by or call.caller.user, call.caller.user, call.uow
     query = request.scope["query_string"].decode("latin-1")
     personal = {
-        "asked": hashlib.sha256(json.dumps(_asked(arguments), sort_keys=True).encode()).hexdigest(),
+        "asked": hashlib.sha256(_asked(arguments).encode()).hexdigest(),
         "by": by.name,
         "path": request.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""),
     }
@@ -57,12 +64,24 @@ def leave(
     uow.privacy.note(entry.id, sorted(of | about))
 
 
+def made(call: Call, path: str, result: Any) -> dict[str, Any]:
+    """For the facts: which thing came into being, if one did. Names of people (and of their programs) are none of them."""
+    if call.status != CREATED or not isinstance(result, dict):
+        return {}
+    name = None if path.startswith(_OF_PEOPLE) else result.get("name")
+    thing = result.get("id", name)
+    return {"made": thing} if isinstance(thing, int | str) else {}
+
+
 def _named(call: Call, path: str, arguments: Mapping[str, Any]) -> set[int]:
     """The users whom the address or the body names."""
     names = {arguments.get(part) for part in ("user",) if f"{{{part}}}" in path}
     if "/users/{name}" in path:
         names.add(arguments.get("name"))
-    names |= {getattr(one, part, None) for one in arguments.values() for part in ("user", "lead", "owner")}
+    parts = _NAMING | {"name"} if path == "/users" else _NAMING
+    for one in arguments.values():
+        if isinstance(one, BaseModel):
+            names |= {getattr(one, part) for part in parts & type(one).model_fields.keys()}
     found = (call.uow.people.user(name) for name in names if isinstance(name, str))
     return {user.id for user in found if user is not None}
 
@@ -78,24 +97,26 @@ def subject(path: str, arguments: Mapping[str, Any]) -> str:
     return done
 
 
-def _asked(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_secrets(value) if isinstance(value, BaseModel) else str(value)
-        for name, value in arguments.items()
-    }
+def _asked(arguments: Mapping[str, Any]) -> str:
+    """What was asked for as text, without the values of secrets: as it was sent, in the order of the schema's fields."""
+    told = {name: _without_secrets(value) for name, value in sorted(arguments.items())}
+    return json.dumps(told, ensure_ascii=False)
 
 
-def _without_secrets(body: BaseModel) -> dict[str, Any]:
-    return body.model_dump(mode="json", exclude=_secrets_of(body))
+def _without_secrets(value: Any) -> str:
+    if not isinstance(value, BaseModel):
+        return str(value)
+    return value.model_dump_json(exclude=set(_secrets_of(type(value))), exclude_unset=True)
 
 
 def has_secrets(value: Any) -> bool:
     """True for a body that holds the value of a secret."""
-    return isinstance(value, BaseModel) and any(getattr(value, name) for name in _secrets_of(value))
+    return isinstance(value, BaseModel) and any(getattr(value, name) for name in _secrets_of(type(value)))
 
 
-def _secrets_of(body: BaseModel) -> set[str]:
-    return {name for name, field in type(body).model_fields.items() if is_write_only(field.json_schema_extra)}
+@cache
+def _secrets_of(body: type[BaseModel]) -> frozenset[str]:
+    return frozenset(name for name, field in body.model_fields.items() if is_write_only(field.json_schema_extra))
 
 
 def is_write_only(extra: Any) -> bool:

@@ -32,7 +32,7 @@ def list_notices(call: Call, cursor: Cursor = None, limit: Limit = 100, *, unrea
     return paging.answer(found, limit, lambda one: one.id, lambda one: _show_notice(call, one))
 
 
-@routes.post("/notices/read", Permission.NOTICE_READ, ReadOut, status=200, no_entry="what a user has seen is their own")
+@routes.post("/notices/read", Permission.NOTICE_READ, ReadOut, status=200)
 def read_notices(call: Call, body: ReadIn) -> dict[str, Any]:
     """The caller has seen these: they are not unread to them any more. Those of others are left alone."""
     found = call.uow.budgets.read(call.caller.user.id, sorted(set(body.ids)), call.visible(), call.now_ms)

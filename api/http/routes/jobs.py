@@ -37,7 +37,7 @@ from api.http.waiting import Columns, queue_columns, queue_rows
 from domain.access import Permission
 from domain.accounts import AccountKind
 from domain.errors import Fault, Invalid, NotAllowed, NotFound
-from domain.ids import TaskId, parse_task
+from domain.ids import TaskId, parse_task, spans
 from domain.jobs import JobState
 from domain.quantities import format_su, parse_duration
 from domain.records import Job
@@ -52,9 +52,6 @@ from quotas.rules import format_factor
 
 routes = Routes("jobs")
 
-# Of whoever acts on jobs of their own: a submission must stay cheap.
-OWN = "the job itself says who did what and when"
-
 # More held jobs than this are not listed behind the queue; the newest are.
 HELD_LIMIT = 10_000
 
@@ -63,12 +60,13 @@ BATCH_BYTES = 16 * 2**20
 States = Annotated[list[str] | None, Query(description="only jobs in these states")]
 
 
-@routes.post("/jobs", Permission.JOB_SUBMIT, JobOut, also={200: ForecastOut}, no_entry=OWN)
+@routes.post("/jobs", Permission.JOB_SUBMIT, JobOut, also={200: ForecastOut})
 def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, Any]:
     """Submit a job file. With `dry_run`, admit it, ask the planner what it would do, and write nothing."""
     spec = body.to_spec()
     _may_submit(call, spec.project)
     if dry_run:
+        call.rehearsed = True
         return _forecast(call, body)
     job = submit(call.uow, call.caller, spec, call.now_ms)
     call.wakes = not job.is_held
@@ -76,7 +74,7 @@ def submit_job(call: Call, body: JobFile, dry_run: bool = False) -> dict[str, An
     return show_new_job(call, job)
 
 
-@routes.post("/jobs/batch", Permission.JOB_SUBMIT, IdsOut, max_body_size=BATCH_BYTES, no_entry=OWN)
+@routes.post("/jobs/batch", Permission.JOB_SUBMIT, IdsOut, max_body_size=BATCH_BYTES)
 def submit_batch(call: Call, body: BatchFile) -> dict[str, Any]:
     """Submit many jobs at once: all are taken, or none."""
     faults: list[Fault] = []
@@ -92,6 +90,7 @@ def submit_batch(call: Call, body: BatchFile) -> dict[str, Any]:
     for project in {spec.project for spec in specs}:
         _may_submit(call, project)
     ids = submit_many(call.uow, call.caller, specs, call.now_ms)
+    call.facts["jobs"] = spans(ids)
     call.wakes = True
     return {"ids": ids}
 
@@ -166,29 +165,29 @@ def why(call: Call, job: str) -> dict[str, Any]:
     }
 
 
-@routes.post("/jobs/{job}/cancel", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
+@routes.post("/jobs/{job}/cancel", Permission.JOB_CONTROL, JobOut, status=200)
 def cancel_job(call: Call, job: str) -> dict[str, Any]:
     """Cancel a job, or one task of it. What runs is told to stop."""
     return _control(call, job, control.cancel)
 
 
-@routes.post("/jobs/{job}/hold", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
+@routes.post("/jobs/{job}/hold", Permission.JOB_CONTROL, JobOut, status=200)
 def hold_job(call: Call, job: str) -> dict[str, Any]:
     return _control(call, job, control.hold)
 
 
-@routes.post("/jobs/{job}/release", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
+@routes.post("/jobs/{job}/release", Permission.JOB_CONTROL, JobOut, status=200)
 def release_job(call: Call, job: str) -> dict[str, Any]:
     return _control(call, job, control.release)
 
 
-@routes.post("/jobs/{job}/requeue", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
+@routes.post("/jobs/{job}/requeue", Permission.JOB_CONTROL, JobOut, status=200)
 def requeue_job(call: Call, job: str) -> dict[str, Any]:
     """Stop what runs of it and put it back into the queue."""
     return _control(call, job, control.requeue)
 
 
-@routes.post("/jobs/{job}/extend", Permission.JOB_CONTROL, JobOut, status=200, no_entry=OWN)
+@routes.post("/jobs/{job}/extend", Permission.JOB_CONTROL, JobOut, status=200)
 def extend_job(call: Call, job: str, body: ExtendJobIn) -> dict[str, Any]:
     """Let what runs of it, or one task, run longer: a further hold is set aside, or it is refused with what would pass."""
     by_ms = None if body.by is None else parse_duration(body.by, "by")
@@ -196,7 +195,7 @@ def extend_job(call: Call, job: str, body: ExtendJobIn) -> dict[str, Any]:
     return _control(call, job, lambda uow, task_id, now_ms: extend(uow, task_id, now_ms, by_ms=by_ms, to_ms=to_ms))
 
 
-@routes.patch("/jobs/{job}", Permission.JOB_CONTROL, JobOut, no_entry=OWN)
+@routes.patch("/jobs/{job}", Permission.JOB_CONTROL, JobOut)
 def change_job(call: Call, job: str, body: JobPatch) -> dict[str, Any]:
     """Change the priority of a job that waits, among the jobs of its user: the user's own right, and a lead's."""
     found, task_id = find_job(call, job)

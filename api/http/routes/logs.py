@@ -12,9 +12,10 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from api.http import trail
 from api.http.call import Call
 from api.http.declare import Routes
-from api.http.guard import look
+from api.http.guard import act, look
 from api.http.routes.jobs import find_job
 from api.http.schemas.answers import JobOut, OutputOut
 from api.http.schemas.base import Listing
@@ -223,7 +224,7 @@ def _pieces(services: Services, attempt: Attempt, path: str, size: int) -> Itera
     max_body_size=SOURCE_BYTES,
     extra={
         "requestBody": {"required": True, "content": {"application/gzip": {"schema": _BINARY}}},
-        "x-audit": "the job that uses the source says whose it is",
+        "x-audit": "an entry",
     },
 )
 async def put_source(request: Request) -> Response:
@@ -242,12 +243,14 @@ async def put_source(request: Request) -> Response:
         if not data.startswith(b"\x1f\x8b"):
             fix = f"send one of {SOURCE_BYTES // 2**20} MiB at most"
             raise Invalid("the body is no .tar.gz archive", "body", fix=fix)
+        sha256 = await run_in_threadpool(services.sources.keep, data)
 
-        def keep() -> str:
-            sha256 = services.sources.keep(data)
-            with services.store.write() as uow:
-                uow.keep_source(sha256, len(data), services.clock.now_ms())
-            return sha256
+    def keep(call: Call) -> None:
+        may(call)
+        call.status = 201
+        call.facts.update(sha256=sha256, size=len(data))
+        call.uow.keep_source(sha256, len(data), call.now_ms)
+        trail.leave(call, request, put_source.__name__, "/sources", {}, {})
 
-        sha256 = await run_in_threadpool(keep)
+    await run_in_threadpool(act, request, Permission.JOB_SUBMIT, keep)
     return Response(json.dumps({"sha256": sha256, "size": len(data)}), 201, media_type="application/json")
