@@ -79,7 +79,7 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.DATA_OWN: _EVERYONE,
     _P.FLEET_READ: _EVERYONE,
     _P.FLEET_WRITE: _ADMIN,
-    _P.ACCOUNT_READ: _EVERYONE - {_R.REPORTER},
+    _P.ACCOUNT_READ: _EVERYONE - {_R.REPORTER, _R.FUNDER},
     _P.TENANT_WRITE: _ADMIN,
     _P.PROJECT_WRITE: _ADMIN | {_R.FOCAL_POINT},
     _P.MEMBER_WRITE: _ADMIN | {_R.FOCAL_POINT, _R.LEAD},
@@ -92,7 +92,7 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.QUOTA_WRITE: _ADMIN | {_R.ALLOCATOR},
     _P.GATE_WRITE: _ADMIN | {_R.ETHICS_OFFICER},
     _P.TERMS_WRITE: _ADMIN,
-    _P.MONEY_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
+    _P.MONEY_READ: _OF_PROJECT | _OVERSIGHT,
     _P.MONEY_WRITE: _ADMIN | {_R.ALLOCATOR},
     _P.NOTICE_READ: _ADMIN | {_R.ALLOCATOR, _R.FOCAL_POINT, _R.LEAD},
     _P.ALLOCATION_REQUEST: _ADMIN | {_R.ALLOCATOR, _R.FOCAL_POINT, _R.LEAD},
@@ -100,7 +100,7 @@ MATRIX: dict[Permission, frozenset[Role]] = {
     _P.JOB_SUBMIT: frozenset({_R.CENTRE_ADMIN, _R.LEAD, _R.MEMBER}),
     _P.JOB_READ: _OF_PROJECT | _OVERSIGHT,
     _P.JOB_CONTROL: frozenset({_R.CENTRE_ADMIN, _R.SUPPORT, _R.LEAD, _R.MEMBER}),
-    _P.USAGE_READ: _OF_PROJECT | _OVERSIGHT | {_R.FUNDER},
+    _P.USAGE_READ: _OF_PROJECT | _OVERSIGHT,
     _P.POLICY_READ: _EVERYONE,
     _P.POLICY_REVIEW: _ADMIN | {_R.ALLOCATOR, _R.AUDITOR},
     _P.POLICY_WRITE: _ADMIN,
@@ -127,6 +127,10 @@ OPEN_TO_ALL = frozenset({_P.SELF, _P.DATA_OWN, _P.FLEET_READ, _P.POLICY_READ, _P
 # What somebody has who was not admitted by a tenant yet.
 OPEN_TO_WAITING = frozenset({_P.SELF, _P.DATA_OWN})
 
+# What an officer of a funder may look at, wherever it is: what the funder's own money does. The role ``funder`` is held on
+# a funder, never on an account.
+OF_FUNDERS = frozenset({_P.MONEY_READ, _P.USAGE_READ})
+
 # What support may do on a user's behalf: work with jobs and look, never decide, spend, or touch what is personal.
 ACTABLE = frozenset(
     {
@@ -134,6 +138,10 @@ ACTABLE = frozenset(
         _P.NOTICE_READ, _P.JOB_SUBMIT, _P.JOB_READ, _P.JOB_CONTROL, _P.ALLOCATION_REQUEST,
     }
 )  # fmt: skip
+
+# Of these, what may change anything: all else that is actable is to look, and what is a user's own (what they have read,
+# accepted, or are logged in with) is changed by nobody else.
+ACTABLE_CHANGES = frozenset({_P.JOB_SUBMIT, _P.JOB_CONTROL, _P.ALLOCATION_REQUEST})
 
 # Decisions for which a centre may ask people to log in anew: their token must come of a login a short while ago.
 STEP_UP = frozenset({_P.ALLOCATION_DECIDE, _P.APPROVAL_DECIDE, _P.ROLE_WRITE, _P.OVERSIGHT_WRITE, _P.DATA_ERASE})

@@ -8,8 +8,9 @@ from domain.allocations import Allocation, AllocationState, Step, move, state_on
 from domain.errors import Invalid, NotAllowed, Refused
 from domain.people import Caller
 from domain.quantities import format_su
-from lifecycle.decisions import WAITING_MOST, Desk, check_no_part, check_reason, check_waiting, locked, wrong_state
+from lifecycle.decisions import WAITING_MOST, Desk, check_reason, check_waiting, locked, wrong_state
 from lifecycle.grants import check_amount
+from lifecycle.impartial import check_no_part
 from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
 from lifecycle.submit import project_of
@@ -43,7 +44,7 @@ def approve(
     check_reason(reason)
     asked = _requested(uow, allocation_id, expected, "approved")
     _check_not_own(caller, asked)
-    check_no_part(uow, caller, [asked.project_id])
+    check_no_part(uow, caller, [asked.project_id], now_ms)
     _check_span(terms.starts_ms, terms.ends_ms, now_ms)
     decided = _on_terms(uow, asked, terms, now_ms)
     assert asked.asked is not None, "a request says how much"
@@ -63,7 +64,7 @@ def decline(
     check_reason(reason)
     asked = _requested(uow, allocation_id, expected, "declined")
     _check_not_own(caller, asked)
-    check_no_part(uow, caller, [asked.project_id])
+    check_no_part(uow, caller, [asked.project_id], now_ms)
     declined = uow.allocations.save(replace(asked, state=move(asked, AllocationState.DECLINED)))
     Desk(uow, caller.user.id, reason, now_ms).note(declined, Step.DECLINE)
     return declined
@@ -86,7 +87,7 @@ def allocate(uow: UnitOfWork, caller: Caller, project: str, terms: Terms, reason
     """An allocation that an allocator decides without a request."""
     check_reason(reason)
     account = project_of(uow.directory(), project)
-    check_no_part(uow, caller, [account.id])
+    check_no_part(uow, caller, [account.id], now_ms)
     _check_span(terms.starts_ms, terms.ends_ms, now_ms)
     return _add(uow, account, terms, caller.user.id, reason, now_ms)
 

@@ -13,21 +13,20 @@ from lifecycle import effects
 from lifecycle.decisions import (
     WAITING_MOST,
     Desk,
-    check_no_part,
     check_reason,
     check_waiting,
-    has_part,
     locked,
 )
 from lifecycle.effects import Outcome, Wish
+from lifecycle.impartial import check_no_part, has_part
 from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
 from lifecycle.terms import PartAsked
 
 
-def may_decide(uow: UnitOfWork, caller: Caller, allocation: Allocation, wish: Wish) -> bool:
+def may_decide(uow: UnitOfWork, caller: Caller, allocation: Allocation, wish: Wish, now_ms: int) -> bool:
     """True if the caller has no part in any project that the change touches."""
-    return not any(has_part(uow, caller, project_id) for project_id in _touched(uow, allocation, wish))
+    return not any(has_part(uow, caller, project_id, now_ms) for project_id in touched(uow, allocation, wish))
 
 
 def decide(
@@ -37,7 +36,7 @@ def decide(
     """Make the change now, on the word of the caller, who has no part in it."""
     check_reason(reason)
     one = _locked(uow, allocation_id, expected, wish)
-    check_no_part(uow, caller, _touched(uow, one, wish))
+    check_no_part(uow, caller, touched(uow, one, wish), now_ms)
     return effects.apply(Desk(uow, caller.user.id, reason, now_ms), kind, one, wish)
 
 
@@ -69,7 +68,7 @@ def approve(
     if sources:
         wish = replace(wish, sources=sources, micro_su=_within(change, wish, sources))
     one = _locked(uow, change.allocation_id, expected, wish)
-    check_no_part(uow, caller, _touched(uow, one, wish))
+    check_no_part(uow, caller, touched(uow, one, wish), now_ms)
     desk = Desk(uow, caller.user.id, reason, now_ms, change=change.id)
     outcome = effects.apply(desk, change.kind, one, wish)
     return _settle(uow, change, ChangeState.APPROVED, caller, reason, now_ms), outcome
@@ -80,7 +79,7 @@ def decline(uow: UnitOfWork, caller: Caller, change_id: int, reason: str, expect
     change = _asked(uow, change_id)
     _check_not_own(caller, change)
     one = _locked(uow, change.allocation_id, expected, wish := Wish.read(change.payload))
-    check_no_part(uow, caller, _touched(uow, one, wish))
+    check_no_part(uow, caller, touched(uow, one, wish), now_ms)
     desk = Desk(uow, caller.user.id, reason, now_ms, change=change.id)
     desk.note(one, Step.DECLINE, kind=change.kind.value)
     return _settle(uow, change, ChangeState.DECLINED, caller, reason, now_ms)
@@ -116,7 +115,7 @@ def _locked(uow: UnitOfWork, allocation_id: int, expected: int | None, wish: Wis
     return locked(uow, allocation_id, expected, *([] if wish.to is None else [wish.to]))
 
 
-def _touched(uow: UnitOfWork, allocation: Allocation, wish: Wish) -> set[int]:
+def touched(uow: UnitOfWork, allocation: Allocation, wish: Wish) -> set[int]:
     """The projects that the change takes from or gives to."""
     found = {allocation.project_id}
     if wish.project_id is not None:

@@ -32,7 +32,7 @@ def refund(
     """Give back what an attempt cost, or a part of it, because it was the centre's fault. Once an attempt."""
     uow.take_turn()
     attempt = _ended(uow, attempt_id)
-    must_be_impartial(uow.directory(), caller, attempt.project_id, "give anything back to")
+    must_be_impartial(uow, caller, attempt.project_id, "give anything back to", now_ms)
     if attempt.refunded:
         raise Conflict(
             f"{format_su(attempt.refunded)} SU of attempt {attempt_id} were given back already",
@@ -56,7 +56,7 @@ def adjust(
     """Add to what an attempt cost, or take off (below 0). ``rehearsal`` only says what would be posted."""
     uow.take_turn()
     attempt = _ended(uow, attempt_id)
-    must_be_impartial(uow.directory(), caller, attempt.project_id, "adjust what is charged to")
+    must_be_impartial(uow, caller, attempt.project_id, "adjust what is charged to", now_ms)
     if micro_su == 0:
         raise Invalid("an adjustment by nothing changes nothing", "su", fix="give SU to add, or to take off: -2.5")
     if attempt.cost + micro_su < 0:
@@ -96,7 +96,7 @@ def rerate(
         if seen > _MOST:
             raise Refused(f"more than {_MOST:,} attempts would be corrected at once", "to_ms", fix="take shorter spans")
         for project_id in {attempt.project_id for attempt in batch}:
-            must_be_impartial(uow.directory(), caller, project_id, "adjust what is charged to")
+            must_be_impartial(uow, caller, project_id, "adjust what is charged to", now_ms)
         desk.read(batch)
         for attempt in batch:
             found += desk.rerate(attempt, (from_ms, until_ms), micro_su_per_hour)

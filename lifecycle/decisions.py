@@ -8,11 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.access import Role
 from domain.allocations import Allocation, Decision, Step
 from domain.errors import Conflict, Invalid, NotFound, Refused
 from domain.money import BookKind, Transaction
-from domain.people import Caller
 from domain.quantities import format_su
 from lifecycle.accounts import check_version
 from lifecycle.exchange import exchanged
@@ -20,7 +18,6 @@ from lifecycle.ports import UnitOfWork
 
 REASON_MOST = 1_000
 WAITING_MOST = 100  # requests of one project that nobody has decided yet; so many changes as well
-_OWN = frozenset({Role.LEAD, Role.MEMBER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +64,6 @@ def check_waiting(waiting: Collection[object], project: str) -> None:
             f"{WAITING_MOST} requests of project {project} wait for a decision already",
             "project", fix="withdraw some, or ask the centre to decide", code="too-many-requests",
         )  # fmt: skip
-
-
-def check_no_part(uow: UnitOfWork, caller: Caller, project_ids: Collection[int]) -> None:
-    """Raises Refused if the caller is lead or member of one of the projects: nobody decides for themselves."""
-    for project_id in project_ids:
-        if has_part(uow, caller, project_id):
-            name = uow.directory().tree.accounts[project_id].name
-            raise Refused(
-                f"{caller.user.name} is lead or member of project {name}, and nobody decides for their own project",
-                "project", fix="let another allocator decide", code="own-decision",
-            )  # fmt: skip
-
-
-def has_part(uow: UnitOfWork, caller: Caller, project_id: int) -> bool:
-    """True if the caller is lead or member of the project, or of an account above it."""
-    return any(caller.roles.get(account, frozenset()) & _OWN for account in uow.directory().tree.path(project_id))
 
 
 def locked(uow: UnitOfWork, allocation_id: int, expected: int | None, *others: int) -> Allocation:

@@ -60,17 +60,18 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The allocation afterwards; ``other`` is the one that received of it, or was made of a part of it."""
+    """The allocation afterwards, and ``before``; ``other`` is the one that received of it, or was made of a part of it."""
 
     allocation: Allocation
     other: Allocation | None = None
+    before: Allocation | None = None
 
 
 def apply(desk: Desk, kind: ChangeKind, one: Allocation, wish: Wish) -> Outcome:
     """Make the change, or only check it. Raises Conflict where the allocation's state does not allow it."""
     if one.state not in kind.allowed_in:
         raise wrong_state(one, _DONE[kind])
-    return _EFFECTS[kind](desk, one, wish)
+    return replace(_EFFECTS[kind](desk, one, wish), before=one)
 
 
 def give_back(desk: Desk, one: Allocation, available: Parts, committed: Parts) -> Allocation:

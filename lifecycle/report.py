@@ -31,7 +31,7 @@ class Line:
 class Statement:
     by: str
     lines: tuple[Line, ...]
-    metered: Mapping[str, int]
+    metered: Mapping[str, int] | None
 
     @property
     def total(self) -> Line:
@@ -39,27 +39,34 @@ class Statement:
         return _line("total", parts, sum(line.charged for line in self.lines))
 
     @property
-    def agrees(self) -> bool:
-        """True if what was charged for is what was metered."""
+    def agrees(self) -> bool | None:
+        """True if what was charged for is what was metered; None of parts, since the meters know of wholes alone."""
+        if self.metered is None:
+            return None
         measured = {flavor: used for flavor, used in self.metered.items() if used}
         return {flavor: used for flavor, used in self.total.gpu_ms.items() if used} == measured
 
 
 def usage(
-    uow: UnitOfWork, by: str, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None
-) -> Statement:
-    """Usage posted in the period, by ``by``, of the projects that the caller may see (None: all)."""
+    uow: UnitOfWork, by: str, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None,
+    grants: frozenset[int] = frozenset(), within: frozenset[int] | None = None,
+) -> Statement:  # fmt: skip
+    """Usage posted in the period, by ``by``, of the projects that the caller may see (None: all), and of others the parts
+    that ``grants`` paid; of all this, what is ``within`` some projects.
+    """
     if by not in KINDS:
         raise Invalid(f"{by[:40]!r} is no way to group usage", "by", fix=f"use one of {', '.join(KINDS)}")
     rows: dict[str, list[UsageRow]] = {}
-    for row in uow.ledger.usage("project" if by == "tenant" else by, from_ms, until_ms, projects):
+    for row in uow.ledger.usage("project" if by == "tenant" else by, from_ms, until_ms, projects, grants, within):
         key = _tenant(uow, row.key) if by == "tenant" else row.key
         rows.setdefault(key, []).append(row)
     lines = tuple(
         _line(key, [(row.flavor, row.gpu_ms) for row in rows[key]], sum(row.charged for row in rows[key]))
         for key in sorted(rows)
     )
-    return Statement(by, lines, _metered(uow, from_ms, until_ms, projects))
+    partly = projects is not None and bool(grants)
+    whole = within if projects is None else projects if within is None else projects & within
+    return Statement(by, lines, None if partly else _metered(uow, from_ms, until_ms, whole))
 
 
 def _metered(

@@ -74,11 +74,16 @@ class Allocations:
         upsert(self.connection, InstalmentRow, instalments)
 
     def page(
-        self, page: Page, projects: frozenset[int] | None, states: Collection[AllocationState] = ()
-    ) -> list[Allocation]:
+        self, page: Page, projects: frozenset[int] | None, states: Collection[AllocationState] = (),
+        grants: frozenset[int] = frozenset(), within: frozenset[int] | None = None,
+    ) -> list[Allocation]:  # fmt: skip
+        """Of these projects (None: all), and those of others that these grants pay; all of them ``within`` some projects."""
         statement = select(AllocationRow.__table__).where(AllocationRow.id > (page.cursor or 0))
         if projects is not None:
-            statement = statement.where(AllocationRow.project_id.in_(projects))
+            paid = select(SourceOfFundsRow.allocation_id).where(SourceOfFundsRow.grant_id.in_(grants))
+            statement = statement.where(or_(AllocationRow.project_id.in_(projects), AllocationRow.id.in_(paid)))
+        if within is not None:
+            statement = statement.where(AllocationRow.project_id.in_(within))
         if states:
             statement = statement.where(AllocationRow.state.in_([state.value for state in states]))
         rows = self.connection.execute(statement.order_by(AllocationRow.id).limit(page.limit)).all()

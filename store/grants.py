@@ -59,8 +59,10 @@ class Grants:
         statement = insert(FunderRow).values(name=name, title=title).returning(FunderRow.id)
         return Funder(self.connection.execute(statement).scalar_one(), name, title)
 
-    def funders(self, page: Page) -> list[Funder]:
+    def funders(self, page: Page, only: frozenset[int] | None = None) -> list[Funder]:
         statement = select(FunderRow.__table__).where(FunderRow.id > (page.cursor or 0)).order_by(FunderRow.id)
+        if only is not None:
+            statement = statement.where(FunderRow.id.in_(only))
         return [Funder(row.id, row.name, row.title) for row in self.connection.execute(statement.limit(page.limit))]
 
     def funder(self, name: str) -> Funder | None:
@@ -119,9 +121,14 @@ class Grants:
         ]
         return {one: _figures([book[1:] for book in books if book[0] == one]) for one in ids}
 
-    def grants(self, page: Page) -> list[Grant]:
+    def grants(self, page: Page, funders: frozenset[int] | None = None) -> list[Grant]:
         statement = select(GrantRow.__table__).where(GrantRow.id > (page.cursor or 0)).order_by(GrantRow.id)
+        if funders is not None:
+            statement = statement.where(GrantRow.funder_id.in_(funders))
         return [to_grant(row) for row in self.connection.execute(statement.limit(page.limit))]
+
+    def grants_of(self, funders: frozenset[int]) -> frozenset[int]:
+        return frozenset(self.connection.scalars(select(GrantRow.id).where(GrantRow.funder_id.in_(funders))))
 
     def grant(self, grant_id: int) -> Grant | None:
         row = self.connection.execute(select(GrantRow.__table__).where(GrantRow.id == grant_id)).first()

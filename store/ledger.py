@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, select
+from sqlalchemy import BigInteger, BindParameter, Connection, and_, bindparam, case, func, insert, or_, select
 from sqlalchemy.orm import aliased
 
 from domain.allocations import OPEN
@@ -229,13 +229,16 @@ class Ledger:
         rows = self.connection.execute(_REMAINING, {"now": now_ms, "projects": project_ids})
         return {row.project_id: int(row.left) for row in rows}
 
-    def balances(self, allocation_ids: Sequence[int]) -> dict[tuple[int, str], int]:
-        """(allocation, kind of book) → micro-SU in it, over all grants."""
-        rows = self.connection.execute(
+    def balances(
+        self, allocation_ids: Sequence[int], grants: frozenset[int] | None = None
+    ) -> dict[tuple[int, str], int]:
+        """(allocation, kind of book) → micro-SU in it, over all grants, or over some."""
+        statement = (
             select(BookRow.allocation_id, BookRow.kind, func.sum(BookRow.balance).label("left"))
             .where(BookRow.allocation_id.in_(allocation_ids), BookRow.unit == MICRO_SU)
             .group_by(BookRow.allocation_id, BookRow.kind)
         )
+        rows = self.connection.execute(statement if grants is None else statement.where(BookRow.grant_id.in_(grants)))
         return {(row.allocation_id, row.kind): int(row.left) for row in rows}
 
     def grant_balances(self, grant_ids: Sequence[int], *, lock: bool = False) -> dict[int, int]:
@@ -290,11 +293,13 @@ class Ledger:
         return wrong + [f"book {row.key} says {row.balance}, its entries {row.total}" for row in rows]
 
     def usage(
-        self, by: str, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None
-    ) -> list[UsageRow]:
+        self, by: str, from_ms: int | None, until_ms: int | None, projects: frozenset[int] | None,
+        grants: frozenset[int] = frozenset(), within: frozenset[int] | None = None,
+    ) -> list[UsageRow]:  # fmt: skip
         """GPU-milliseconds delivered and micro-SU consumed in the period, by project, funder or user, and by flavor.
 
-        What was given back and corrected in the period is taken off.
+        Of these projects (None: all), and of others the parts that these grants paid; of all this, what is ``within`` some
+        projects. What was given back and corrected in the period is taken off.
         """
         delivered = BookRow.kind == BookKind.DELIVERED.value
         flavor = case((delivered, func.substr(BookRow.unit, 4)), else_="").label("flavor")
@@ -328,7 +333,9 @@ class Ledger:
         if until_ms is not None:
             statement = statement.where(TransactionRow.at_ms < until_ms)
         if projects is not None:
-            statement = statement.where(AllocationRow.project_id.in_(projects))
+            statement = statement.where(or_(AllocationRow.project_id.in_(projects), BookRow.grant_id.in_(grants)))
+        if within is not None:
+            statement = statement.where(AllocationRow.project_id.in_(within))
         rows = self.connection.execute(statement.group_by(key, flavor))
         return [UsageRow(row.key, row.flavor, int(row.gpu_ms), int(row.charged)) for row in rows]
 

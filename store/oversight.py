@@ -33,6 +33,10 @@ class Oversight:
         row = self.connection.execute(statement.limit(1)).mappings().first()
         return None if row is None else Acting(**row)
 
+    def acting_of(self, acting_id: int) -> Acting | None:
+        row = self.connection.execute(select(ActingRow.__table__).where(ActingRow.id == acting_id)).mappings().first()
+        return None if row is None else Acting(**row)
+
     def actings(self, page: Page, *, user_id: int | None = None, for_id: int | None = None) -> list[Acting]:
         statement = select(ActingRow.__table__).order_by(ActingRow.id.desc()).limit(page.limit)
         if page.cursor is not None:

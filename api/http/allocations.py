@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from api.http.call import Call
+from api.http.funded import own_facts, own_grants, part_of, sees_whole
 from api.http.schemas.allocations import DatedSharesIn, InstalmentIn, SourceIn, TermsIn
 from api.http.schemas.base import su
 from domain.allocations import Allocation, Change, Decision, parse_share
@@ -46,8 +47,12 @@ def _instalment(place: int, one: InstalmentIn) -> InstalmentAsked:
 
 
 def show_allocations(call: Call, found: Sequence[Allocation]) -> list[dict[str, Any]]:
-    """In a fixed number of queries."""
-    balances = call.uow.ledger.balances([one.id for one in found])
+    """In a fixed number of queries. Officers of a funder are shown its part alone."""
+    partly = {one.id for one in found if not sees_whole(call, one)}
+    own = own_grants(call) if partly else frozenset[int]()
+    balances = call.uow.ledger.balances([one.id for one in found if one.id not in partly])
+    balances |= call.uow.ledger.balances(sorted(partly), own)
+    found = [part_of(one, own) if one.id in partly else one for one in found]
     grants = call.uow.grants.grant_names([source.grant_id for one in found for source in one.sources])
     users = _users(call, [one.requested_by for one in found])
     out = run_out(call.uow, [one.id for one in found], call.now_ms)
@@ -96,7 +101,7 @@ def show_allocations(call: Call, found: Sequence[Allocation]) -> list[dict[str, 
             "held_su": left(one, BookKind.HELD),
             "consumed_su": left(one, BookKind.CONSUMED),
             "returned_su": format_su(one.returned),
-            "runs_out_ms": out.get(one.id),
+            "runs_out_ms": None if one.id in partly else out.get(one.id),
             "version": one.version,
         }
         for one in found
@@ -110,14 +115,17 @@ def _cost(bargain: Bargain | None) -> dict[str, str | None]:
     return {"money": format_su(bargain.kept(bargain.out)), "currency": bargain.unit}
 
 
-def show_decisions(call: Call, found: Sequence[Decision]) -> list[dict[str, Any]]:
-    users = _users(call, [one.user_id for one in found])
+def show_decisions(call: Call, one: Allocation, found: Sequence[Decision]) -> list[dict[str, Any]]:
+    """The record of one allocation. Officers of a funder are told of the funder's part alone."""
+    users = _users(call, [step.user_id for step in found])
+    whole = sees_whole(call, one)
+    names = frozenset() if whole else frozenset(call.uow.grants.grant_names(sorted(own_grants(call))).values())
     return [
         {
-            "id": one.id, "step": one.step.value, "by": users.get(one.user_id or 0), "reason": one.reason,
-            "at_ms": one.at_ms, "facts": dict(one.facts),
+            "id": step.id, "step": step.step.value, "by": users.get(step.user_id or 0), "reason": step.reason,
+            "at_ms": step.at_ms, "facts": dict(step.facts if whole else own_facts(step.facts, names)),
         }
-        for one in found
+        for step in found
     ]  # fmt: skip
 
 

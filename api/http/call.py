@@ -1,17 +1,18 @@
 """One request, as handlers see it: its caller, its transaction, the checks it asks for, and what it says of the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from api.http.services import Services
-from domain.access import Permission
+from domain.access import OF_FUNDERS, Permission
 from domain.accounts import Account
 from domain.errors import NotAllowed, NotFound
 from domain.oversight import FourEyes
 from domain.people import Caller
 from lifecycle.accounts import CENTRE
+from lifecycle.impartial import check_no_part
 from lifecycle.oversight import four_eyes
 from lifecycle.ports import Directory, UnitOfWork
 
@@ -48,6 +49,7 @@ class Call:
     facts: dict[str, Any] = field(default_factory=dict)  # for the audit entry; never anything that names a person
     about: set[int] = field(default_factory=set)  # users whose data this touches, for their own log
     approver: Caller | None = None
+    request: Any = None  # the HTTP request itself, for what is carried out within another
 
     def of_user(self, user_id: int) -> None:
         """What is touched is this user's own. Whoever touches another's leaves an audit entry, always."""
@@ -65,7 +67,10 @@ class Call:
     @cached_property
     def funders(self) -> frozenset[int]:
         """The funders whose officer the caller is: they see what these funders' money did, whatever their roles."""
-        if not self.caller.covers(self.permission) or self.caller.token.account_id is not None:
+        caller = self.caller
+        if self.permission not in OF_FUNDERS or not caller.covers(self.permission):
+            return frozenset()
+        if caller.token.account_id is not None or caller.acting_by is not None:  # a funder is no account
             return frozenset()
         return self.uow.oversight.funders_of(self.caller.user.id)
 
@@ -113,13 +118,22 @@ class Call:
         paths = directory.tree.paths
         return frozenset(account for account, path in paths.items() if self.caller.may(self.permission, path))
 
-    def take_two(self, needed: Callable[[FourEyes], bool], **facts: Any) -> None:
+    def take_two(
+        self, needed: Callable[[FourEyes], bool], *, projects: Collection[int] = (), users: Collection[int] = (),
+        **facts: Any,
+    ) -> None:  # fmt: skip
         """Require a second person if the centre's rules say so; ``facts`` tell why, and name nobody.
 
-        Call it once the request is known to be sound and before anything is changed.
+        Call it where all is done, so that what cannot be is refused first: all of it is undone until somebody agrees, and
+        then done anew. Who agrees has no part in the ``projects``, and is none of the ``users`` whom it is about.
         """
-        if self.approver is None and needed(four_eyes(self.uow, self.now_ms)):
-            raise NeedsApproval(facts)
+        if self.approver is None:
+            if needed(four_eyes(self.uow, self.now_ms)):
+                raise NeedsApproval(facts)
+            return
+        check_no_part(self.uow, self.approver, projects, self.now_ms)
+        if self.approver.user.id in users:
+            raise NotAllowed("nobody approves what is about themselves", fix="let another person decide")
 
     def version(self, version: int) -> None:
         """Tell the caller which version they see."""

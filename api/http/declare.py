@@ -24,6 +24,7 @@ class Action:
 
 
 ACTIONS: dict[str, Action] = {}
+DECLARED: dict[tuple[str, str], Permission] = {}  # (method, path) → what it needs, of every route of the API
 
 
 class Routes:
@@ -59,6 +60,7 @@ class Routes:
         def declare(handler: Handler) -> Handler:
             self.router.add_api_websocket_route(path, handler, name=handler.__name__)
             self.sockets[handler] = permission
+            DECLARED["SOCKET", path] = permission
             return handler
 
         return declare
@@ -143,6 +145,7 @@ class Routes:
                 responses=told,
                 **options,
             )
+            DECLARED[method, path] = permission
             return handler
 
         return declare

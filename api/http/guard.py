@@ -23,7 +23,7 @@ from api.http.headers import idempotency_key, if_match
 from api.http.repeats import Repeat
 from api.http.request_id import note_user
 from api.http.services import Services
-from domain.access import OPEN_TO_ALL, STEP_UP, Permission
+from domain.access import ACTABLE_CHANGES, OPEN_TO_ALL, STEP_UP, Permission
 from domain.errors import BarayError, Conflict, NotAllowed, NotLoggedIn
 from domain.ids import AttemptId
 from domain.people import Caller, UserState
@@ -92,8 +92,9 @@ def present(request: Request, handler: Callable[[UnitOfWork, AttemptId], Answer]
 
 
 def caller_of(
-    connection: HTTPConnection, shown: Credential, uow: UnitOfWork, permission: Permission, now_ms: int
-) -> Caller:
+    connection: HTTPConnection, shown: Credential, uow: UnitOfWork, permission: Permission, now_ms: int, *,
+    writes: bool = False,
+) -> Caller:  # fmt: skip
     """Who asks, if nothing about themselves rules the permission out. Raises NotLoggedIn and NotAllowed."""
     caller = authenticate(uow, shown.text, now_ms)
     shown.check_kind(caller.token)
@@ -102,6 +103,8 @@ def caller_of(
     if named is not None:
         caller = acting_for(uow, caller, named, now_ms)
     _check_covered(caller, permission)
+    if writes and caller.acting_by is not None and permission not in ACTABLE_CHANGES:
+        raise _not_for_another(caller, permission)
     _check_fresh(caller, permission, connection.app.state.services.step_up_ms, now_ms)
     return caller
 
@@ -139,10 +142,12 @@ def endpoint(handler: Handler, method: str, permission: Permission, status: int,
         with services.store.write() if writes else services.store.read() as uow:
             if writes and method != "POST":
                 uow.take_turn()  # If-Match is compared with what nobody else is changing
-            caller = caller_of(request, shown, uow, permission, now_ms)
+            caller = caller_of(request, shown, uow, permission, now_ms, writes=writes)
             if first := repeat.first(uow, caller.user.id):
                 return first
-            call = Call(services, uow, caller, permission, now_ms, if_match(request), status, ahead=found)
+            call = Call(
+                services, uow, caller, permission, now_ms, if_match(request), status, ahead=found, request=request
+            )
             content = carry_out(call, handler, told, arguments, request)
             if writes:
                 repeat.keep(uow, caller.user.id, call.status, content, now_ms)
@@ -203,8 +208,13 @@ def _check_covered(caller: Caller, permission: Permission) -> None:
             fix="ask the focal point of your institution to admit you; baray whoami tells when they did",
         )  # fmt: skip
     if caller.acting_by is not None and not caller.token.scopes:
-        raise NotAllowed(f"nobody does this on behalf of {who}: {permission}", fix="let them do it themselves")
+        raise _not_for_another(caller, permission)
     raise NotAllowed(f"the token {caller.token.name!r} is not for {permission}", fix="use a token with this scope")
+
+
+def _not_for_another(caller: Caller, permission: Permission) -> NotAllowed:
+    message = f"nobody does this on behalf of {caller.user.name}: {permission}"
+    return NotAllowed(message, fix="let them do it themselves", code="not-on-behalf")
 
 
 def _check_fresh(caller: Caller, permission: Permission, step_up_ms: int, now_ms: int) -> None:

@@ -7,7 +7,7 @@ from domain.errors import Conflict, Invalid
 from domain.grants import GrantState
 from domain.people import Caller
 from lifecycle.brought import Batch
-from lifecycle.decisions import has_part
+from lifecycle.impartial import parts_of
 from lifecycle.imports import coldfront, csvfiles, sacct
 from lifecycle.imports.carry import carry_out
 from lifecycle.imports.past import plan_runs
@@ -93,7 +93,7 @@ def apply(
 
 def look(uow: UnitOfWork, caller: Caller, bundle: Bundle, options: Options, now_ms: int) -> There:
     """What the centre has of what the files speak of."""
-    directory = uow.directory()
+    directory, own = uow.directory(), parts_of(uow, caller, now_ms)
     users = {user.name: user for user in uow.people.users(_ALL)}
     roles: dict[tuple[str, str], frozenset[str]] = {}
     spoken = {member.project for member in bundle.members} | {budget.project for budget in bundle.budgets}
@@ -113,7 +113,7 @@ def look(uow: UnitOfWork, caller: Caller, bundle: Bundle, options: Options, now_
         runs=uow.imports.runs(options.origin, *_span(bundle)) if bundle.runs else {},
         closed=[(period.name, period.from_ms, period.until_ms) for period in directory.closed],
         importer=caller.user.name,
-        own=frozenset(one.name for one in directory.tree.accounts.values() if has_part(uow, caller, one.id)),
+        own=frozenset(directory.tree.accounts[one].name for one, path in directory.tree.paths.items() if own & {*path}),
     )
 
 

@@ -13,62 +13,76 @@ from api.http.app import PREFIX, PUBLIC, check_declared, create_app
 from domain.access import Permission
 from domain.accounts import Quota
 from domain.allocations import ChangeKind
+from domain.canonical import canonical
 from domain.errors import CannotStart
+from domain.oversight import Approval
 from domain.quantities import DAY_MS
-from lifecycle import accounts, calendar, changes, gates, moves, people, registrations, xroad
+from lifecycle import accounts, calendar, changes, gates, moves, oversight, people, registrations, service_accounts, xroad
 from lifecycle.effects import Wish
 from lifecycle.rights import Service
 from tests.conftest import services_of
 from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
-from tests.support.factories import H100, NOBODY, ROLES, spec
+from tests.support.factories import H100, NOBODY, OFFICERS, ROLES, spec
 from tests.support.gateway import kubeconfig
 from tests.support.marks import on_sqlite
 from tests.support.registry import SimpleRegistry
 from tests.support.sealing import Sealed
 from tests.support.serving import Answer, Api
 
-# One column a user, as in ``factories.ROLES``: the administrator; allocator, support, ethics officer, auditor, funder
-# and reporter on the centre; focal point of the tenant; lead and member of the project; lead of another tenant's
+# One column a user, as in ``factories``: the administrator; allocator, support, ethics officer and auditor on the centre; an
+# officer of the funder of the first grant; the reporter on the centre; focal point of the tenant; lead and member of the project; lead of another tenant's
 # project; and somebody without a role.
 #   +  is let in         3  is told that they may not         4  is told that it is not there
 #   1  is no pod, so that no token helps
-USERS = ("admin", *ROLES, NOBODY)
+USERS = ("admin", *list(ROLES)[:4], *OFFICERS, *list(ROLES)[4:], NOBODY)
 
 TABLE = """
                                                     adm all sup eth aud fun rep foc led mem oth nob
 POST    /tenants                                     +   3   3   3   3   3   3   3   3   3   3   3
 GET     /tenants                                     +   +   +   +   +   +   +   +   +   +   +   +
-GET     /tenants/{name}                              +   +   +   +   +   +   3   +   4   4   4   4
-PATCH   /tenants/{name}                              +   3   3   3   3   3   3   3   4   4   4   4
-GET     /tenants/{name}/registration                 +   +   +   +   +   +   3   +   4   4   4   4
+GET     /tenants/{name}                              +   +   +   +   +   4   3   +   4   4   4   4
+PATCH   /tenants/{name}                              +   3   3   3   3   4   3   3   4   4   4   4
+GET     /tenants/{name}/registration                 +   +   +   +   +   4   3   +   4   4   4   4
 POST    /tenants/{name}/registration                 +   3   3   3   3   3   3   3   3   3   3   3
-POST    /projects                                    +   3   3   3   3   3   3   +   4   4   4   4
+POST    /projects                                    +   3   3   3   3   4   3   +   4   4   4   4
 GET     /projects                                    +   +   +   +   +   +   +   +   +   +   +   +
-GET     /projects/{name}                             +   +   +   +   +   +   3   +   +   +   4   4
-PATCH   /projects/{name}                             +   3   3   3   3   3   3   +   3   3   4   4
-GET     /projects/{name}/members                     +   +   +   +   +   +   3   +   +   +   4   4
-POST    /projects/{name}/members                     +   3   3   3   3   3   3   +   +   3   4   4
-DELETE  /projects/{name}/members/{user}              +   3   3   3   3   3   3   +   +   3   4   4
-GET     /projects/{name}/secrets                     +   3   3   3   3   3   3   3   +   +   4   4
-GET     /projects/{name}/secrets/{secret}            +   3   3   3   3   3   3   3   +   +   4   4
-PUT     /projects/{name}/secrets/{secret}            +   3   3   3   3   3   3   3   +   +   4   4
-DELETE  /projects/{name}/secrets/{secret}            +   3   3   3   3   3   3   3   +   +   4   4
+GET     /projects/{name}                             +   +   +   +   +   4   3   +   +   +   4   4
+PATCH   /projects/{name}                             +   3   3   3   3   4   3   +   3   3   4   4
+GET     /projects/{name}/members                     +   +   +   +   +   4   3   +   +   +   4   4
+POST    /projects/{name}/members                     +   3   3   3   3   4   3   +   +   3   4   4
+DELETE  /projects/{name}/members/{user}              +   3   3   3   3   4   3   +   +   3   4   4
+GET     /projects/{name}/secrets                     +   3   3   3   3   4   3   3   +   +   4   4
+GET     /projects/{name}/secrets/{secret}            +   3   3   3   3   4   3   3   +   +   4   4
+PUT     /projects/{name}/secrets/{secret}            +   3   3   3   3   4   3   3   +   +   4   4
+DELETE  /projects/{name}/secrets/{secret}            +   3   3   3   3   4   3   3   +   +   4   4
 GET     /quotas                                      +   +   +   +   +   +   +   +   +   +   +   +
-GET     /quotas/{account}/{flavor}                   +   +   +   +   +   +   3   +   +   +   4   4
-PUT     /quotas/{account}/{flavor}                   +   +   3   3   3   3   3   3   3   3   4   4
-DELETE  /quotas/{account}/{flavor}                   +   +   3   3   3   3   3   3   3   3   4   4
-GET     /limits/{account}                            +   +   +   +   +   +   3   +   +   +   4   4
-PUT     /limits/{account}                            +   +   3   3   3   3   3   3   3   3   4   4
+GET     /quotas/{account}/{flavor}                   +   +   +   +   +   4   3   +   +   +   4   4
+PUT     /quotas/{account}/{flavor}                   +   +   3   3   3   4   3   3   3   3   4   4
+DELETE  /quotas/{account}/{flavor}                   +   +   3   3   3   4   3   3   3   3   4   4
+GET     /limits/{account}                            +   +   +   +   +   4   3   +   +   +   4   4
+PUT     /limits/{account}                            +   +   3   3   3   4   3   3   3   3   4   4
 GET     /whoami                                      +   +   +   +   +   +   +   +   +   +   +   +
 POST    /logout                                      +   +   +   +   +   +   +   +   +   +   +   +
 POST    /users                                       +   3   3   3   3   3   3   3   3   3   3   3
-GET     /users                                       +   3   +   3   +   3   3   3   3   3   3   3
-GET     /users/{name}                                +   3   +   3   +   3   3   3   3   3   3   3
+GET     /users                                       +   3   +   3   +   3   3   +   3   3   3   3
+GET     /users/{name}                                +   3   +   3   +   3   3   +   3   3   3   3
+PATCH   /users/{name}                                +   3   3   3   3   3   3   3   3   3   3   3
+GET     /admissions                                  +   3   3   3   3   3   3   +   3   3   3   3
+POST    /users/{name}/admit                          +   3   3   3   3   3   3   +   3   3   3   3
+POST    /users/{name}/refuse                         +   3   3   3   3   3   3   +   3   3   3   3
+POST    /users/{name}/password                       +   3   3   3   3   3   3   3   3   3   3   3
+POST    /me/password                                 3   3   3   3   3   3   3   3   3   3   3   3
+POST    /login/device/approve                        3   3   3   3   3   3   3   3   3   3   3   3
+POST    /service-accounts                            +   3   3   3   3   4   3   +   +   3   4   4
+GET     /service-accounts                            +   +   +   +   +   +   +   +   +   +   +   +
+GET     /service-accounts/{name}                     +   4   4   4   4   4   4   +   +   4   4   4
+PATCH   /service-accounts/{name}                     +   4   4   4   4   4   4   +   +   4   4   4
 GET     /users/{name}/roles                          +   3   +   3   +   3   3   3   3   3   3   3
 POST    /users/{name}/roles                          +   3   3   3   3   3   3   3   3   3   3   3
 DELETE  /users/{name}/roles/{account}/{role}         +   3   3   3   3   3   3   3   3   3   3   3
 POST    /users/{name}/tokens                         +   3   3   3   3   3   3   3   +   3   3   3
+POST    /users/{name}/tokens/revoke                  +   3   3   3   3   3   3   3   +   3   3   3
 GET     /users/{name}/tokens                         +   3   3   3   3   3   3   3   +   3   3   3
 DELETE  /tokens/{token_id}                           +   3   3   3   3   3   3   3   3   3   3   +
 GET     /clusters                                    +   +   +   +   +   +   +   +   +   +   +   +
@@ -102,52 +116,52 @@ POST    /allocations                                 +   +   3   3   3   3   3  
 GET     /allocations                                 +   +   +   +   +   +   +   +   +   +   +   +
 GET     /allocations/{allocation_id}                 +   +   +   +   +   +   3   +   +   +   4   4
 GET     /allocations/{allocation_id}/decisions       +   +   +   +   +   +   3   +   +   +   4   4
-POST    /allocation-requests                         +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocation-requests                         +   +   3   3   3   4   3   +   +   3   4   4
 POST    /allocations/{allocation_id}/approve         +   +   3   3   3   3   3   3   3   3   3   3
 POST    /allocations/{allocation_id}/decline         +   +   3   3   3   3   3   3   3   3   3   3
-POST    /allocations/{allocation_id}/withdraw        +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/top-up          +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/extend          +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/transfer        +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/split           +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/reclaim         +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/release         +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/suspend         +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/resume          +   +   3   3   3   3   3   +   +   3   4   4
-POST    /allocations/{allocation_id}/close           +   +   3   3   3   3   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/withdraw        +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/top-up          +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/extend          +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/transfer        +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/split           +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/reclaim         +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/release         +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/suspend         +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/resume          +   +   3   3   3   4   3   +   +   3   4   4
+POST    /allocations/{allocation_id}/close           +   +   3   3   3   4   3   +   +   3   4   4
 GET     /allocation-changes                          +   +   +   +   +   +   +   +   +   +   +   +
 POST    /allocation-changes/{change_id}/approve      +   +   3   3   3   3   3   3   3   3   3   3
 POST    /allocation-changes/{change_id}/decline      +   +   3   3   3   3   3   3   3   3   3   3
-POST    /allocation-changes/{change_id}/withdraw     3   3   3   3   3   3   3   3   +   3   4   4
-POST    /jobs                                        +   3   3   3   3   3   3   3   +   +   4   4
-POST    /jobs/batch                                  +   3   3   3   3   3   3   3   +   +   4   4
+POST    /allocation-changes/{change_id}/withdraw     3   3   3   3   3   4   3   3   +   3   4   4
+POST    /jobs                                        +   3   3   3   3   4   3   3   +   +   4   4
+POST    /jobs/batch                                  +   3   3   3   3   4   3   3   +   +   4   4
 GET     /jobs                                        +   +   +   +   +   +   +   +   +   +   +   +
 GET     /queue                                       +   +   +   +   +   +   +   +   +   +   +   +
 GET     /queue/columns                               +   +   +   +   +   +   +   +   +   +   +   +
-GET     /jobs/{job}                                  +   +   +   +   +   3   3   +   +   +   4   4
-GET     /jobs/{job}/tasks                            +   +   +   +   +   3   3   +   +   +   4   4
-GET     /jobs/{job}/attempts                         +   +   +   +   +   3   3   +   +   +   4   4
-GET     /jobs/{job}/why                              +   +   +   +   +   3   3   +   +   +   4   4
-PATCH   /jobs/{job}                                  +   3   3   3   3   3   3   3   +   3   4   4
-POST    /jobs/{job}/cancel                           +   3   +   3   3   3   3   3   +   +   4   4
-POST    /jobs/{job}/hold                             +   3   +   3   3   3   3   3   +   +   4   4
-POST    /jobs/{job}/release                          +   3   +   3   3   3   3   3   +   +   4   4
-POST    /jobs/{job}/requeue                          +   3   +   3   3   3   3   3   +   +   4   4
-POST    /jobs/{job}/extend                           +   3   +   3   3   3   3   3   +   +   4   4
-GET     /jobs/{job}/logs                             +   +   +   +   +   3   3   +   +   +   4   4
-GET     /jobs/{job}/logs/stream                      +   +   +   +   +   3   3   +   +   +   4   4
-GET     /jobs/{job}/wait                             +   +   +   +   +   3   3   +   +   +   4   4
-GET     /jobs/{job}/outputs                          +   +   +   +   +   3   3   +   +   +   4   4
-GET     /jobs/{job}/outputs/{path:path}              +   +   +   +   +   3   3   +   +   +   4   4
-SOCKET  /jobs/{job}/exec                             +   3   +   3   3   3   3   3   +   +   4   4
-SOCKET  /jobs/{job}/forward                          +   3   +   3   3   3   3   3   +   +   4   4
+GET     /jobs/{job}                                  +   +   +   +   +   4   3   +   +   +   4   4
+GET     /jobs/{job}/tasks                            +   +   +   +   +   4   3   +   +   +   4   4
+GET     /jobs/{job}/attempts                         +   +   +   +   +   4   3   +   +   +   4   4
+GET     /jobs/{job}/why                              +   +   +   +   +   4   3   +   +   +   4   4
+PATCH   /jobs/{job}                                  +   3   3   3   3   4   3   3   +   3   4   4
+POST    /jobs/{job}/cancel                           +   3   +   3   3   4   3   3   +   +   4   4
+POST    /jobs/{job}/hold                             +   3   +   3   3   4   3   3   +   +   4   4
+POST    /jobs/{job}/release                          +   3   +   3   3   4   3   3   +   +   4   4
+POST    /jobs/{job}/requeue                          +   3   +   3   3   4   3   3   +   +   4   4
+POST    /jobs/{job}/extend                           +   3   +   3   3   4   3   3   +   +   4   4
+GET     /jobs/{job}/logs                             +   +   +   +   +   4   3   +   +   +   4   4
+GET     /jobs/{job}/logs/stream                      +   +   +   +   +   4   3   +   +   +   4   4
+GET     /jobs/{job}/wait                             +   +   +   +   +   4   3   +   +   +   4   4
+GET     /jobs/{job}/outputs                          +   +   +   +   +   4   3   +   +   +   4   4
+GET     /jobs/{job}/outputs/{path:path}              +   +   +   +   +   4   3   +   +   +   4   4
+SOCKET  /jobs/{job}/exec                             +   3   +   3   3   4   3   3   +   +   4   4
+SOCKET  /jobs/{job}/forward                          +   3   +   3   3   4   3   3   +   +   4   4
 GET     /pods/source                                 1   1   1   1   1   1   1   1   1   1   1   1
 PUT     /pods/outputs                                1   1   1   1   1   1   1   1   1   1   1   1
 POST    /sources                                     +   3   3   3   3   3   3   3   +   +   +   3
 GET     /usage                                       +   +   +   +   +   +   +   +   +   +   +   +
 POST    /reservations                                +   3   3   3   3   3   3   3   3   3   3   3
 GET     /reservations                                +   +   +   +   +   +   +   +   +   +   +   +
-GET     /reservations/{name}                         +   +   +   +   +   +   4   +   +   +   4   4
+GET     /reservations/{name}                         +   +   +   +   +   4   4   +   +   +   4   4
 DELETE  /reservations/{name}                         +   3   3   3   3   3   3   3   3   3   3   3
 GET     /charging-rules                              +   +   +   +   +   +   +   +   +   +   +   +
 GET     /charging-rules/history                      +   +   3   3   +   3   3   3   3   3   3   3
@@ -155,7 +169,7 @@ POST    /charging-rules                              +   +   3   3   3   3   3  
 POST    /refunds                                     +   +   3   3   3   3   3   3   3   3   3   3
 POST    /adjustments                                 +   +   3   3   3   3   3   3   3   3   3   3
 GET     /corrections                                 +   +   +   +   +   +   +   +   +   +   +   +
-GET     /periods                                     +   +   +   +   +   +   3   3   3   3   3   3
+GET     /periods                                     +   +   +   +   +   3   3   3   3   3   3   3
 POST    /periods                                     +   +   3   3   3   3   3   3   3   3   3   3
 GET     /policy                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     /policies                                    +   +   3   3   +   3   3   3   3   3   3   3
@@ -167,13 +181,13 @@ GET     /imports                                     +   3   3   3   3   3   3  
 GET     /history                                     +   +   3   3   +   3   3   3   3   3   3   3
 GET     /scenario                                    +   +   3   3   +   3   3   3   3   3   3   3
 GET     /accounts                                    +   +   +   +   +   +   +   +   +   +   +   +
-POST    /accounts                                    +   3   3   3   3   3   3   +   4   4   4   4
-GET     /accounts/{name}                             +   +   +   +   +   +   3   +   +   +   4   4
-PATCH   /accounts/{name}                             +   3   3   3   3   3   3   +   4   4   4   4
-POST    /accounts/{name}/move                        +   3   3   3   3   3   3   +   4   4   4   4
+POST    /accounts                                    +   3   3   3   3   4   3   +   4   4   4   4
+GET     /accounts/{name}                             +   +   +   +   +   4   3   +   +   +   4   4
+PATCH   /accounts/{name}                             +   3   3   3   3   4   3   +   4   4   4   4
+POST    /accounts/{name}/move                        +   3   3   3   3   4   3   +   4   4   4   4
 GET     /gates                                       +   +   +   +   +   +   +   +   +   +   +   +
-POST    /gates                                       +   3   3   +   3   3   3   3   3   3   4   4
-DELETE  /gates/{gate_id}                             +   3   3   +   3   3   3   3   3   3   4   4
+POST    /gates                                       +   3   3   +   3   4   3   3   3   3   4   4
+DELETE  /gates/{gate_id}                             +   3   3   +   3   4   3   3   3   3   4   4
 POST    /xroad-clients                               +   3   3   3   3   3   3   3   3   3   3   3
 GET     /xroad-clients                               +   3   3   3   3   3   3   3   3   3   3   3
 GET     /xroad-clients/{right_id}                    +   3   3   3   3   3   3   3   3   3   3   3
@@ -181,6 +195,20 @@ DELETE  /xroad-clients/{right_id}                    +   3   3   3   3   3   3  
 GET     /terms                                       +   +   +   +   +   +   +   +   +   +   +   +
 POST    /terms                                       +   3   3   3   3   3   3   3   3   3   3   3
 POST    /terms/acceptance                            +   +   +   +   +   +   +   +   +   +   +   +
+PUT     /four-eyes                                   +   3   3   3   3   3   3   3   3   3   3   3
+GET     /four-eyes                                   +   +   3   3   +   3   3   3   3   3   3   3
+GET     /approvals                                   +   +   +   +   +   +   +   +   +   +   +   +
+GET     /approvals/{approval_id}                     +   +   4   4   +   4   4   4   4   4   4   4
+POST    /approvals/{approval_id}/approve             3   +   3   3   3   3   3   3   3   3   3   3
+POST    /approvals/{approval_id}/decline             3   +   3   3   3   3   3   3   3   3   3   3
+POST    /approvals/{approval_id}/withdraw            +   3   4   4   3   4   4   4   4   4   4   4
+POST    /acting                                      +   3   +   3   3   3   3   3   3   3   3   3
+GET     /acting                                      +   +   +   +   +   +   +   +   +   +   +   +
+DELETE  /acting/{acting_id}                          4   4   +   4   4   4   4   4   +   4   4   4
+POST    /funders/{name}/officers                     +   3   3   3   3   3   3   3   3   3   3   3
+GET     /funders/{name}/officers                     +   3   3   3   3   3   3   3   3   3   3   3
+DELETE  /funders/{name}/officers/{user}              +   3   3   3   3   3   3   3   3   3   3   3
+GET     /permissions                                 +   +   +   +   +   +   +   +   +   +   +   +
 GET     /audit/entries                               +   3   3   3   +   3   3   3   3   3   3   3
 GET     /audit/entries/{entry_id}                    +   3   3   3   +   3   3   3   3   3   3   3
 POST    /audit/entries/{entry_id}/erase              +   3   3   3   3   3   3   3   3   3   3   3
@@ -190,8 +218,7 @@ GET     /audit/keys                                  +   +   +   +   +   +   +  
 GET     /audit/proof/inclusion                       +   3   3   3   +   3   3   3   3   3   3   3
 GET     /audit/proof/consistency                     +   +   +   +   +   +   +   +   +   +   +   +
 GET     /status                                      +   +   +   +   +   +   +   +   +   +   +   +
-GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3
-"""
+GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3"""
 
 SPAN = {"starts_ms": NEW_YEAR_MS, "ends_ms": NEW_YEAR_MS + DAY_MS}
 JOB = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": H100, "gpus": 1}}
@@ -211,6 +238,14 @@ BODIES: dict[str, Any] = {
     "POST /users": {"name": "new", "title": "New"},
     "POST /users/{name}/roles": {"account": "speech", "role": "member"},
     "POST /users/{name}/tokens": {"name": "new"},
+    "POST /users/{name}/tokens/revoke": {},
+    "PATCH /users/{name}": {"state": "suspended", "reason": "a test"},
+    "POST /users/{name}/admit": {"tenant": "cadt"},
+    "POST /users/{name}/refuse": {"reason": "a test"},
+    "POST /me/password": {"old": "four old unrelated words", "new": "four new unrelated words"},
+    "POST /login/device/approve": {"user_code": "BCDF-GHJK"},
+    "POST /service-accounts": {"name": "new", "title": "New", "account": "speech", "role": "member"},
+    "PATCH /service-accounts/{name}": {"state": "suspended", "reason": "a test"},
     "POST /clusters": {"name": "pp", "kubeconfig": kubeconfig("pp")},
     "POST /clusters/check": {"kubeconfig": kubeconfig("pp")},
     "PUT /clusters/{name}/access": {"kubeconfig": kubeconfig("pp")},
@@ -273,6 +308,10 @@ BODIES: dict[str, Any] = {
     "POST /reclaim-rules": {"reason": "a test"},
     "POST /policies": {"document": {}, "reason": "a test"},
     "POST /audit/entries/{entry_id}/erase": {"reason": "a test"},
+    "PUT /four-eyes": {"su": "1000", "reason": "a test"},
+    **{f"POST /approvals/{{approval_id}}/{verb}": {"reason": "a test"} for verb in ("approve", "decline", "withdraw")},
+    "POST /acting": {"user": "sok", "reason": "a test"},
+    "POST /funders/{name}/officers": {"user": NOBODY},
 }
 
 
@@ -302,8 +341,10 @@ def path_of(line: Line, centre: Centre) -> str:
         "/projects": "speech",
         "/accounts": "speech",
         "/users": "dara",
+        "/service-accounts": "robot",
         "/clusters": "sim",
         "/flavors": H100,
+        "/funders": "moeys",
     }
     if line.route == "/audit/proof/inclusion":
         return f"{line.route}?kind=audit&id=1"
@@ -314,9 +355,10 @@ def path_of(line: Line, centre: Centre) -> str:
     name = next((found for prefix, found in names.items() if line.route.startswith(prefix)), "")
     return line.route.replace(":path", "").format_map(
         {
-            "name": name, "user": "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
+            "name": name, "user": "mony" if line.route.startswith("/funders") else "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
             "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
             "path": "result.txt", "node": "n1", "gate_id": 1, "change_id": 1, "entry_id": 1, "right_id": 1,
+            "approval_id": 1, "acting_id": 1,
         }
     )  # fmt: skip
 
@@ -340,7 +382,15 @@ def furnished(centre: Centre, tmp_path: Path) -> Centre:
             uow, people.authenticate(uow, centre.population.tokens["admin"], NEW_YEAR_MS), asked, NEW_YEAR_MS
         )
         dara = people.authenticate(uow, centre.population.tokens["dara"], NEW_YEAR_MS)
+        service_accounts.add(uow, dara, "robot", "Robot", speech, "member", NEW_YEAR_MS)
         changes.ask(uow, dara, 1, ChangeKind.TOP_UP, Wish(10**6), "a test", None, NEW_YEAR_MS)
+        oversight.begin_acting(uow, centre.caller("sophea"), "dara", "a test", 60, NEW_YEAR_MS)
+        kept = {"arguments": {"body": '{"name": "usaid", "title": "USAID"}'}, "if_match": None}
+        waits = Approval(
+            0, "add_funder", "/funders", canonical(kept).decode(), "{}", admin.user.id, NEW_YEAR_MS,
+            NEW_YEAR_MS + 7 * DAY_MS,
+        )  # fmt: skip
+        uow.oversight.add_approval(waits)
         cadt = uow.directory().by_name["cadt"]
         registrations.bind(uow, cadt, SimpleRegistry().fetch("1"), None, NEW_YEAR_MS)
         xroad.allow(uow, "KH/GOV/0001", Service.USAGE, "cadt", NEW_YEAR_MS)

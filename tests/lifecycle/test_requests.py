@@ -8,6 +8,7 @@ from domain.allocations import Allocation, AllocationState, Instalment, Source
 from domain.errors import BarayError, Conflict, Invalid, NotAllowed, NotFound, Refused, Stale
 from domain.quantities import DAY_MS, MICRO
 from lifecycle import allocations, people
+from lifecycle.impartial import PART_KEPT_MS
 from lifecycle.terms import InstalmentAsked, PartAsked, Terms
 from tests.support.audit import assert_sound
 from tests.support.centre import EVERY, Centre
@@ -105,6 +106,25 @@ def test_nobody_approves_their_own(centre: Centre) -> None:
             assert centre.database.dump() == before
         with centre.store.write() as uow:
             people.take_role(uow, "chanthy", "speech", role, centre.clock.now_ms())
+    with pytest.raises(
+        Refused, match="lead or member of project speech"
+    ):  # leaving, deciding and coming back is no way
+        approve(centre, theirs)
+    centre.clock.advance(ms=PART_KEPT_MS)
+    assert approve(centre, theirs).state is AllocationState.ACTIVE
+
+
+@pytest.mark.promise(8)
+def test_a_part_lasts_as_long_as_its_role_and_ninety_days(centre: Centre) -> None:
+    """A role that ended by itself, above the project, counts like one that was taken."""
+    ends_ms = centre.clock.now_ms() + 1_000
+    with centre.store.write() as uow:
+        people.give_role(uow, "chanthy", "cadt", "member", centre.clock.now_ms(), ends_ms)
+    theirs = ask(centre)
+    centre.clock.set(ends_ms + PART_KEPT_MS - 1)
+    with pytest.raises(Refused, match="lead or member of project speech"):
+        approve(centre, theirs)
+    centre.clock.set(ends_ms + PART_KEPT_MS)
     assert approve(centre, theirs).state is AllocationState.ACTIVE
 
 

@@ -7,8 +7,9 @@ from domain.access import Role
 from domain.accounts import Account, AccountKind, Limits, Quota, Tree
 from domain.fleet import Flavor, Node
 from domain.jobs import Array, JobSpec, Resources
+from domain.people import Token
 from domain.quantities import DAY_MS, MICRO, parse_duration
-from lifecycle import accounts, allocations, fleet, grants, people
+from lifecycle import accounts, allocations, fleet, grants, oversight, people, tokens
 from lifecycle.driving import Driver
 from lifecycle.founding import found
 from lifecycle.ports import UnitOfWork
@@ -26,14 +27,15 @@ ROLES: Mapping[str, tuple[Role, str]] = {
     "sophea": (Role.SUPPORT, "centre"),
     "vanna": (Role.ETHICS_OFFICER, "centre"),
     "bopha": (Role.AUDITOR, "centre"),
-    "mony": (Role.FUNDER, "centre"),
     "prom": (Role.REPORTER, "centre"),
     "kosal": (Role.FOCAL_POINT, "cadt"),
     "dara": (Role.LEAD, "speech"),
     "sok": (Role.MEMBER, "speech"),
     "rith": (Role.LEAD, "flood"),  # of another tenant
 }
+OFFICERS: Mapping[str, str] = {"mony": "moeys"}  # user → the funder whose officer they are
 NOBODY = "nary"  # a user without any role
+TENANTS = {"kosal": "cadt", "dara": "cadt", "sok": "cadt", "rith": "itc"}  # where users belong; the rest to nobody
 
 
 def nodes() -> tuple[Node, ...]:
@@ -69,6 +71,7 @@ def spec(
 class Population:
     """What ``populate`` made: tokens by user and ids by name."""
 
+    tenants: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     projects: dict[str, int] = field(default_factory=dict)
     grants: dict[str, int] = field(default_factory=dict)
@@ -83,7 +86,8 @@ def populate(uow: UnitOfWork, driver: Driver, now_ms: int) -> Population:
     made.tokens["admin"] = token
     _add_fleet(uow, driver, now_ms)
     for tenant, kind in (("cadt", "university"), ("itc", "institute")):
-        accounts.add_tenant(uow, tenant, tenant.upper(), kind, "education", "KH-12", 1)
+        added = accounts.add_tenant(uow, tenant, tenant.upper(), kind, "education", "KH-12", 1)
+        made.tenants[tenant] = added.id
     for project, tenant in (("speech", "cadt"), ("vision", "cadt"), ("flood", "itc")):
         made.projects[project] = accounts.add_project(uow, project, tenant, project.title(), None, 1).id
     _add_people(uow, made, now_ms)
@@ -98,9 +102,10 @@ def _add_fleet(uow: UnitOfWork, driver: Driver, now_ms: int) -> None:
 
 
 def _add_people(uow: UnitOfWork, made: Population, now_ms: int) -> None:
-    for name in (*ROLES, NOBODY):
-        user = people.add_user(uow, name, name.title(), f"{name}@centre.example", now_ms)
-        _, made.tokens[name] = people.issue_token(uow, user, "test", now_ms, None)
+    for name in (*ROLES, *OFFICERS, NOBODY):
+        tenant = made.tenants.get(TENANTS.get(name, ""))
+        user = people.add_user(uow, name, name.title(), f"{name}@centre.example", now_ms, tenant)
+        _, made.tokens[name] = tokens.keep(uow, Token(0, user.id, "test", now_ms))
     for name, (role, account) in ROLES.items():
         people.give_role(uow, name, account, role, now_ms)
 
@@ -120,6 +125,8 @@ def _add_money(uow: UnitOfWork, made: Population, now_ms: int) -> None:
     for project, sources in paid.items():
         allocation = allocations.add_allocation(uow, project, sources, starts_ms, ends_ms, now_ms)
         made.allocations[project] = allocation.id
+    for name, funder in OFFICERS.items():
+        oversight.add_officer(uow, funder, name, now_ms)
 
 
 # The planner's state, without a database.

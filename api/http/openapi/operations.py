@@ -5,12 +5,15 @@ from typing import NamedTuple
 
 TAGS: Mapping[str, str] = {
     "accounts": "Tenants, projects, groups, members, secrets, quotas and limits: the account tree.",
+    "acting": "Support acts on behalf of a user, who sees it.",
     "allocations": "What projects may spend: asked for, decided and changed.",
+    "approvals": "What takes a second person: the rules, and the requests that wait for one.",
     "audit": "The audit trail, and the signed tree that holds it.",
     "budgets": "Notices of budgets, and the rules that take unused SU back.",
     "charging": "Rules of charging, refunds, adjustments, closed months.",
     "clusters": "Where jobs run.",
     "fleet": "Flavors and their rates.",
+    "funders": "Officers of funders, who see what the funder's money does.",
     "gates": "What a job must pass before it may start, and the terms of use.",
     "grants": "Who pays.",
     "history": "What ran, and the centre as a scenario.",
@@ -18,6 +21,7 @@ TAGS: Mapping[str, str] = {
     "jobs": "Submit, look, control, explain.",
     "logs": "What jobs write: logs, outputs; and the source that they run.",
     "people": "Users, their roles and tokens.",
+    "permissions": "Who may do what.",
     "pods": "For the pods of jobs alone.",
     "policy": "What the planner decides by.",
     "reservations": "The calendar: what is kept for whom, and maintenance.",

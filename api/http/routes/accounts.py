@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from api.http import two
 from api.http.call import Call
 from api.http.declare import Routes
 from api.http.guard import Scout
 from api.http.paging import Cursor, Limit
+from api.http.routes.roles import take_two_for_roles
 from api.http.schemas.base import Listing
 from api.http.schemas.centre import (
     AccountPatch,
@@ -21,7 +23,8 @@ from api.http.schemas.centre import (
     TenantIn,
     TenantOut,
 )
-from domain.access import Permission
+from api.http.schemas.oversight import ApprovalOut
+from domain.access import Permission, Role
 from domain.accounts import Account, AccountKind, Limits, Quota
 from domain.errors import NotFound
 from domain.quantities import MILLI, format_duration, parse_duration
@@ -120,10 +123,12 @@ def change_tenant(call: Call, name: str, body: AccountPatch) -> dict[str, Any]:
     return show_tenant(call, changed)
 
 
-@routes.post("/projects", Permission.PROJECT_WRITE, ProjectOut)
+@routes.post("/projects", Permission.PROJECT_WRITE, ProjectOut, also={202: ApprovalOut})
 def add_project(call: Call, body: ProjectIn) -> dict[str, Any]:
     call.need_any(call.directory.by_name.get(body.tenant), f"tenant {body.tenant}")
     project = accounts.add_project(call.uow, body.name, body.tenant, body.title, body.lead, body.weight, call.now_ms)
+    if body.lead is not None:
+        take_two_for_roles(call, {Role.LEAD}, project.name, people.user_named(call.uow, body.lead).id)
     return show_project(call, project)
 
 
@@ -156,16 +161,18 @@ def list_members(call: Call, name: str) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-@routes.post("/projects/{name}/members", Permission.MEMBER_WRITE, MemberIn)
+@routes.post("/projects/{name}/members", Permission.MEMBER_WRITE, MemberIn, also={202: ApprovalOut})
 def add_member(call: Call, name: str, body: MemberIn) -> dict[str, Any]:
     account = _account(call, name, AccountKind.PROJECT)
-    accounts.set_member(call.uow, account, body.user, body.role, call.now_ms)
+    user = accounts.set_member(call.uow, account, body.user, body.role, call.now_ms, body.until_ms)
+    take_two_for_roles(call, {body.role}, name, user.id)
     return body.model_dump()
 
 
-@routes.delete("/projects/{name}/members/{user}", Permission.MEMBER_WRITE)
+@routes.delete("/projects/{name}/members/{user}", Permission.MEMBER_WRITE, also={202: ApprovalOut})
 def remove_member(call: Call, name: str, user: str) -> None:
-    accounts.remove_member(call.uow, _account(call, name, AccountKind.PROJECT), user, call.now_ms)
+    gone, taken = accounts.remove_member(call.uow, _account(call, name, AccountKind.PROJECT), user, call.now_ms)
+    take_two_for_roles(call, taken, name, gone.id)
 
 
 @routes.get("/projects/{name}/secrets", Permission.SECRET_WRITE, Listing[SecretOut])
@@ -233,7 +240,7 @@ def get_quota(call: Call, account: str, flavor: str) -> dict[str, Any]:
     return _show_quota(call, found.id, flavor, quota, _held(call))
 
 
-@routes.put("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE, QuotaOut)
+@routes.put("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE, QuotaOut, also={202: ApprovalOut})
 def put_quota(call: Call, account: str, flavor: str, body: QuotaIn) -> dict[str, Any]:
     """Set how much of the flavor the account may hold at one time. Takes effect with the next start.
 
@@ -244,19 +251,21 @@ def put_quota(call: Call, account: str, flavor: str, body: QuotaIn) -> dict[str,
     milli = _unit(call, flavor)
     limits = (body.guaranteed, body.borrow_limit, body.lend_limit)
     guaranteed, borrow, lend = (None if value is None else value * milli for value in limits)
-    quota = Quota(guaranteed or 0, borrow, lend)
+    quota, before = Quota(guaranteed or 0, borrow, lend), call.directory.tree.quotas.get((found.id, flavor))
     accounts.put_quota(call.uow, found, flavor, quota, call.if_match, overcommit=body.overcommit)
+    two.for_quota(call, account, flavor, before, quota)
     call.version(call.uow.accounts.quota_version(found.id, flavor))
     call.wakes = True
     return _show_quota(call, found.id, flavor, quota, _held(call))
 
 
-@routes.delete("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE)
+@routes.delete("/quotas/{account}/{flavor}", Permission.QUOTA_WRITE, also={202: ApprovalOut})
 def delete_quota(call: Call, account: str, flavor: str) -> None:
     found = _account(call, account)
     if (found.id, flavor) not in call.directory.tree.quotas:
         raise NotFound(f"{account} has no quota of {flavor[:80]!r}", "flavor")
     accounts.check_version(call.uow.accounts.quota_version(found.id, flavor), call.if_match)
+    two.for_quota(call, account, flavor, call.directory.tree.quotas[found.id, flavor], None)
     call.uow.accounts.delete_quota(found.id, flavor)
     call.wakes = True
 

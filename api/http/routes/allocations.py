@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from api.http import paging
+from api.http import paging, two
 from api.http.allocations import read_parts, read_terms, show_allocations, show_changes, show_decisions
 from api.http.call import Call
 from api.http.declare import Routes
+from api.http.funded import needed_allocation, own_grants
 from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.allocations import (
     AllocationIn,
@@ -25,6 +26,7 @@ from api.http.schemas.allocations import (
     TransferIn,
 )
 from api.http.schemas.base import Listing, su
+from api.http.schemas.oversight import ApprovalOut
 from domain.access import Permission
 from domain.accounts import Account, AccountKind
 from domain.allocations import Allocation, AllocationState, Change, ChangeKind, ChangeState
@@ -36,13 +38,16 @@ from lifecycle.submit import project_of
 
 routes = Routes("allocations")
 
+_PENDING = {202: ApprovalOut}
 
-@routes.post("/allocations", Permission.ALLOCATION_DECIDE, AllocationOut)
+
+@routes.post("/allocations", Permission.ALLOCATION_DECIDE, AllocationOut, also=_PENDING)
 def add_allocation(call: Call, body: AllocationIn) -> dict[str, Any]:
     """Let a project spend parts of grants between two dates: decided without a request, by somebody without a part in it."""
     call.need_centre()
     terms = read_terms(body, body.starts_ms, body.ends_ms)
     one = allocations.allocate(call.uow, call.caller, body.project, terms, body.reason, call.now_ms)
+    two.for_su(call, one.micro_su, [one.project_id])
     call.wakes = True
     return _told(call, one)
 
@@ -62,33 +67,33 @@ def list_allocations(
     call: Call, cursor: Cursor = None, limit: Limit = 100, project: str | None = None,
     state: AllocationState | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Those of projects that the caller may see, requests and what is over among them."""
-    visible = call.visible()
-    if project is not None:
-        account = call.directory.by_name.get(project)
-        wanted = frozenset[int]() if account is None else frozenset({account.id})
-        visible = wanted if visible is None else visible & wanted
+    """Those of projects that the caller may see, requests and what is over among them; officers of a funder see its part."""
+    account = None if project is None else call.directory.by_name.get(project)
+    wanted = None if project is None else frozenset[int]() if account is None else frozenset({account.id})
     states = [] if state is None else [state]
-    found = call.uow.allocations.page(paging.page(cursor, limit), visible, states)
+    page = paging.page(cursor, limit)
+    found = call.uow.allocations.page(page, call.visible(), states, own_grants(call), wanted)
     shown = dict(zip([one.id for one in found], show_allocations(call, found), strict=True))
     return paging.answer(found, limit, lambda one: one.id, lambda one: shown[one.id])
 
 
 @routes.get("/allocations/{allocation_id}", Permission.MONEY_READ, AllocationOut)
 def get_allocation(call: Call, allocation_id: Number) -> dict[str, Any]:
-    return _told(call, _needed(call, allocation_id))
+    return _told(call, needed_allocation(call, allocation_id))
 
 
 @routes.get("/allocations/{allocation_id}/decisions", Permission.MONEY_READ, Listing[DecisionOut])
 def list_decisions(call: Call, allocation_id: Number, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
     """Every step of its life: who decided what, when and why. Oldest first; nothing is ever changed in it."""
-    one = _needed(call, allocation_id)
+    one = needed_allocation(call, allocation_id)
     found = call.uow.allocations.decisions(one.id, paging.page(cursor, limit))
-    shown = dict(zip([step.id for step in found], show_decisions(call, found), strict=True))
+    shown = dict(zip([step.id for step in found], show_decisions(call, one, found), strict=True))
     return paging.answer(found, limit, lambda step: step.id, lambda step: shown[step.id])
 
 
-@routes.post("/allocations/{allocation_id}/approve", Permission.ALLOCATION_DECIDE, AllocationOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/approve", Permission.ALLOCATION_DECIDE, AllocationOut, status=200, also=_PENDING
+)
 def approve_allocation(call: Call, allocation_id: Number, body: ApprovalIn) -> dict[str, Any]:
     """Grant a request of somebody else, or less than it asked for: which grants pay, and how."""
     call.need_centre()
@@ -99,6 +104,7 @@ def approve_allocation(call: Call, allocation_id: Number, body: ApprovalIn) -> d
     one = allocations.approve(
         call.uow, call.caller, allocation_id, terms, body.reason, call.if_match, call.now_ms
     )  # fmt: skip
+    two.for_su(call, one.micro_su, [one.project_id])
     call.wakes = True
     return _told(call, one)
 
@@ -122,7 +128,9 @@ def withdraw_allocation(call: Call, allocation_id: Number, body: ReasonIn) -> di
     )
 
 
-@routes.post("/allocations/{allocation_id}/top-up", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/top-up", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING
+)
 def top_up(call: Call, allocation_id: Number, body: TopUpIn) -> dict[str, Any]:
     """More SU of grants. As every change: decided at once by an allocator without a part in it, else asked for."""
     amount = None if body.su is None else su(body.su, "su")
@@ -130,20 +138,24 @@ def top_up(call: Call, allocation_id: Number, body: TopUpIn) -> dict[str, Any]:
     return _change(call, allocation_id, ChangeKind.TOP_UP, wish, body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/extend", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/extend", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING
+)
 def extend(call: Call, allocation_id: Number, body: ExtendIn) -> dict[str, Any]:
     """A later end, within the time of every grant that pays."""
     return _change(call, allocation_id, ChangeKind.EXTEND, Wish(ends_ms=body.ends_ms), body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/transfer", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/transfer", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING
+)
 def transfer(call: Call, allocation_id: Number, body: TransferIn) -> dict[str, Any]:
     """Move some of what is available to another allocation; it stays of the same grants."""
     wish = Wish(su(body.su, "su"), to=body.to)
     return _change(call, allocation_id, ChangeKind.TRANSFER, wish, body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/split", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post("/allocations/{allocation_id}/split", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING)
 def split(call: Call, allocation_id: Number, body: SplitIn) -> dict[str, Any]:
     """Make some of what is available an allocation of its own, of the same or of another project."""
     one = _needed(call, allocation_id)
@@ -157,7 +169,9 @@ def split(call: Call, allocation_id: Number, body: SplitIn) -> dict[str, Any]:
     return _change(call, one.id, ChangeKind.SPLIT, wish, body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/reclaim", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/reclaim", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING
+)
 def reclaim(call: Call, allocation_id: Number, body: ReclaimIn) -> dict[str, Any]:
     """Give some or all of what is available back to the grants.
 
@@ -167,24 +181,30 @@ def reclaim(call: Call, allocation_id: Number, body: ReclaimIn) -> dict[str, Any
     return _change(call, allocation_id, ChangeKind.RECLAIM, Wish(amount), body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/release", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/release", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING
+)
 def release_instalment(call: Call, allocation_id: Number, body: ReleaseIn) -> dict[str, Any]:
     """Pay an instalment out: its report is accepted, or it is needed before its day."""
     return _change(call, allocation_id, ChangeKind.RELEASE, Wish(number=body.instalment), body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/suspend", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/suspend", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING
+)
 def suspend(call: Call, allocation_id: Number, body: ReasonIn) -> dict[str, Any]:
     """Nothing more starts on it. What runs goes on."""
     return _change(call, allocation_id, ChangeKind.SUSPEND, Wish(), body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/resume", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post(
+    "/allocations/{allocation_id}/resume", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING
+)
 def resume(call: Call, allocation_id: Number, body: ReasonIn) -> dict[str, Any]:
     return _change(call, allocation_id, ChangeKind.RESUME, Wish(), body.reason)
 
 
-@routes.post("/allocations/{allocation_id}/close", Permission.ALLOCATION_REQUEST, ChangedOut, status=200)
+@routes.post("/allocations/{allocation_id}/close", Permission.ALLOCATION_REQUEST, ChangedOut, status=200, also=_PENDING)
 def close(call: Call, allocation_id: Number, body: ReasonIn) -> dict[str, Any]:
     """End it for good: what is left goes back to the grants. Refused while jobs of it run."""
     return _change(call, allocation_id, ChangeKind.CLOSE, Wish(), body.reason)
@@ -200,13 +220,16 @@ def list_changes(
     return paging.answer(found, limit, lambda one: one.id, lambda one: shown[one.id])
 
 
-@routes.post("/allocation-changes/{change_id}/approve", Permission.ALLOCATION_DECIDE, ChangedOut, status=200)
+@routes.post(
+    "/allocation-changes/{change_id}/approve", Permission.ALLOCATION_DECIDE, ChangedOut, status=200, also=_PENDING
+)
 def approve_change(call: Call, change_id: Number, body: ChangeApprovalIn) -> dict[str, Any]:
     """Make a change that somebody else asked for. `If-Match` takes the ETag of the allocation, here as everywhere."""
     call.need_centre()
     change, outcome = changes.approve(
         call.uow, call.caller, change_id, read_parts(body.sources), body.reason, call.if_match, call.now_ms
     )  # fmt: skip
+    two.for_change(call, change.kind, outcome)
     return _changed(call, outcome, change)
 
 
@@ -235,9 +258,13 @@ def _change(call: Call, allocation_id: int, kind: ChangeKind, wish: Wish, reason
     one = _needed(call, allocation_id)
     centre = (call.directory.by_name[CENTRE].id,)
     asked = (call.uow, call.caller, one.id, kind, wish, reason, call.if_match, call.now_ms)
-    if call.caller.may(Permission.ALLOCATION_DECIDE, centre) and changes.may_decide(call.uow, call.caller, one, wish):
+    if call.caller.may(Permission.ALLOCATION_DECIDE, centre) and changes.may_decide(
+        call.uow, call.caller, one, wish, call.now_ms
+    ):
         decide = reclaiming.reclaim if kind is ChangeKind.RECLAIM else changes.decide
-        return _changed(call, decide(*asked))
+        outcome = decide(*asked)
+        two.for_change(call, kind, outcome)
+        return _changed(call, outcome)
     change = changes.ask(*asked)
     call.version(one.version)
     return {

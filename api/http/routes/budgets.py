@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.http import paging
+from api.http import paging, two
 from api.http.call import Call
 from api.http.declare import Routes
 from api.http.paging import Cursor, Limit
@@ -14,6 +14,7 @@ from api.http.schemas.budgets import (
     ReclaimRuleIn,
     ReclaimRuleOut,
 )
+from api.http.schemas.oversight import ApprovalOut
 from domain.access import Permission
 from domain.budgets import Notice, Reclaim, ReclaimRule
 from domain.errors import Invalid
@@ -39,7 +40,7 @@ def read_notices(call: Call, body: ReadIn) -> dict[str, Any]:
     return {"read": found}
 
 
-@routes.post("/reclaim-rules", Permission.MONEY_WRITE, ReclaimRuleOut)
+@routes.post("/reclaim-rules", Permission.MONEY_WRITE, ReclaimRuleOut, also={202: ApprovalOut})
 def set_reclaim_rule(call: Call, body: ReclaimRuleIn) -> dict[str, Any]:
     """Set when unused SU may be taken back, from a time on; without its four parts, that they never are."""
     call.need_centre()
@@ -52,6 +53,7 @@ def set_reclaim_rule(call: Call, body: ReclaimRuleIn) -> dict[str, Any]:
         notice_ms = parse_duration(body.notice or "", "notice")
         rule = Reclaim(body.after_percent, body.used_below_percent, notice_ms, body.keep_percent)
     made = reclaiming.set_rule(call.uow, call.caller, rule, body.reason, call.now_ms, body.from_ms)
+    two.for_rates(call, "the rule of taking back")
     return _show_rules(call, [made])[0]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from api.http import paging
+from api.http import paging, two
 from api.http.call import Call
 from api.http.declare import Routes
 from api.http.paging import Cursor, Limit
@@ -19,6 +19,7 @@ from api.http.schemas.charging import (
     RulesApply,
     RulesOut,
 )
+from api.http.schemas.oversight import ApprovalOut
 from domain.access import Permission
 from domain.ids import parse_attempt
 from domain.quantities import format_su
@@ -49,7 +50,7 @@ def list_charging_rules(call: Call, cursor: Cursor = None, limit: Limit = 100) -
     return paging.answer(found, limit, lambda one: one.id, lambda one: shown[one.id])
 
 
-@routes.post("/charging-rules", Permission.MONEY_WRITE, RulesOut, max_body_size=BODY_BYTES)
+@routes.post("/charging-rules", Permission.MONEY_WRITE, RulesOut, max_body_size=BODY_BYTES, also={202: ApprovalOut})
 def apply_charging_rules(call: Call, body: RulesApply) -> dict[str, Any]:
     """Put charging rules in force for what starts from then on. `If-Match` takes the ETag of those in force."""
     call.need_centre()
@@ -57,21 +58,23 @@ def apply_charging_rules(call: Call, body: RulesApply) -> dict[str, Any]:
         applied = charging_rules.apply(
             call.uow, call.caller, body.document, body.reason, call.now_ms, from_ms=body.from_ms, expected=call.if_match
         )
+    two.for_rates(call, "charging rules")
     call.wakes = True
     call.version(charging_rules.in_force(call.directory, call.now_ms).id)
     return _show_rules(call, [applied])[0]
 
 
-@routes.post("/refunds", Permission.MONEY_WRITE, CorrectionOut)
+@routes.post("/refunds", Permission.MONEY_WRITE, CorrectionOut, also={202: ApprovalOut})
 def refund(call: Call, body: RefundIn) -> dict[str, Any]:
     """Give back what an attempt cost because the centre was at fault. Once, and not to a project of one's own."""
     call.need_centre()
     amount = None if body.su is None else su(body.su, "su")
     one = corrections.refund(call.uow, call.caller, parse_attempt(body.attempt), amount, body.reason, call.now_ms)
+    two.for_corrections(call, [one])
     return _show_corrections(call, [one])[0]
 
 
-@routes.post("/adjustments", Permission.MONEY_WRITE, AdjustmentOut, also={200: AdjustmentOut})
+@routes.post("/adjustments", Permission.MONEY_WRITE, AdjustmentOut, also={200: AdjustmentOut, 202: ApprovalOut})
 def adjust(call: Call, body: AdjustmentIn) -> dict[str, Any]:
     """Correct what one attempt cost, or re-rate what was used of a flavor in a span. With `dry_run`, only say what would be."""
     call.need_centre()
@@ -92,6 +95,8 @@ def adjust(call: Call, body: AdjustmentIn) -> dict[str, Any]:
         )  # fmt: skip
     if body.dry_run:
         call.status = 200
+    else:
+        two.for_corrections(call, found)
     return {
         "posted": not body.dry_run,
         "count": len(found),

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from api.http import two
 from api.http.call import Call
 from api.http.declare import Routes
 from api.http.schemas.base import Listing, su
 from api.http.schemas.centre import FlavorIn, FlavorOut, RateIn
 from api.http.schemas.charging import RateOut
+from api.http.schemas.oversight import ApprovalOut
 from domain.access import Permission
 from domain.errors import NotFound
 from domain.fleet import CPU_FLAVOR, Flavor
@@ -18,12 +20,14 @@ from scheduler.snapshot import NodeState
 routes = Routes("fleet")
 
 
-@routes.post("/flavors", Permission.FLEET_WRITE, FlavorOut)
+@routes.post("/flavors", Permission.FLEET_WRITE, FlavorOut, also={202: ApprovalOut})
 def add_flavor(call: Call, body: FlavorIn) -> dict[str, Any]:
     """Name a kind of accelerator. Until it has a rate, jobs that ask for it are refused."""
     call.need_centre()
     rate = None if body.rate_su_per_hour is None else su(body.rate_su_per_hour, "rate_su_per_hour")
     fleet.add_flavor(call.uow, Flavor(body.name, body.title, body.milli), rate, call.now_ms)
+    if rate is not None:
+        two.for_rates(call, f"the rate of {body.name}")
     return _show_flavor(call, call.directory.flavors[body.name], ())
 
 
@@ -44,13 +48,14 @@ def list_rates(call: Call, name: str) -> dict[str, Any]:
     return {"items": _show_rates(call, _flavor(call, name).name), "next": None}
 
 
-@routes.post("/flavors/{name}/rates", Permission.MONEY_WRITE, RateOut)
+@routes.post("/flavors/{name}/rates", Permission.MONEY_WRITE, RateOut, also={202: ApprovalOut})
 def add_rate(call: Call, name: str, body: RateIn) -> dict[str, Any]:
     """A rate from a time to come on. What has started before keeps the rates that were known then."""
     call.need_centre()
     flavor, rate = _flavor(call, name).name, su(body.su_per_hour, "su_per_hour")
     call.uow.take_turn()  # two that begin at the same time overlap
     fleet.add_rate(call.uow, flavor, body.from_ms, rate, call.now_ms, call.caller.user.id)
+    two.for_rates(call, f"the rate of {flavor}")
     call.wakes = True
     return next(one for one in _show_rates(call, flavor) if one["from_ms"] == body.from_ms)
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from api.http import paging
+from api.http import paging, two
 from api.http.call import Call
 from api.http.declare import Routes
 from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.base import Faults, Listing, su
 from api.http.schemas.budgets import FunderIn, GrantIn, GrantOut, GrantPatch, PriceIn, PriceOut
+from api.http.schemas.oversight import ApprovalOut
 from domain.access import Permission
 from domain.errors import NotFound
 from domain.grants import Grant, GrantFigures
@@ -30,13 +31,11 @@ def add_funder(call: Call, body: FunderIn) -> dict[str, Any]:
 
 @routes.get("/funders", Permission.MONEY_READ, Listing[FunderIn])
 def list_funders(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
-    call.need_centre()
-    return paging.answer(
-        call.uow.grants.funders(paging.page(cursor, limit)), limit, lambda funder: funder.id, _show_funder
-    )
+    found = call.uow.grants.funders(paging.page(cursor, limit), _own(call))
+    return paging.answer(found, limit, lambda funder: funder.id, _show_funder)
 
 
-@routes.post("/grants", Permission.MONEY_WRITE, GrantOut)
+@routes.post("/grants", Permission.MONEY_WRITE, GrantOut, also={202: ApprovalOut})
 def add_grant(call: Call, body: GrantIn) -> dict[str, Any]:
     """Take in a funder's money: so many SU, or so much of a currency, between two dates."""
     call.need_centre()
@@ -53,22 +52,24 @@ def add_grant(call: Call, body: GrantIn) -> dict[str, Any]:
         call.uow, body.name, body.funder, amount, body.starts_ms, body.ends_ms, call.now_ms,
         currency=body.currency, conditions=_conditions(body),
     )  # fmt: skip
+    two.for_grant(call, amount, body.currency)
     call.version(grant.version)
     return _show_grants(call, [grant])[0]
 
 
 @routes.get("/grants", Permission.MONEY_READ, Listing[GrantOut])
 def list_grants(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
-    call.need_centre()
-    found = call.uow.grants.grants(paging.page(cursor, limit))
+    found = call.uow.grants.grants(paging.page(cursor, limit), _own(call))
     shown = dict(zip([grant.id for grant in found], _show_grants(call, found), strict=True))
     return paging.answer(found, limit, lambda grant: grant.id, lambda grant: shown[grant.id])
 
 
 @routes.get("/grants/{grant_id}", Permission.MONEY_READ, GrantOut)
 def get_grant(call: Call, grant_id: Number) -> dict[str, Any]:
-    call.need_centre()
+    own = _own(call)
     grant = _grant(call, grant_id)
+    if own is not None and grant.funder_id not in own:
+        raise NotFound(f"there is no grant {grant_id}", "grant")
     call.version(grant.version)
     return _show_grants(call, [grant])[0]
 
@@ -82,7 +83,7 @@ def change_grant(call: Call, grant_id: Number, body: GrantPatch) -> dict[str, An
     return _show_grants(call, [changed])[0]
 
 
-@routes.post("/prices", Permission.MONEY_WRITE, PriceOut)
+@routes.post("/prices", Permission.MONEY_WRITE, PriceOut, also={202: ApprovalOut})
 def set_price(call: Call, body: PriceIn) -> dict[str, Any]:
     """Set what an SU costs from a time on, for a kind of tenant or for all that have no price of their own."""
     call.need_centre()
@@ -90,6 +91,7 @@ def set_price(call: Call, body: PriceIn) -> dict[str, Any]:
         call.uow, call.caller, body.currency, body.tenant_kind, parse_money(body.amount, "amount"), body.reason,
         call.now_ms, body.from_ms,
     )  # fmt: skip
+    two.for_rates(call, f"the price of an SU in {body.currency}")
     return _show_prices(call, [price])[0]
 
 
@@ -97,6 +99,14 @@ def set_price(call: Call, body: PriceIn) -> dict[str, Any]:
 def list_prices(call: Call) -> dict[str, Any]:
     """What an SU costs, cost and will cost, by date. Open to everybody, as the rates are."""
     return {"items": _show_prices(call, list(call.directory.prices)), "next": None}
+
+
+def _own(call: Call) -> frozenset[int] | None:
+    """The funders whose officer the caller is, who see no others; None for who sees them all."""
+    if call.funders and call.visible() is not None:
+        return call.funders
+    call.need_centre()
+    return None
 
 
 def _grant(call: Call, grant_id: int) -> Grant:

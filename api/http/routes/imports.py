@@ -9,6 +9,7 @@ from api.http.declare import Routes
 from api.http.paging import Cursor, Limit
 from api.http.schemas.base import Listing, su
 from api.http.schemas.imports import ImportApply, ImportIn, ImportOptions, ImportOut, ImportPlanOut
+from api.http.schemas.oversight import ApprovalOut
 from domain.access import Permission
 from domain.errors import Fault, Invalid
 from lifecycle.brought import Batch
@@ -31,7 +32,13 @@ def check_import(call: Call, body: ImportIn) -> dict[str, Any]:
     return _show(body.kind, options, found, None)
 
 
-@routes.post("/imports", Permission.IMPORT, ImportPlanOut, max_body_size=BODY_BYTES)
+@routes.post(
+    "/imports",
+    Permission.IMPORT,
+    ImportPlanOut,
+    max_body_size=BODY_BYTES,
+    also={200: ImportPlanOut, 202: ApprovalOut},
+)
 def apply_import(call: Call, body: ImportApply) -> dict[str, Any]:
     """Do what was rehearsed, all of it or nothing. 409 if the digest is not of what it would be now.
 
@@ -46,6 +53,7 @@ def apply_import(call: Call, body: ImportApply) -> dict[str, Any]:
     call.status = 200 if batch is None else 201
     call.wakes, call.rehearsed = batch is not None, batch is None
     if batch is not None:
+        call.take_two(lambda rules: rules.any, digest=batch.digest, counts=dict(batch.counts))
         call.facts |= {"import": batch.id, "digest": batch.digest, "counts": dict(batch.counts)}
     return _show(body.kind, options, found, batch)
 

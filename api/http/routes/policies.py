@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from api.http import paging
+from api.http import paging, two
 from api.http.call import Call
 from api.http.declare import Routes
 from api.http.paging import Cursor, Limit
 from api.http.schemas.base import Listing
+from api.http.schemas.oversight import ApprovalOut
 from api.http.schemas.policies import PolicyApply, PolicyIn, PolicyOut, RehearsalOut
 from domain.access import Permission
 from domain.errors import Fault, Invalid
@@ -53,7 +54,7 @@ def check_policy(call: Call, body: PolicyIn) -> dict[str, Any]:
     }
 
 
-@routes.post("/policies", Permission.POLICY_WRITE, PolicyOut, max_body_size=BODY_BYTES)
+@routes.post("/policies", Permission.POLICY_WRITE, PolicyOut, max_body_size=BODY_BYTES, also={202: ApprovalOut})
 def apply_policy(call: Call, body: PolicyApply) -> dict[str, Any]:
     """Put a policy in force, from now or from a time to come on. `If-Match` takes the ETag of the one in force."""
     call.need_centre()
@@ -62,6 +63,7 @@ def apply_policy(call: Call, body: PolicyApply) -> dict[str, Any]:
             call.uow, call.caller, body.document, body.reason, call.now_ms,
             from_ms=body.from_ms, rehearsed=body.digest, expected=call.if_match,
         )  # fmt: skip
+    two.for_rates(call, "the planner's policy")
     call.wakes = True
     call.version(policies.in_force(call.uow, call.now_ms).id)
     return _show(call, [applied])[0]

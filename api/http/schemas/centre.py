@@ -105,6 +105,7 @@ class ProjectOut(Shape):
 class MemberIn(Body):
     user: Name
     role: Plain = Field(examples=["member"])
+    until_ms: Ms | None = Field(None, description="when it ends by itself; without it, it does not")
 
 
 class RoleIn(Body):
@@ -118,43 +119,6 @@ class SecretIn(Body):
 
 class SecretOut(Shape):
     name: str
-
-
-class UserIn(Body):
-    name: Name
-    title: Title
-    email: Title | None = None
-
-
-class UserOut(Shape):
-    name: str
-    title: str
-    email: str | None
-
-
-class TokenIn(Body):
-    name: Title
-    expires_ms: Ms | None = None
-
-
-class TokenOut(Shape):
-    id: int
-    name: str
-    created_ms: int
-    expires_ms: int | None
-    revoked_ms: int | None
-    last_used_ms: int | None
-
-
-class NewTokenOut(TokenOut):
-    token: str
-
-
-class WhoOut(Shape):
-    user: str
-    title: str
-    roles: list[RoleIn]
-    token: TokenOut
 
 
 class FlavorIn(Body):
@@ -238,7 +202,7 @@ class UsageOut(Shape):
     rows: list[UsageLine]
     total: UsageLine
     metered: dict[str, int]
-    agrees: bool
+    agrees: bool | None
 
 
 class StatusOut(Shape):
