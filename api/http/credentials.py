@@ -55,7 +55,12 @@ def credential(connection: HTTPConnection) -> Credential:
 
 def session_text(connection: HTTPConnection) -> str | None:
     """The session that a browser's cookie brought, if any."""
-    text = connection.cookies.get(SAFE_COOKIE) or connection.cookies.get(PLAIN_COOKIE)
+    text = connection.cookies.get(SAFE_COOKIE)
+    if text is None and connection.scope["scheme"] not in {
+        "https",
+        "wss",
+    }:  # over TLS a neighbour may plant the plain one
+        text = connection.cookies.get(PLAIN_COOKIE)
     return text if text and len(text) <= _MOST else None
 
 
