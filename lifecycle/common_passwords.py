@@ -4,7 +4,7 @@ Few are so long: who leaves out the shorter ones of the known lists is left with
 """
 
 _RUNS = (
-    "1234567890", "0987654321", "qwertyuiop", "asdfghjkl", "zxcvbnm", "abcdefghijklmnopqrstuvwxyz", "1q2w3e4r5t6y7u8i9o0p",
+    "1234567890", "0987654321", "qwertyuiopasdfghjklzxcvbnm", "asdfghjkl", "zxcvbnm", "abcdefghijklmnopqrstuvwxyz", "1q2w3e4r5t6y7u8i9o0p",
     "qazwsxedcrfvtgbyhnujmikolp", "1qaz2wsx3edc4rfv5tgb6yhn",
 )  # fmt: skip
 _WORDS = (

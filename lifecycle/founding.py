@@ -2,9 +2,11 @@
 
 from domain.access import Role
 from domain.accounts import Account, AccountKind
+from domain.people import Token
 from lifecycle.accounts import CENTRE
-from lifecycle.people import add_user, issue_token
+from lifecycle.people import add_user
 from lifecycle.ports import UnitOfWork
+from lifecycle.tokens import keep
 
 ADMIN = "admin"
 
@@ -16,5 +18,5 @@ def found(uow: UnitOfWork, now_ms: int) -> str | None:
     centre = uow.accounts.add(Account(0, None, AccountKind.CENTRE, CENTRE, "The centre"))
     admin = add_user(uow, ADMIN, "Centre administrator", None, now_ms)
     uow.people.grant(admin.id, centre.id, Role.CENTRE_ADMIN, now_ms)
-    _, text = issue_token(uow, admin, "first", now_ms, None)
+    _, text = keep(uow, Token(0, admin.id, "first", now_ms))
     return text

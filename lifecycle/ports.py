@@ -21,7 +21,7 @@ from domain.ids import AttemptId
 from domain.jobs import AttemptState, JobSpec, JobState, Output
 from domain.money import UsageFact
 from domain.oversight import Spell
-from domain.people import Caller, Token, TokenKind, User, UserState
+from domain.people import Caller, Token, TokenKind, User, UserKind, UserState
 from domain.prices import Price
 from domain.purses import Conditions
 from domain.records import Attempt, Brief, Job, Task
@@ -178,8 +178,17 @@ class People(Protocol):
     def user(self, name: str) -> User | None: ...
     def user_of(self, user_id: int) -> User | None: ...
     def users(
-        self, page: Page, *, tenants: frozenset[int] | None = None, state: UserState | None = None
-    ) -> list[User]: ...
+        self,
+        page: Page,
+        *,
+        tenants: frozenset[int] | None = None,
+        state: UserState | None = None,
+        kind: UserKind | None = None,
+        or_owner: int | None = None,
+    ) -> list[User]:
+        """Those of the ``tenants`` (None: all); besides, those for which ``or_owner`` answers."""
+        ...
+
     def services_of(self, owner_id: int) -> list[User]: ...
     def user_names(self, ids: Sequence[int]) -> dict[int, str]: ...
     def grant(self, user_id: int, account_id: int, role: str, now_ms: int, until_ms: int | None = None) -> None: ...
@@ -191,6 +200,10 @@ class People(Protocol):
     def add_token(self, token: Token, digest: bytes) -> Token: ...
     def token(self, token_id: int) -> Token | None: ...
     def tokens(self, user_id: int, page: Page | None = None) -> list[Token]: ...
+    def live_tokens(self, user_id: int, now_ms: int) -> int:
+        """How many tokens of the user are neither revoked nor expired."""
+        ...
+
     def revoke_token(self, token_id: int, now_ms: int) -> None: ...
     def revoke_tokens(
         self, user_id: int, now_ms: int, kinds: frozenset[TokenKind] | None = None, but: int | None = None
