@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.requests import HTTPConnection
 from structlog.testing import capture_logs
 
 from api.http.credentials import session_text
-from domain.people import Token
+from domain.people import Token, UserState
 from lifecycle import people, tokens
 from tests.api import test_roles
 from tests.api.test_roles import BODIES, Line, lines, path_of
@@ -400,3 +401,18 @@ def test_no_token_makes_a_wider_one(centre: Centre, api: Api) -> None:
     for method, path, body in (("POST", "/jobs", test_roles.JOB), ("GET", "/projects/speech/secrets", None)):
         assert again.call(method, path, body).status == 403
     assert again.get("/jobs").status == 200
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+@pytest.mark.parametrize("state", [UserState.SUSPENDED, UserState.ERASED])
+def test_whoever_goes_is_gone_at_once_with_all_their_tokens(centre: Centre, api: Api, state: UserState) -> None:
+    dara = api.as_(centre.population.tokens["dara"])
+    other = api.as_(dara.post("/users/dara/tokens", {"name": "other"}).json["token"])
+    assert {one.get("/whoami").status for one in (dara, other)} == {200}
+    with centre.store.write() as uow:
+        uow.people.save_user(replace(people.user_named(uow, "dara"), state=state))
+    for one in (dara, other):
+        for path in ("/whoami", "/jobs", "/jobs/1/logs/stream"):
+            answer = one.get(path)
+            assert (answer.status, answer.code) == (401, "not-logged-in")

@@ -1,6 +1,7 @@
 """What ships makes no code of text, reads nothing that could be code, checks every certificate and guesses no secrets."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,19 @@ def test_what_can_be_foretold_protects_nothing() -> None:
             if "random" in names:
                 users.add("/".join(name.split("/")[:2]))
     assert users <= REPEATABLE
+
+
+def test_fields_for_passwords_hide_what_is_typed_and_let_managers_fill_them_in() -> None:
+    """In every template of the pages; nor may a script or an attribute stand in the way of pasting."""
+    fields = [
+        field
+        for path in sorted((ROOT / "api").rglob("*.html"))
+        for field in re.findall(r"<input[^>]*password[^>]*>", path.read_text(encoding="utf-8"))
+    ]
+    for field in fields:
+        assert 'type="password"' in field
+        assert re.search(r'autocomplete="(current|new)-password"', field)
+        assert not re.search(r"\son\w+=|readonly", field)
 
 
 def test_the_tests_bark(tmp_path: Path) -> None:
