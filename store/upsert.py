@@ -19,7 +19,8 @@ def table_of(row: type[Base]) -> Table:
 def insert_ignoring(connection: Connection, row: type[Base], values: dict[str, Any]) -> bool:
     """Insert unless the key is there. True if it was inserted."""
     statement = _insert(connection.dialect.name, table_of(row)).on_conflict_do_nothing()
-    return bool(connection.execute(statement, values).rowcount)
+    # Where the database makes the key, SQLAlchemy asks for it back, and forgets the count unless told otherwise.
+    return connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount > 0
 
 
 def upsert(connection: Connection, row: type[Base], values: list[dict[str, Any]]) -> None:
