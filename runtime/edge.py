@@ -63,7 +63,7 @@ def check_host(settings: Settings) -> None:
     Without root all jobs share the service's user, so only this machine may be served. And tokens do not cross a network
     in the clear: whoever listens on one has TLS, or a proxy in front that has.
     """
-    if _is_loopback(settings.host):
+    if is_loopback(settings.host):
         return
     if os.geteuid() != 0:
         raise CannotStart(
@@ -77,7 +77,7 @@ def check_host(settings: Settings) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

@@ -112,6 +112,20 @@ class Settings(BaseSettings):
     registry_timeout_ms: int = Field(
         10_000, ge=100, le=60_000, description="ms that the registry has for an answer: somebody waits for it"
     )
+    public_url: str = Field(
+        "",
+        description="address under which people reach the centre, such as 'https://baray.example'; identity providers send "
+        "them back to it. empty: made of host and port, which is right for one machine",
+    )
+    login_file: Path | None = Field(
+        None, description="TOML file of the identity providers that people log in through (docs/login.md); empty: none"
+    )
+    session_hours: int = Field(
+        12, ge=1, le=720, description="hours after which a browser's session ends, however busy: a day's work"
+    )
+    session_idle_minutes: int = Field(
+        120, ge=5, le=43_200, description="minutes without use after which a browser's session ends"
+    )
     tls_cert: Path | None = Field(
         None,
         description="certificate, with its chain (PEM), that the service shows: with it and its key it speaks TLS 1.2 or newer",

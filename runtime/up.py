@@ -30,6 +30,7 @@ def run(given: Mapping[str, Any]) -> None:
     settings = read_settings(given)
     logs.configure(settings.log_level)
     listener = listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})  # a free one may have been asked for
     door: Door | None = None
     try:
         door = door_of(settings)

@@ -12,12 +12,15 @@ from typing import IO
 from fastapi import FastAPI
 
 from api.http.app import create_app
+from api.http.edge import Edge
 from api.http.services import Services
+from api.identity.flow import Providers
 from lifecycle.driving import Gateway
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found
 from lifecycle.keys import list_key
 from lifecycle.lookout import Lookout
+from lifecycle.registry import Registry
 from lifecycle.seal import Sealer
 from local.driver import LocalDriver
 from local.gpus import Machine, find_machine
@@ -29,6 +32,7 @@ from runtime.datadir import open_data_dir
 from runtime.drivers import Drivers
 from runtime.edge import check_host, edge_of, tls_of
 from runtime.migration import migrate_apart
+from runtime.pages import pages_of, providers_of
 from runtime.settings import Settings
 from store.engine import open_engine
 from store.passes import VaultPasses
@@ -73,10 +77,7 @@ def build(settings: Settings) -> Centre:
 
     Founding comes last of all that may fail: its token is shown once.
     """
-    check_host(settings)
-    tls_of(settings)
-    edge = edge_of(settings)
-    registry = xroad.registry_of(settings)
+    edge, providers, registry = _outside(settings)
     machine = find_machine(settings.local_nodes)
     lock = open_data_dir(settings.data_dir)
     data, clock = settings.data_dir, SystemClock()
@@ -126,8 +127,16 @@ def build(settings: Settings) -> Centre:
     )
     controller.changed = services.bell.ring
     wake.target = controller.wake
-    app, facade, notes = create_app(services, edge), xroad.facade_of(settings, store, clock), driver.inventory().notes
+    app = create_app(services, edge, pages_of(settings, services, providers))
+    facade, notes = xroad.facade_of(settings, store, clock), driver.inventory().notes
     return Centre(settings, store, drivers, controller, app, facade, first_token, notes, lock)
+
+
+def _outside(settings: Settings) -> tuple[Edge, Providers, Registry | None]:
+    """What the centre meets the network with. Raises CannotStart for what cannot be meant."""
+    check_host(settings)
+    tls_of(settings)
+    return edge_of(settings), providers_of(settings), xroad.registry_of(settings)
 
 
 def _store(settings: Settings) -> Store:

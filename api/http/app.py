@@ -1,5 +1,6 @@
 """Builds the application: every route with its permission, or it does not start."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -13,6 +14,7 @@ from api.http.call import Call
 from api.http.edge import Edge, around
 from api.http.guard import look
 from api.http.openapi.document import complete, operation_id
+from api.http.pages import Access, PageRoute
 from api.http.routes import (
     accounts,
     allocations,
@@ -75,7 +77,8 @@ class _Application(FastAPI):
         return self._document
 
 
-def create_app(services: Services, edge: Edge = _NO_EDGE) -> FastAPI:
+def create_app(services: Services, edge: Edge = _NO_EDGE, pages: Sequence[PageRoute] = ()) -> FastAPI:
+    """The application, with the ``pages`` for people beside the API."""
     app = _Application(
         edge,
         title="Baray",
@@ -116,6 +119,7 @@ def create_app(services: Services, edge: Edge = _NO_EDGE) -> FastAPI:
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
         app.state.sockets |= part.routes.sockets
+    app.router.routes.extend(pages)
     _add_system_routes(app)
     problems.install(app)
     check_declared(app)
@@ -123,12 +127,17 @@ def create_app(services: Services, edge: Edge = _NO_EDGE) -> FastAPI:
 
 
 def check_declared(app: FastAPI) -> None:
-    """Refuse to start with a route that declares no permission, included routers' routes among them."""
+    """Refuse to start with a route that declares no permission, included routers' routes among them.
+
+    A page says whether it is public or needs a session.
+    """
     for context in iter_route_contexts(app.routes):
         if context.path in PUBLIC or context.path == app.openapi_url:
             continue
         route = context.original_route
         if isinstance(route, APIWebSocketRoute) and route.endpoint in getattr(app.state, "sockets", ()):
+            continue
+        if isinstance(route, PageRoute) and isinstance(route.access, Access):
             continue
         extra = route.openapi_extra if isinstance(route, APIRoute) else None
         if (extra or {}).get("x-permission") not in set(Permission):

@@ -1,14 +1,19 @@
 """A real OpenID provider and a real browser, or the reason why there is none."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.identity import browser as browsing
 from tests.identity import rig
 from tests.identity.browser import Browser, Tab
+from tests.identity.door import Door
 from tests.identity.rig import Provider
 from tests.identity.visitor import Visitor
+from tests.support.centre import Centre
+from tests.support.serving import Served
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +52,18 @@ def tab(browser: Browser) -> Iterator[Tab]:
     with browser.tab() as one:
         yield one
         assert one.strangers == []
+
+
+@pytest.fixture
+def make_door(centre: Centre, server: Served, provider: Provider, tmp_path: Path) -> Callable[..., Door]:
+    """Opens the small centre's pages, with the provider as its only one unless told otherwise."""
+
+    def made(**options: Any) -> Door:
+        return Door.open(centre, server, provider, tmp_path, **options)
+
+    return made
+
+
+@pytest.fixture
+def door(make_door: Callable[..., Door]) -> Door:
+    return make_door()
