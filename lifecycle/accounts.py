@@ -97,6 +97,7 @@ def set_member(
     if until_ms is not None and until_ms <= now_ms:
         raise Invalid("the role would have ended already", "until_ms", fix="choose a time to come, or leave it out")
     found = _user(uow, user, "user")
+    check_active(found, "user")
     uow.people.grant(found.id, account.id, role, now_ms, until_ms)
     return found
 
