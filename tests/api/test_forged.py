@@ -13,8 +13,8 @@ from starlette.requests import HTTPConnection
 from structlog.testing import capture_logs
 
 from api.http.credentials import session_text
-from domain.people import Token, UserState
-from lifecycle import people, tokens
+from domain.people import UserState
+from lifecycle import people
 from tests.api import test_roles
 from tests.api.test_roles import BODIES, Line, lines, path_of
 from tests.support.centre import Centre
@@ -358,49 +358,6 @@ def test_over_tls_no_neighbour_plants_a_session() -> None:
         "ws",
         "wss",
     }
-
-
-@pytest.mark.promise(8)
-@on_sqlite
-def test_ten_thousand_tokens_are_pages_and_no_more_than_a_thousand_live(centre: Centre, api: Api) -> None:
-    now_ms = centre.clock.now_ms()
-    with centre.store.write() as uow:
-        user = people.user_named(uow, "dara")
-        for number in range(10_000):
-            revoked_ms = now_ms if number >= tokens.MOST_LIVE - 1 else None  # one was there before
-            token = Token(0, user.id, f"token {number}", now_ms, now_ms + 1_000_000, revoked_ms)
-            uow.people.add_token(token, people.digest(f"text {number}"))
-    dara = api.as_(centre.population.tokens["dara"])
-    refused = dara.post("/users/dara/tokens", {"name": "one more"})
-    assert (refused.status, refused.code) == (409, "too-many-tokens")
-    assert refused.json["fixes"]
-    assert len(dara.pages("/users/dara/tokens", 1_000)) >= 10_000
-    assert dara.get("/users/dara/tokens", query={"limit": 100_000}).status == 422
-    assert dara.get("/whoami").json["user"] == "dara"
-    assert dara.post("/users/dara/tokens/revoke", {"but_this": True}).status == 200
-    assert dara.post("/users/dara/tokens", {"name": "one more"}).status == 201
-
-
-@pytest.mark.promise(8)
-@on_sqlite
-def test_no_token_makes_a_wider_one(centre: Centre, api: Api) -> None:
-    """Not by scopes, nor by account, nor by time; whichever of one's own tokens one steals."""
-    dara = api.as_(centre.population.tokens["dara"])
-    ends_ms = centre.clock.now_ms() + 3_600_000
-    narrow = {"name": "narrow", "scopes": ["user.write", "job.read"], "account": "speech", "expires_ms": ends_ms}
-    made = dara.post("/users/dara/tokens", narrow)
-    assert made.status == 201, made.body
-    thief = api.as_(made.json["token"])
-    for wish in ({"scopes": ["job.submit"]}, {"account": "cadt"}, {"account": "centre"}, {"expires_ms": ends_ms + 1}):
-        answer = thief.post("/users/dara/tokens", {"name": "wider", **wish})
-        assert answer.status in {403, 422}, (wish, answer.body)
-    same = thief.post("/users/dara/tokens", {"name": "same"})
-    assert (same.json["scopes"], same.json["account"]) == (["job.read", "user.write"], "speech")
-    assert same.json["expires_ms"] <= ends_ms
-    again = api.as_(same.json["token"])
-    for method, path, body in (("POST", "/jobs", test_roles.JOB), ("GET", "/projects/speech/secrets", None)):
-        assert again.call(method, path, body).status == 403
-    assert again.get("/jobs").status == 200
 
 
 @pytest.mark.promise(8)
