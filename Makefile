@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo up test test-all cluster test-cluster provider bench promises mutants lint format lock openapi sbom clean
+.PHONY: help install dev demo up test test-all cluster test-cluster provider bench promises mutants lint format lock openapi permissions sbom clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -76,6 +76,9 @@ format: dev ## format the code
 lock: ## resolve the lock files anew (needs uv); they carry versions and hashes, no addresses
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra build --extra demo pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra build --extra demo --extra dev pyproject.toml -o requirements-dev.lock
+
+permissions: dev ## docs/permissions.md from the matrix and the routes
+	$(BIN)/python -m tests.permissions docs/permissions.md
 
 sbom: dev ## the software bill of materials, CycloneDX 1.6, in dist/sbom.json
 	$(BIN)/python -m tests.sbom dist/sbom.json

@@ -15,6 +15,7 @@ COMMANDS: Final[Sections] = {
         "logout": ("cli.commands.login:logout", "Revoke the token and forget it."),
         "whoami": ("cli.commands.login:whoami", "Show who you are here, and your roles."),
         "password": ("cli.commands.login:password", "Change your password, if the centre keeps one."),
+        "me": ("cli.commands.me:me", "What the centre keeps of you."),
         "context": ("cli.commands.contexts:context", "List and switch the centres you are logged in to."),
         "completion": ("cli.commands.completion:completion", "Print the completion script of a shell."),
     },
@@ -60,6 +61,7 @@ ADMIN: Final[Sections] = {
         "user": ("cli.commands.admin.users:user", "People."),
         "service": ("cli.commands.admin.services:service", "Logins of programs."),
         "role": ("cli.commands.admin.users:role", "What people may do, and where."),
+        "permissions": ("cli.commands.admin.oversight:permissions", "What each role may do, and which route needs it."),
         "token": ("cli.commands.admin.tokens:token", "Tokens of people and services."),
     },
     "Machines": {
@@ -77,6 +79,8 @@ ADMIN: Final[Sections] = {
         "terms": ("cli.commands.admin.gates:terms", "The terms of use, by version."),
     },
     "Trust": {
+        "act": ("cli.commands.admin.oversight:act", "Act on behalf of a user, with a reason, for a while."),
+        "approval": ("cli.commands.admin.approvals:approval", "What waits for a second person, and what needs one."),
         "audit": ("cli.commands.admin.audit:audit", "Who did what; proofs that nothing was altered."),
         "xroad": ("cli.commands.admin.xroad:xroad", "Which systems of other governments may ask what."),
     },

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -30,6 +30,7 @@ class Session:
         self.address_flag: str | None = flags["address"]
         self.context_flag: str | None = flags["context_"]
         self.project_flag: str | None = flags["project"]
+        self.on_behalf_of: str | None = flags["on_behalf_of"]
         self.no_input: bool = flags["no_input"]
         self.out = _output(env, flags["format_"], quiet=flags["quiet"])
         self.now_ms = words.now_ms()
@@ -40,7 +41,7 @@ class Session:
 
     @functools.cached_property
     def centre(self) -> "Baray":
-        return connect(self.login.address, self.login.token)
+        return connect(self.login.address, self.login.token, self.on_behalf_of)
 
     @property
     def asked_project(self) -> str | None:
@@ -66,10 +67,19 @@ class Session:
             self.centre.close()
 
 
-def connect(address: str, token: str | None) -> "Baray":
+def connect(address: str, token: str | None, on_behalf_of: str | None = None) -> "Baray":
     from client import Baray
 
-    return Baray(address, token)
+    return Baray(address, token, on_behalf_of=on_behalf_of)
+
+
+def pending_approval(error: Exception) -> Mapping[str, Any] | None:
+    """What waits for a second person now, if that is all that is wrong."""
+    if "client" not in sys.modules:
+        return None
+    from client import ApprovalNeededError
+
+    return error.approval if isinstance(error, ApprovalNeededError) else None
 
 
 def _output(env: Environment, asked: str | None, *, quiet: bool) -> Output:

@@ -12,6 +12,7 @@ the standard library and urllib3 only (and websockets, for lines into jobs), and
 
 from client.baray import Baray
 from client.errors import (
+    ApprovalNeededError,
     BadAnswerError,
     BarayError,
     BrokenDownloadError,
@@ -30,6 +31,7 @@ from client.models import FINAL_STATES
 
 __all__ = [
     "FINAL_STATES",
+    "ApprovalNeededError",
     "BadAnswerError",
     "Baray",
     "BarayError",

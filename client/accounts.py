@@ -122,8 +122,10 @@ class Projects:
     def members(self, name: str) -> Iterator[Member]:
         return self._transport.pages(f"/projects/{segment(name)}/members")
 
-    def add_member(self, name: str, user: str, role: str) -> Member | None:
-        member: Member | None = self._transport.post(f"/projects/{segment(name)}/members", {"user": user, "role": role})
+    def add_member(self, name: str, user: str, role: str, until_ms: int | None = None) -> Member | None:
+        """Until a time, or without an end."""
+        body = {"user": user, "role": role} | ({} if until_ms is None else {"until_ms": until_ms})
+        member: Member | None = self._transport.post(f"/projects/{segment(name)}/members", body)
         return member
 
     def remove_member(self, name: str, user: str) -> None:
@@ -158,8 +160,10 @@ class Users:
     def roles(self, name: str) -> Iterator[Role]:
         return self._transport.pages(f"/users/{segment(name)}/roles")
 
-    def add_role(self, name: str, account: str, role: str) -> Role | None:
-        added: Role | None = self._transport.post(f"/users/{segment(name)}/roles", {"account": account, "role": role})
+    def add_role(self, name: str, account: str, role: str, until_ms: int | None = None) -> Role | None:
+        """Until a time, or without an end; a role that is held already gets the other end."""
+        body = {"account": account, "role": role} | ({} if until_ms is None else {"until_ms": until_ms})
+        added: Role | None = self._transport.post(f"/users/{segment(name)}/roles", body)
         return added
 
     def remove_role(self, name: str, account: str, role: str) -> None:

@@ -20,6 +20,7 @@ from client.jobs import Jobs
 from client.logins import Logins
 from client.logs import Logs
 from client.models import Usage, WhoAmI
+from client.oversight import Oversight
 from client.policies import Policies
 from client.services import Services
 from client.transport import Transport
@@ -27,7 +28,10 @@ from client.xroad import Xroad
 
 
 class Baray:
-    """``timeout_s`` bounds each silence of the centre; ``retries`` bounds the repeats of a call that may be repeated."""
+    """``timeout_s`` bounds each silence of the centre; ``retries`` bounds the repeats of a call that may be repeated.
+
+    ``on_behalf_of`` is the user for whom support acts, once they have leave to (``oversight.act``).
+    """
 
     def __init__(
         self,
@@ -37,8 +41,11 @@ class Baray:
         timeout_s: float = 30.0,
         retries: int = 3,
         backoff_s: float = 0.2,
+        on_behalf_of: str | None = None,
     ) -> None:
-        self._transport = Transport(address, token, timeout_s=timeout_s, retries=retries, backoff_s=backoff_s)
+        self._transport = Transport(
+            address, token, timeout_s=timeout_s, retries=retries, backoff_s=backoff_s, on_behalf_of=on_behalf_of
+        )
         self.address = self._transport.address
         self.jobs = Jobs(self._transport)
         self.logs = Logs(self._transport)
@@ -62,6 +69,7 @@ class Baray:
         self.audit = Audit(self._transport)
         self.imports = Imports(self._transport)
         self.reservations = Reservations(self._transport)
+        self.oversight = Oversight(self._transport)
         self.xroad = Xroad(self._transport)
 
     def __enter__(self) -> Self:

@@ -47,6 +47,18 @@ class BrokenDownloadError(BarayError):
     """A file did not arrive whole, or not with the checksum that the centre promised."""
 
 
+class ApprovalNeededError(BarayError):
+    """202: nothing is wrong, but it takes a second person. ``approval`` is the request as it is kept until one agrees."""
+
+    def __init__(self, approval: Mapping[str, Any]) -> None:
+        number = approval.get("id")
+        super().__init__(
+            f"this takes a second person: it waits as approval {number}",
+            fixes=[f"ask somebody who may do it too: baray admin approval approve {number} --reason TEXT"],
+        )
+        self.approval = approval
+
+
 class ProblemError(BarayError):
     """The centre said no. ``code`` is the stable last part of the problem's ``type``; its log knows ``request_id``."""
 

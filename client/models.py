@@ -185,6 +185,7 @@ class Source(TypedDict):
 class Role(TypedDict):
     account: str
     role: str
+    until_ms: NotRequired[int | None]
 
 
 class Token(TypedDict):

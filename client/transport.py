@@ -10,6 +10,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import Generator, Iterator, Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import IO, Any, Final, Self
 from urllib.parse import quote, urlencode
@@ -18,7 +19,14 @@ import urllib3
 from urllib3.connectionpool import ConnectionPool
 from urllib3.util import parse_url
 
-from client.errors import BadAnswerError, BarayError, InvalidArgumentError, UnreachableError, problem_from
+from client.errors import (
+    ApprovalNeededError,
+    BadAnswerError,
+    BarayError,
+    InvalidArgumentError,
+    UnreachableError,
+    problem_from,
+)
 
 API: Final = "/api/v1"
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -62,12 +70,16 @@ class _Retries(urllib3.Retry):
 class Transport:
     """Calls of one centre with one token. Safe to use from several threads."""
 
-    def __init__(self, address: str, token: str | None, *, timeout_s: float, retries: int, backoff_s: float) -> None:
+    def __init__(
+        self, address: str, token: str | None, *, timeout_s: float, retries: int, backoff_s: float,
+        on_behalf_of: str | None = None,
+    ) -> None:  # fmt: skip
         self.address = address.rstrip("/")
         self.timeout_s = timeout_s
         self.retries = retries
         self.backoff_s = backoff_s
         self._token = _checked_token(token)
+        self._for = {} if on_behalf_of is None else {"Baray-On-Behalf-Of": _checked_name(on_behalf_of)}
         self._prefix = _checked_path(self.address) + API
         self._pool = urllib3.connection_from_url(self.address, maxsize=4, block=False)
         self._policy = _Retries(
@@ -132,7 +144,7 @@ class Transport:
     def socket_to(self, path: str) -> tuple[str, dict[str, str]]:
         """The address of a WebSocket, and the headers that open it."""
         url = self.address.replace("http", "ws", 1) + API + path
-        return url, {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+        return url, self._for if self._token is None else {"Authorization": f"Bearer {self._token}", **self._for}
 
     def open(
         self,
@@ -176,7 +188,7 @@ class Transport:
     def _request(
         self, method: str, body: Any, stream_in: IO[bytes] | None, extra: Mapping[str, str] | None
     ) -> tuple[IO[bytes] | bytes | None, dict[str, str]]:
-        headers = {"Accept": "application/json", "User-Agent": "baray-client"}
+        headers = {"Accept": "application/json", "User-Agent": "baray-client", **self._for}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         if method == "POST":
@@ -202,11 +214,14 @@ class Transport:
         if response.status == 204 or not response.data:
             return None
         try:
-            return json.loads(response.data)
+            found = json.loads(response.data)
         except ValueError:
             kind = response.headers.get("Content-Type", "no content type")
             message = f"{self.address} did not answer as a Baray centre does ({kind})"
             raise BadAnswerError(message, fixes=["check the address"]) from None
+        if response.status == HTTPStatus.ACCEPTED and isinstance(found, dict):
+            raise ApprovalNeededError(found)
+        return found
 
 
 def unreachable(address: str, error: Exception) -> BarayError:
@@ -265,6 +280,13 @@ def _checked_token(token: str | None) -> str | None:
     if token is not None and (not token.isascii() or not token.isprintable() or " " in token or not token):
         raise InvalidArgumentError("the token has characters that no token has")
     return token
+
+
+def _checked_name(name: str) -> str:
+    """Of a user, as it goes into a header."""
+    if not name.isascii() or not name.isprintable() or not name.strip():
+        raise InvalidArgumentError(f"{name[:80]!r} is no user's name")
+    return name
 
 
 def _checked_path(address: str) -> str:

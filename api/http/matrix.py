@@ -1,14 +1,7 @@
-"""The permission matrix as data: what each permission means, who has it, and which route needs it.
+"""The permission matrix as data: what each permission means, who has it, and which route needs it; and as a page."""
 
-``python -m api.http.matrix`` prints it as the page ``docs/permissions.md``; a test holds the page to it.
-"""
-
-import importlib
-import pkgutil
-import sys
 from typing import Any
 
-from api.http import routes
 from api.http.declare import DECLARED
 from domain.access import (
     ACTABLE,
@@ -75,19 +68,10 @@ MEANINGS: dict[Permission, str] = {
 # Routes that the application itself declares, without the prefix of the API where the path begins with two slashes.
 _SYSTEM = {("GET", "/status"): _P.SELF, ("GET", "//metrics"): _P.METRICS_READ}
 
-_FOLD = 4  # routes of a permission that are named on one line
-
-
-def all_routes() -> dict[tuple[str, str], Permission]:
-    """(method, path) → permission, of everything that the service answers with a token."""
-    for module in pkgutil.iter_modules(routes.__path__):
-        importlib.import_module(f"{routes.__name__}.{module.name}")
-    return {**DECLARED, **_SYSTEM}
-
 
 def matrix() -> dict[str, Any]:
     """Everything, as ``GET /permissions`` answers it."""
-    found = sorted(all_routes().items(), key=lambda one: (one[0][1], one[0][0]))
+    found = sorted({**DECLARED, **_SYSTEM}.items(), key=lambda one: (one[0][1], one[0][0]))
     return {
         "permissions": [_show(permission) for permission in Permission],
         "routes": [{"method": method, "path": path, "permission": needed.value} for (method, path), needed in found],
@@ -155,7 +139,3 @@ def page() -> str:
 
 def _listed(permissions: Any) -> str:
     return ", ".join(f"`{one}`" for one in sorted(permissions))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cli.session import Session
     from client.money import Conditions
 
+OFFICER = [Column("FUNDER", "funder"), Column("USER", "user")]
 FUNDER = [Column("NAME", "name"), Column("TITLE", "title", flex=True)]
 
 
@@ -88,6 +89,39 @@ def list_funders(session: "Session") -> None:
 def add_funder(session: "Session", name: str, title: str) -> None:
     """Add a funder."""
     session.out.outcome(f"added funder {name}", session.centre.budgets.add_funder(name, title), FUNDER, "name")
+
+
+@funder.group()
+def officer() -> None:
+    """Who sees what a funder's money does: the role funder."""
+
+
+@officer.command("list")
+@click.argument("name", metavar="FUNDER")
+@reading
+def list_officers(session: "Session", name: str) -> None:
+    """List the officers of a funder."""
+    session.out.items(session.centre.oversight.officers(name), OFFICER, "user", empty="no officers")
+
+
+@officer.command("add")
+@click.argument("name", metavar="FUNDER")
+@click.argument("user", metavar="USER")
+@acting
+def add_officer(session: "Session", name: str, user: str) -> None:
+    """Let a user see what the funder's money does."""
+    added = session.centre.oversight.add_officer(name, user)
+    session.out.outcome(f"{user} is now an officer of {name}", added, OFFICER, "user")
+
+
+@officer.command("remove")
+@click.argument("name", metavar="FUNDER")
+@click.argument("user", metavar="USER")
+@acting
+def remove_officer(session: "Session", name: str, user: str) -> None:
+    """Let a user see nothing of the funder's money any more."""
+    session.centre.oversight.remove_officer(name, user)
+    session.out.outcome(f"{user} is no longer an officer of {name}", None)
 
 
 @click.group()

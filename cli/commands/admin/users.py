@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import words
 from cli.commands.admin.fields import given, show
 from cli.flags import acting, reading
 from cli.tables import Column
@@ -24,7 +25,11 @@ COLUMNS = [
 ]
 STATES = ["active", "waiting", "suspended", "erased"]
 REASON = click.option("--reason", required=True, metavar="TEXT", help="Kept in the audit trail.")
-ROLE = [Column("ACCOUNT", "account"), Column("ROLE", "role")]
+ROLE = [
+    Column("ACCOUNT", "account"),
+    Column("ROLE", "role"),
+    Column("UNTIL", "until_ms", words.long_time, sparse=True),
+]
 
 ROLES = [
     "centre-admin", "allocator", "support", "ethics-officer", "auditor", "funder", "focal-point", "lead", "member",
@@ -138,11 +143,14 @@ def list_roles(session: "Session", name: str) -> None:
 @click.argument("name", metavar="USER")
 @click.argument("role_", metavar="ROLE", type=click.Choice(ROLES))
 @click.argument("account")
+@click.option("--until", metavar="TIME", help="When it ends by itself: a date, or a span such as 90d.")
 @acting
-def add_role(session: "Session", name: str, role_: str, account: str) -> None:
-    """Give a user a role on an account: 'centre', a tenant or a project."""
-    added = session.centre.users.add_role(name, account, role_)
-    session.out.outcome(f"{name} is now {role_} of {account}", added, ROLE, "role")
+def add_role(session: "Session", name: str, role_: str, account: str, until: str | None) -> None:
+    """Give a user a role on an account: 'centre', a tenant or a project. The role funder: baray admin funder officer."""
+    ends = None if until is None else words.parse_future(until, session.now_ms, "--until")
+    added = session.centre.users.add_role(name, account, role_, ends)
+    end = "" if ends is None else f", until {words.long_time(ends)}"
+    session.out.outcome(f"{name} is now {role_} of {account}{end}", added, ROLE, "role")
 
 
 @role.command("remove")
