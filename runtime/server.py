@@ -10,6 +10,7 @@ import uvicorn
 
 from domain.errors import CannotStart
 from runtime.edge import tls_of
+from runtime.protocol import BoundedHttp
 from runtime.wiring import Centre
 from runtime.xroad import Door
 
@@ -39,6 +40,7 @@ def serve(centre: Centre, listener: socket.socket, ready: Callable[[], None], do
     tls = tls_of(centre.settings)
     config = uvicorn.Config(
         centre.app,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         lifespan="off",
