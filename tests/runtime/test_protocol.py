@@ -2,10 +2,14 @@
 
 import json
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,3 +204,25 @@ def test_whoever_goes_on_is_heard_to_the_end_however_long_it_takes(quick: int) -
             time.sleep(0.05)
             connection.sendall(piece)
         assert read(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.promise(8)
+def test_the_service_itself_is_so_bounded() -> None:
+    """``baray up`` as people start it: refusals of this module, and a WebSocket's head in its bounds too."""
+    with tempfile.TemporaryDirectory(prefix="baray-protocol-") as made:
+        Path(made).chmod(0o711)
+        command = [sys.executable, "-m", "runtime", "up", "--data-dir", f"{made}/data", "--port", "0", "--nodes", "n1:cpus=1,memory=1Gi"]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            try:
+                assert process.stdout is not None
+                number = int(process.stdout.readline().rpartition(":")[2])
+                assert send(number, GET.replace(b"/a", b"/healthz") + CLOSE + b"\r\n").startswith(b"HTTP/1.1 200 ")
+                upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                for bad in (
+                    TWICE["no host"], TWICE["two tokens"], GET + b"X: " + b"x" * HEAD_BYTES,
+                    GET + upgrade + b"X: " + b"x" * HEAD_BYTES + b"\r\n\r\n",
+                ):  # fmt: skip
+                    assert send(number, bad)[:13] in {b"HTTP/1.1 400 ", b""}
+                assert send(number, GET.replace(b"/a", b"/healthz") + CLOSE + b"\r\n").startswith(b"HTTP/1.1 200 ")
+            finally:
+                process.terminate()
