@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, TypedDict
 
+import urllib3
+
+from client.errors import BrokenDownloadError
 from client.transport import Transport
+
+_CHUNK = 2**16
 
 
 class Entry(TypedDict):
@@ -17,6 +22,27 @@ class Entry(TypedDict):
     commitment: str | None
     personal: str | None
     salt: str | None
+
+
+class OneEntry(Entry):
+    """``leaf`` is where it is sealed, ``signed`` whether a signed head is over that."""
+
+    leaf: int | None
+    signed: bool
+
+
+class LogLine(TypedDict):
+    """What was done by a user, for them, or to what is theirs (``how``)."""
+
+    id: int
+    at_ms: int
+    action: str
+    subject: str
+    status: int | None
+    how: list[str]
+    by: str | None
+    reason: str | None
+    request: str | None
 
 
 class Head(TypedDict):
@@ -47,15 +73,44 @@ class Audit:
         *,
         action: str | None = None,
         subject: str | None = None,
+        person: str | None = None,
+        request: str | None = None,
         from_ms: int | None = None,
         until_ms: int | None = None,
     ) -> Iterator[Entry]:
-        """Newest first. ``subject`` is the beginning of what they are about."""
-        query = {"action": action, "subject": subject, "from_ms": from_ms, "until_ms": until_ms}
+        """Newest first. ``subject`` is the beginning of what they are about, ``person`` a user whom they name."""
+        query = {
+            "action": action, "subject": subject, "person": person, "request_id": request, "from_ms": from_ms,
+            "until_ms": until_ms,
+        }  # fmt: skip
         return self._transport.pages("/audit/entries", query)
 
-    def entry(self, entry_id: int) -> Entry:
-        entry: Entry = self._transport.get(f"/audit/entries/{entry_id}")
+    def mine(self) -> Iterator[LogLine]:
+        """What I did, what others did for me, and what was done to what is mine, newest first."""
+        return self._transport.pages("/me/log")
+
+    def export(
+        self, from_ms: int | None = None, until_ms: int | None = None, *, personal: bool = False
+    ) -> Iterator[bytes]:
+        """The entries of a time as pieces of a file that proves itself; ``personal``: with who and why."""
+        query = {"from_ms": from_ms, "until_ms": until_ms, "personal": "true" if personal else None}
+        response = self._transport.open(
+            "GET", "/audit/export", query=query, headers={"Accept": "application/jsonl"}, stream=True
+        )
+        try:
+            yield from response.stream(_CHUNK)
+        except urllib3.exceptions.HTTPError as error:
+            response.close()
+            raise BrokenDownloadError(
+                f"the connection broke before the export's end ({type(error).__name__})"
+            ) from error
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+
+    def entry(self, entry_id: int) -> OneEntry:
+        entry: OneEntry = self._transport.get(f"/audit/entries/{entry_id}")
         return entry
 
     def erase(self, entry_id: int, reason: str) -> Entry:

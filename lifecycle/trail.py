@@ -1,12 +1,14 @@
 """The audit trail and the people in it: what names somebody can be erased, and what was done stays."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
+from domain.people import User
 from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
 from lifecycle.witness import witness
-from quotas.leaves import AuditEntry
+from quotas.leaves import AuditEntry, Kind
 
 _BATCH = 1_000
 _NAMES = ("approved_by", "by", "on_behalf", "user")  # fields of the personal part that hold the name of a user
@@ -33,6 +35,44 @@ def erase_person(uow: UnitOfWork, user_id: int, now_ms: int) -> int:
         cursor = entries[-1].id
     witness(uow.audit, now_ms, "erase_person", "/audit/entries", {"entries": count})
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """An entry as one of the people in it may see it; ``how``: it is by, for or about them."""
+
+    id: int
+    at_ms: int
+    action: str
+    subject: str
+    status: int | None
+    how: tuple[str, ...]
+    by: str | None
+    reason: str | None
+    request: str | None
+
+
+def log_of(uow: UnitOfWork, user: User, page: Page) -> list[LogLine]:
+    """The entries by, for or about a user, newest first.
+
+    Of others they say who it was that acted on the user, and why, and nothing more: who somebody acted for is that
+    person's to know, and so is why somebody asked for what the user only approved.
+    """
+    how: dict[int, list[str]] = {}
+    for entry_id, part in uow.privacy.entries_of(user.id, page):
+        how.setdefault(entry_id, []).append(part)
+    entries = uow.seals.records([(Kind.AUDIT, entry_id) for entry_id in how])
+    found = (entries.get((Kind.AUDIT, entry_id)) for entry_id in how)
+    return [_line(entry, tuple(how[entry.id]), user.name) for entry in found if isinstance(entry, AuditEntry)]
+
+
+def _line(entry: AuditEntry, how: tuple[str, ...], name: str) -> LogLine:
+    facts, personal = json.loads(entry.facts), json.loads(entry.personal or "{}")
+    told = personal if personal.get("by") == name or {"for", "about"} & set(how) else {}
+    return LogLine(
+        entry.id, entry.at_ms, entry.action, entry.subject, facts.get("status"), how, told.get("by"),
+        told.get("reason"), facts.get("request"),
+    )  # fmt: skip
 
 
 def _names(entry: AuditEntry, name: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, exists, select, update
 from sqlalchemy.exc import DBAPIError
 
 from lifecycle.paging import Page
@@ -13,9 +13,10 @@ from quotas.leaves import AuditEntry, Kind
 from store.bulk import POSTGRESQL, among
 from store.deferred import put_off
 from store.tables.audit import AuditRow, UnsealedRow
+from store.tables.people import AuditPersonRow
 from store.upsert import table_of
 
-_ROWS = table_of(AuditRow)
+_ROWS, _NAMED = table_of(AuditRow), table_of(AuditPersonRow)
 _ERASE = update(_ROWS).where(among(_ROWS.c.id, "rows")).values(personal=None, salt=None)
 # Every request that changes something adds one, so these are the database's own words.
 _ADD_SQLITE = (
@@ -68,22 +69,37 @@ class Audit:
 
     def page(self, page: Page, where: EntryFilter) -> list[AuditEntry]:
         """Newest first."""
-        statement = select(_ROWS).order_by(_ROWS.c.id.desc()).limit(page.limit)
+        statement = _narrowed(where).order_by(_ROWS.c.id.desc()).limit(page.limit)
         if page.cursor is not None:
             statement = statement.where(_ROWS.c.id < page.cursor)
-        if where.action is not None:
-            statement = statement.where(_ROWS.c.action == where.action)
-        if where.subject is not None:
-            statement = statement.where(_ROWS.c.subject.startswith(where.subject, autoescape=True))
-        if where.from_ms is not None:
-            statement = statement.where(_ROWS.c.at_ms >= where.from_ms)
-        if where.until_ms is not None:
-            statement = statement.where(_ROWS.c.at_ms < where.until_ms)
+        return [as_entry(row) for row in self.connection.execute(statement)]
+
+    def following(self, after: int, limit: int, where: EntryFilter) -> list[AuditEntry]:
+        """Those after an entry, oldest first."""
+        statement = _narrowed(where).where(_ROWS.c.id > after).order_by(_ROWS.c.id).limit(limit)
         return [as_entry(row) for row in self.connection.execute(statement)]
 
     def erase(self, entries: Sequence[int]) -> None:
         """Forget who and why; the commitments stay, and commit to nothing that anybody could still name."""
         self.connection.execute(_ERASE, {"rows": entries})
+
+
+def _narrowed(where: EntryFilter) -> Select[Any]:
+    statement = select(_ROWS)
+    if where.action is not None:
+        statement = statement.where(_ROWS.c.action == where.action)
+    if where.subject is not None:
+        statement = statement.where(_ROWS.c.subject.startswith(where.subject, autoescape=True))
+    if where.from_ms is not None:
+        statement = statement.where(_ROWS.c.at_ms >= where.from_ms)
+    if where.until_ms is not None:
+        statement = statement.where(_ROWS.c.at_ms < where.until_ms)
+    if where.person is not None:
+        named = exists().where(_NAMED.c.entry_id == _ROWS.c.id, _NAMED.c.user_id == where.person)
+        statement = statement.where(named)
+    if where.request is not None:
+        statement = statement.where(_ROWS.c.facts.contains(f'"request":"{where.request}"', autoescape=True))
+    return statement
 
 
 def as_entry(row: Any) -> AuditEntry:

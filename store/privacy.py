@@ -42,11 +42,14 @@ class Privacy:
             at_once(self.connection, _NOTE_SQLITE, *rows)
 
     def entries_of(self, user_id: int, page: Page) -> list[tuple[int, str]]:
-        statement = select(AuditPersonRow.entry_id, AuditPersonRow.part).where(AuditPersonRow.user_id == user_id)
+        """A page holds that many entries, with all that the user is in each."""
+        ids = select(_NAMED.c.entry_id).where(_NAMED.c.user_id == user_id)
         if page.cursor is not None:
-            statement = statement.where(AuditPersonRow.entry_id < page.cursor)
-        rows = statement.order_by(AuditPersonRow.entry_id.desc(), AuditPersonRow.part).limit(page.limit)
-        return [(row.entry_id, row.part) for row in self.connection.execute(rows)]
+            ids = ids.where(_NAMED.c.entry_id < page.cursor)
+        shown = ids.distinct().order_by(_NAMED.c.entry_id.desc()).limit(page.limit).subquery()
+        rows = select(_NAMED.c.entry_id, _NAMED.c.part).join(shown, shown.c.entry_id == _NAMED.c.entry_id)
+        found = rows.where(_NAMED.c.user_id == user_id).order_by(_NAMED.c.entry_id.desc(), _NAMED.c.part)
+        return [(row.entry_id, row.part) for row in self.connection.execute(found)]
 
     def entries_naming(self, user_id: int, limit: int) -> list[int]:
         found = select(AuditPersonRow.entry_id).where(AuditPersonRow.user_id == user_id).distinct().limit(limit)

@@ -40,6 +40,9 @@ _MOVED = (
 )
 _ROWS = {kind: select(table).where(among(table.c.id, "rows")) for kind, table in _SEALED.items()}
 _RUN = select(_LEAVES).where(_LEAVES.c.idx >= bindparam("first")).order_by(_LEAVES.c.idx).limit(bindparam("most"))
+_INDICES = select(_LEAVES.c.row_id, _LEAVES.c.idx).where(
+    _LEAVES.c.kind == bindparam("kind"), among(_LEAVES.c.row_id, "rows")
+)
 _TILE_RUN = (
     select(_TILES.c.hash)
     .where(_TILES.c.level == bindparam("level"), _TILES.c.idx >= bindparam("first"), _TILES.c.idx < bindparam("end"))
@@ -114,6 +117,11 @@ class Seals:
         found = self.connection.execute(statement).first()
         return None if found is None else Leaf(found.idx, kind, row, found.hash)
 
+    def indices(self, kind: str, rows: Sequence[int]) -> dict[int, int]:
+        """Row → index of its leaf, of those rows that are sealed."""
+        found = self.connection.execute(_INDICES, {"kind": str(kind), "rows": rows})
+        return {row.row_id: row.idx for row in found}
+
     def hashes(self, level: int, first: int, count: int) -> list[bytes]:
         """Of leaves (level 0) or tiles."""
         given = {"first": first, "end": first + count}
@@ -139,6 +147,10 @@ class Seals:
 
     def head_of(self, size: int) -> TreeHead | None:
         return self._head(select(_HEADS).where(_HEADS.c.size == size))
+
+    def head_before(self, at_ms: int) -> TreeHead | None:
+        """The last one that was signed at that time or before."""
+        return self._head(select(_HEADS).where(_HEADS.c.at_ms <= at_ms).order_by(_HEADS.c.id.desc()).limit(1))
 
     def _head(self, statement: Select[Any]) -> TreeHead | None:
         row = self.connection.execute(statement).first()

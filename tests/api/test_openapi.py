@@ -26,7 +26,8 @@ JOB = {"project": "speech", "command": ["run", "1m"], "resources": {"flavor": [H
 
 # Answers that are no JSON: their media type stands for them.
 NOT_JSON = {
-    "/jobs/{job}/logs", "/jobs/{job}/logs/stream", "/jobs/{job}/outputs/{path}", "/pods/source", "/metrics"
+    "/jobs/{job}/logs", "/jobs/{job}/logs/stream", "/jobs/{job}/outputs/{path}", "/pods/source", "/metrics",
+    "/audit/export",
 }  # fmt: skip
 
 
@@ -324,6 +325,8 @@ def audited(call: Checked, centre: Centre) -> None:
         call("GET", path)
     entry = centre.database.rows("SELECT MIN(id) AS id FROM audit_entry")[0].id
     call("GET", "/audit/entries/{entry_id}", entry_id=entry)
+    call("GET", "/audit/export")
+    call("GET", "/me/log")
     for kind, id_ in (("audit", entry), ("key", 1), ("ledger", 1)):
         call("GET", "/audit/proof/inclusion", query={"kind": kind, "id": id_})
     call("GET", "/audit/proof/consistency", query={"from": head["size"]})

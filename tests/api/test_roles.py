@@ -211,6 +211,8 @@ DELETE  /funders/{name}/officers/{user}              +   3   3   3   3   3   3  
 GET     /permissions                                 +   +   +   +   +   +   +   +   +   +   +   +
 GET     /audit/entries                               +   3   3   3   +   3   3   3   3   3   3   3
 GET     /audit/entries/{entry_id}                    +   3   3   3   +   3   3   3   3   3   3   3
+GET     /audit/export                                +   3   3   3   +   3   3   3   3   3   3   3
+GET     /me/log                                      +   +   +   +   +   +   +   +   +   +   +   +
 POST    /audit/entries/{entry_id}/erase              +   3   3   3   3   3   3   3   3   3   3   3
 GET     /audit/heads                                 +   +   +   +   +   +   +   +   +   +   +   +
 GET     /audit/heads/latest                          +   +   +   +   +   +   +   +   +   +   +   +

@@ -1,8 +1,10 @@
 """``baray admin audit``: what it asks for, what it shows, and what it hands over to the machine."""
 
 import json
+from pathlib import Path
 
 from tests.cli.conftest import Run
+from tests.client.scripted import Answer as Given
 from tests.client.scripted import Centre, page
 
 ENTRY = {
@@ -70,3 +72,47 @@ def test_the_machine_verifies_and_rotates(spawn: Run) -> None:
     done = spawn("admin", "audit", "verify", "--data-dir", "nowhere")
     assert done.code == 1
     assert "there is no centre in nowhere" in done.err
+
+
+def test_entries_are_found_by_person_and_request(centre: Centre, run: Run) -> None:
+    centre.on("GET /audit/entries", page(ENTRY))
+    assert run("admin", "audit", "list", "--person", "dara", "--request", "r-1", "--since", "1970-01-02").code == 0
+    assert centre.requests[0].query == {
+        "person": ["dara"], "request_id": ["r-1"], "from_ms": ["86400000"], "limit": centre.requests[0].query["limit"]
+    }  # fmt: skip
+
+
+def test_all_of_an_entry_is_shown_with_where_it_is_sealed(centre: Centre, run: Run) -> None:
+    centre.on("GET /audit/entries/17", {**ENTRY, "leaf": 41, "signed": True})
+    shown = run("admin", "audit", "show", "17").out
+    for text in ("exam weeks", "admin", "41", "5a", '{"status": 201}'):
+        assert text in shown
+    assert json.loads(run("admin", "audit", "show", "17", "-o", "json").out)["leaf"] == 41
+
+
+def test_an_export_is_written_whole_or_not_at_all(centre: Centre, run: Run, tmp_path: Path) -> None:
+    lines = b'{"format":"baray-audit/1"}\n{}\n{"index":0}\n{"lines":3}\n'
+    centre.on("GET /audit/export", Given(body=lines))
+    file = tmp_path / "audit.jsonl"
+    done = run("admin", "audit", "export", "--from", "1970-01-02", "--personal", "-o", str(file))
+    assert (done.code, done.out) == (0, "")
+    assert "1 proved line " in done.err
+    assert file.read_bytes().count(b"\n") == 4
+    assert list(tmp_path.iterdir()) == [file]
+    assert centre.requests[0].query == {"from_ms": ["86400000"], "personal": ["true"]}
+    centre.on("GET /audit/export", Given(body=lines, cut=30))
+    assert run("admin", "audit", "export", "-o", str(tmp_path / "cut")).code in {1, 6}
+    assert list(tmp_path.iterdir()) == [file]
+    assert run("admin", "audit", "export").code == 2
+    assert run("admin", "audit", "export", "-o", str(tmp_path / "nowhere" / "x")).code == 1
+
+
+def test_my_own_log(centre: Centre, run: Run) -> None:
+    line = {
+        "id": 3, "at_ms": 86_400_000, "action": "cancel_job", "subject": "/jobs/7/cancel", "status": 200,
+        "how": ["about", "for"], "by": "sok", "reason": "ticket 7", "request": "r1",
+    }  # fmt: skip
+    centre.on("GET /me/log", page(line))
+    shown = run("me", "log").out
+    for text in ("sok", "ticket 7", "about,for", "/jobs/7/cancel"):
+        assert text in shown

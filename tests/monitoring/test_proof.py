@@ -19,7 +19,7 @@ from tests.support.sealing import Sealed
 from tests.support.serving import Api
 
 SCRIPT = Path(standalone.__file__)
-LINES = 150
+LINES = 300
 
 Verifier = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -86,6 +86,7 @@ def test_what_is_not_so_is_not(outside: Outside, verify: Verifier) -> None:
     note = inclusion["note"]
     size = note.split("\n")[1]
     other = consistency["old_note"]
+    altered: Any
     for altered in (
         {**inclusion, "leaf": inclusion["leaf"].replace("act", "ACT")},
         {**inclusion, "index": inclusion["index"] + 1},

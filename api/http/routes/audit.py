@@ -1,20 +1,28 @@
 """The audit trail, the signed heads of its tree, the keys that signed them, and proofs for outsiders."""
 
 import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
-from api.http import paging
+from api.http import paging, trail
 from api.http.call import Call
 from api.http.declare import Routes
+from api.http.guard import act, look
 from api.http.paging import Cursor, Limit, Number
-from api.http.schemas.audit import ConsistencyOut, EntryOut, EraseIn, HeadOut, InclusionOut, KeyOut
+from api.http.schemas.audit import ConsistencyOut, EntryOut, EraseIn, HeadOut, InclusionOut, KeyOut, LogOut, OneEntryOut
 from api.http.schemas.base import Listing
+from api.http.services import Services
 from domain.access import Permission
 from domain.errors import NotFound
 from lifecycle import proofs
+from lifecycle.export import Export
 from lifecycle.keys import valid_until
+from lifecycle.trail import log_of
 from lifecycle.witness import EntryFilter
 from quotas.leaves import AuditEntry, Kind, PublicKey, TreeHead
 from quotas.notes import signed_note, verifier_key
@@ -32,22 +40,69 @@ def list_entries(
     call: Call,
     action: Text = None,
     subject: Text = None,
+    person: Text = None,
+    request_id: Annotated[str | None, Query(pattern="^[A-Za-z0-9._-]{1,100}$")] = None,
     from_ms: When = None,
     until_ms: When = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
-    """Who did what, newest first. `subject` is the beginning of an address, such as `/projects/speech`."""
+    """Who did what, newest first. `subject` is the beginning of an address, such as `/projects/speech`; `person` a user
+    whom they are by, for or about.
+    """
     call.need_centre()
-    where = EntryFilter(_plain(action), _plain(subject), from_ms, until_ms)
+    user = None if person is None else call.uow.people.user(_plain(person) or "")
+    if person is not None and user is None:
+        return {"items": [], "next": None}
+    where = EntryFilter(
+        _plain(action), _plain(subject), from_ms, until_ms, None if user is None else user.id, request_id
+    )
     found = call.uow.audit.page(paging.page(cursor, limit), where)
     return paging.answer(found, limit, lambda entry: entry.id, _show_entry)
 
 
-@routes.get("/audit/entries/{entry_id}", Permission.AUDIT_READ, EntryOut)
+@routes.get("/audit/entries/{entry_id}", Permission.AUDIT_READ, OneEntryOut)
 def get_entry(call: Call, entry_id: Number) -> dict[str, Any]:
+    """All of an entry, with the leaf under which it is sealed, and whether a signed head is over it."""
     call.need_centre()
-    return _show_entry(_entry(call, entry_id))
+    entry = _entry(call, entry_id)
+    leaf, head = call.uow.seals.leaf_of(Kind.AUDIT, entry.id), call.uow.seals.last_head()
+    index = None if leaf is None else leaf.index
+    return {**_show_entry(entry), "leaf": index, "signed": index is not None and head is not None and index < head.size}
+
+
+@routes.flow("GET", "/audit/export", Permission.AUDIT_READ, media="application/jsonl")
+async def export_entries(
+    request: Request,
+    from_ms: Annotated[int, Query(ge=0, le=2**53, description="ms since the epoch, UTC")] = 0,
+    until_ms: When = None,
+    personal: Annotated[bool, Query(description="with who and why: this leaves an audit entry")] = False,
+) -> StreamingResponse:
+    """The entries of a time as a file that the standalone verifier proves without the centre; see docs/audit.md."""
+    services: Services = request.app.state.services
+    now_ms = services.clock.now_ms()
+    export = Export(from_ms, now_ms if until_ms is None else until_ms, personal)
+
+    def begin(call: Call) -> bytes:
+        call.need_centre()
+        if personal:
+            call.facts.update(from_ms=export.from_ms, until_ms=export.until_ms)
+            trail.leave(call, request, export_entries.__name__, "/audit/export", {}, {})
+        return export.begin(call.uow)
+
+    def more() -> bytes:
+        with services.store.read() as uow:
+            return export.more(uow)
+
+    first = await run_in_threadpool(act if personal else look, request, Permission.AUDIT_READ, begin)
+
+    async def lines() -> AsyncIterator[bytes]:
+        text = first
+        while text:
+            yield text
+            text = await run_in_threadpool(more)
+
+    return StreamingResponse(lines(), media_type="application/jsonl", headers={"Cache-Control": "no-store"})
 
 
 @routes.post("/audit/entries/{entry_id}/erase", Permission.AUDIT_ERASE, EntryOut, status=200)
@@ -57,6 +112,13 @@ def erase_entry(call: Call, entry_id: Number, body: EraseIn) -> dict[str, Any]: 
     _entry(call, entry_id)
     call.uow.audit.erase([entry_id])
     return _show_entry(_entry(call, entry_id))
+
+
+@routes.get("/me/log", Permission.DATA_OWN, Listing[LogOut])
+def list_my_log(call: Call, cursor: Cursor = None, limit: Limit = 100) -> dict[str, Any]:
+    """What you did, what others did on your behalf, and what was done to what is yours; who, and why. Newest first."""
+    found = log_of(call.uow, call.caller.user, paging.page(cursor, limit))
+    return paging.answer(found, limit, lambda line: line.id, lambda line: {**asdict(line), "how": list(line.how)})
 
 
 @routes.get("/audit/heads", Permission.HEAD_READ, Listing[HeadOut])

@@ -25,6 +25,25 @@ class EntryOut(Shape):
     salt: str | None
 
 
+class OneEntryOut(EntryOut):
+    leaf: int | None = Field(description="the leaf under which it is sealed; null while it waits for that")
+    signed: bool = Field(description="whether a signed head is over that leaf")
+
+
+class LogOut(Shape):
+    """What was done by a user, on their behalf, or to what is theirs."""
+
+    id: int
+    at_ms: int
+    action: str
+    subject: str
+    status: int | None = Field(description="the answer's status; null for what was no request")
+    how: list[Literal["by", "for", "about"]] = Field(description="what you are in it")
+    by: str | None = Field(description="who did it; null once that is erased, or if it is not yours to know")
+    reason: str | None = Field(description="why, where they said so; null once that is erased")
+    request: str | None = Field(description="the request's id, as its answer's X-Request-Id said")
+
+
 class HeadOut(Shape):
     number: int
     size: int = Field(description="how many leaves")

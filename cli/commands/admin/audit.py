@@ -1,13 +1,14 @@
 """The audit trail: read, proved to outsiders, and verified as a whole."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import words
 from cli.failures import USAGE, CliError
-from cli.flags import acting, reading
+from cli.flags import acting, reading, writing
 from cli.tables import Column
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ ENTRY = [
     Column("REASON", "reason", flex=True),
     Column("FOR", "on_behalf", wide=True),
     Column("COMMITMENT", "commitment", wide=True),
+]
+ONE = [
+    *ENTRY,
+    Column("APPROVED BY", "approved_by"),
+    Column("FACTS", "facts", json.dumps),
+    Column("LEAF", "leaf"),
+    Column("SIGNED", "signed"),
+    Column("PERSONAL", "personal"),
+    Column("SALT", "salt"),
 ]
 HEAD = [
     Column("HEAD", "number", right=True),
@@ -48,25 +58,71 @@ def audit() -> None:
 @audit.command("list")
 @click.option("--action", help="Only this action, such as apply_policy.")
 @click.option("--subject", help="Only what is about this or below it, such as /projects/speech.")
-@click.option("--from", "from_", metavar="TIME", help="Only since then: 7d, or a date.")
+@click.option("--person", metavar="USER", help="Only what is by, for or about this user.")
+@click.option("--request", metavar="ID", help="Only what this request left: its answer's X-Request-Id.")
+@click.option("--since", "--from", "since", metavar="TIME", help="Only since then: 7d, or a date.")
 @click.option("--until", metavar="TIME", help="Only before.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="So many at the most.")
 @reading
 def list_(
-    session: "Session", action: str | None, subject: str | None, from_: str | None, until: str | None, limit: int
+    session: "Session",
+    action: str | None,
+    subject: str | None,
+    person: str | None,
+    request: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
 ) -> None:
     """List audit entries, newest first."""
     from itertools import islice
 
-    now_ms = session.now_ms
     found = session.centre.audit.entries(
         action=action,
         subject=subject,
-        from_ms=None if from_ is None else words.parse_time(from_, now_ms, "--from"),
-        until_ms=None if until is None else words.parse_time(until, now_ms, "--until"),
+        person=person,
+        request=request,
+        from_ms=_time(session, since, "--since"),
+        until_ms=_time(session, until, "--until"),
     )
     shown = (_opened(dict(entry)) for entry in islice(found, limit))
     session.out.items(shown, ENTRY, "id", empty="nobody changed anything")
+
+
+@audit.command()
+@click.argument("entry", type=click.IntRange(1))
+@reading
+def show(session: "Session", entry: int) -> None:
+    """Show all of an entry, and where it is sealed."""
+    from cli.commands.admin.fields import show as show_fields
+
+    show_fields(session, _opened(dict(session.centre.audit.entry(entry))), ONE, "id")
+
+
+@audit.command()
+@click.option("--from", "from_", metavar="TIME", help="Only entries since then: 7d, or a date.")
+@click.option("--until", metavar="TIME", help="Only entries of before.")
+@click.option("--personal", is_flag=True, help="With who and why; this is written down.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE")
+@writing
+def export(session: "Session", from_: str | None, until: str | None, personal: bool, output: Path) -> None:
+    """Write entries with their proofs into a file that monitoring/verify/proof.py proves without the centre."""
+    pieces = session.centre.audit.export(
+        _time(session, from_, "--from"), _time(session, until, "--until"), personal=personal
+    )
+    part = output.with_name(f"{output.name}.part")
+    lines = 0
+    try:
+        with part.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                lines += piece.count(b"\n")
+        part.replace(output)
+    except OSError as error:
+        raise CliError(f"{output} cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    session.out.note(f"{words.count(lines - 3, 'proved line')} in {output}")
 
 
 @audit.command()
@@ -140,7 +196,17 @@ def rotate_key(arguments: tuple[str, ...]) -> None:
     hand_over("audit-rotate-key", arguments)
 
 
+def _time(session: "Session", text: str | None, option: str) -> int | None:
+    return None if text is None else words.parse_time(text, session.now_ms, option)
+
+
 def _opened(entry: dict[str, Any]) -> dict[str, Any]:
     """With who, why and for whom as fields of their own."""
     told = json.loads(entry["personal"]) if entry["personal"] else {}
-    return {**entry, "by": told.get("by"), "reason": told.get("reason"), "on_behalf": told.get("on_behalf")}
+    return {
+        **entry,
+        "by": told.get("by"),
+        "reason": told.get("reason"),
+        "on_behalf": told.get("on_behalf"),
+        "approved_by": told.get("approved_by"),
+    }
