@@ -243,7 +243,8 @@ def _keep_pending(
     """Keep the request for a second person, with an audit entry, and answer 202 with its number."""
     services: Services = request.app.state.services
     with services.store.write() as uow:
-        call = Call(services, uow, caller_of(request, shown, uow, permission, now_ms), permission, now_ms, status=202)
+        caller = caller_of(request, shown, uow, permission, now_ms)
+        call = Call(services, uow, caller, permission, now_ms, if_match(request), status=202)
         kept = pending.keep(call, handler.__name__, told.path, arguments, needed.facts)
         content = _json(kept)
         call.facts["approval"] = kept["id"]

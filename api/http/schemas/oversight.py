@@ -59,9 +59,10 @@ class FourEyesIn(Body):
     gpus: Annotated[StrictInt, Field(ge=0, le=10**6)] | None = Field(
         None, description="quotas that change by more GPUs than so many"
     )
-    roles: Annotated[list[Role], Field(max_length=len(Role), description="giving or taking one of these")] = Field(
-        default_factory=list, examples=[["centre-admin", "allocator"]]
-    )
+    roles: Annotated[
+        list[Annotated[Role, Field(strict=False)]],
+        Field(max_length=len(Role), description="giving or taking one of these"),
+    ] = Field(default_factory=list, examples=[["centre-admin", "allocator"]])
     rates: StrictBool = Field(False, description="rates, prices, and the rules of charging, reclaiming and planning")
     reason: Reason
 
