@@ -7,6 +7,7 @@ from domain.access import Role
 from domain.accounts import Account
 from domain.errors import Conflict, Invalid, NotFound, NotLoggedIn, Refused
 from domain.people import Caller, User, UserState
+from domain.personal import ERASED
 from lifecycle.ports import UnitOfWork, Vault
 from lifecycle.words import check_env_name, check_name, check_title
 
@@ -42,6 +43,8 @@ def add_user(
     uow: UnitOfWork, name: str, title: str, email: str | None, now_ms: int, tenant_id: int | None = None
 ) -> User:
     check_name(name)
+    if name.startswith(ERASED):
+        raise Invalid(f"names that begin with {ERASED!r} are for people who were erased", "name", fix="choose another")
     if uow.people.user(name) is not None:
         raise Conflict(f"there is a user {name!r} already", "name", code="already-exists")
     check_title(title)

@@ -1,6 +1,6 @@
 """What is old enough goes: rows of people by class, files of jobs, sources that nobody starts from any more.
 
-Run by the leading controller once a day. Every transaction checks the epoch and is bounded; what a legal hold covers is
+Run by the leading controller once a day, in pieces. Every transaction checks the epoch and is bounded; what a legal hold covers is
 not touched, and looked at again once it is lifted. A run that is killed goes on with the next.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.errors import Fault, Invalid
 from domain.people import Caller, UserState
+from domain.quantities import DAY_MS
 from domain.retention import DEFAULTS, LONGEST_DAYS, UNSWEPT, Basis, Keep, Term, terms_of
 from lifecycle.custody import Held, Leavings, Leftover, RetentionRule
 from lifecycle.erasure import erase_checked
@@ -20,8 +21,9 @@ from lifecycle.ports import Store, UnitOfWork
 from lifecycle.words import check_prose
 
 BATCH = 500
+RUN = "sweep-asked"  # the stamp that tells when somebody asked for a run
 _FILES = 50  # attempts whose files are removed in one transaction
-_MOST_BATCHES = 2_000  # of a class in one run: the rest is for the next
+_MOST_BATCHES = 4  # of a class at a time: what is left is for the next piece of the run
 _SOURCE_LENGTH = 500
 _ROWS = (Keep.TOKEN, Keep.ATTEMPT, Keep.CHANGE, Keep.ACTING, Keep.AUDIT, Keep.NOTICE)
 
@@ -67,7 +69,8 @@ def _faults_of(keep: Keep, given: Mapping[str, Any], where: str) -> list[Fault]:
         found.append(Fault("has no period: it goes by erasure", f"{where}.days", "leave it out"))
     elif keep not in UNSWEPT and (type(days) is not int or not 1 <= days <= LONGEST_DAYS):
         found.append(Fault(f"is a number of days, 1 to {LONGEST_DAYS}", f"{where}.days"))
-    if given.get("basis", Basis.CONSENT) not in set(Basis):
+    basis = given.get("basis", Basis.CONSENT)
+    if not isinstance(basis, str) or basis not in set(Basis):
         found.append(Fault("is no basis", f"{where}.basis", f"use one of {', '.join(Basis)}"))
     source = given.get("source", "")
     if "source" not in given:
@@ -79,14 +82,32 @@ def _faults_of(keep: Keep, given: Mapping[str, Any], where: str) -> list[Fault]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+def retain(store: Store, leavings: Leavings | None, epoch: int, now_ms: int, *, at_once: bool) -> bool:
+    """A piece of a run, if the day is over, somebody asked, or ``at_once``. True if there is more to do."""
+    if not at_once:
+        with store.read() as uow:
+            newest = uow.privacy.sweeps(Page(None, 1))
+            asked_ms = uow.custody.mark(RUN)
+        last_ms = newest[0][1] if newest else None
+        if last_ms is not None and now_ms - last_ms < DAY_MS and asked_ms <= last_ms:
+            return False
+    sweeper = Sweeper(store, leavings)
+    sweeper.run(epoch, now_ms)
+    return sweeper.more
+
+
+@dataclass(slots=True)
 class Sweeper:
-    """One run of retention. ``dry``: only counts what it would remove, and at most one batch of a class."""
+    """A piece of a run. ``dry``: only counts what it would remove, and at most one batch of a class.
+
+    Afterwards ``more`` says that some class had more than so many batches.
+    """
 
     store: Store
     leavings: Leavings | None
     dry: bool = False
     batch: int = BATCH
+    more: bool = False
 
     def run(self, epoch: int, now_ms: int) -> dict[str, int]:
         """Remove all that is due. Answers kind → count, and writes it down."""
@@ -122,7 +143,8 @@ class Sweeper:
                 rows = uow.custody.due(keep, before_ms, self._held(uow, epoch), self.batch)
                 total += uow.custody.sweep(keep, rows) if rows else 0
             if len(rows) < self.batch:
-                break
+                return total
+        self.more = True
         return total
 
     def _held(self, uow: UnitOfWork, epoch: int) -> Held:
@@ -137,6 +159,7 @@ class Sweeper:
             users = uow.custody.due(Keep.WAITING, before_ms, held(uow), self.batch)
         if self.dry:
             return len(users)
+        self.more = self.more or len(users) == self.batch
         count = 0
         for user_id in users:
             with self.store.write() as uow:
@@ -158,7 +181,8 @@ class Sweeper:
                 gone = uow.custody.sweep_answers(before_ms, self._held(uow, epoch), self.batch)
             total += gone
             if gone < self.batch:
-                break
+                return total
+        self.more = True
         return total
 
     def _spent(self, before_ms: int, epoch: int) -> int:
@@ -169,7 +193,8 @@ class Sweeper:
                 gone = 0 if now.everything else uow.custody.sweep_spent(before_ms, self.batch)
             total += gone
             if gone < self.batch:
-                break
+                return total
+        self.more = True
         return total
 
     def _files(self, before_ms: int, epoch: int) -> int:
@@ -188,7 +213,7 @@ class Sweeper:
             free = [one for one in old if not _is_held(one, now)]
             total += len(free)
             if self.dry or not old:
-                break
+                return total
             with self.store.write() as uow:  # the hold is set before, and then seen, or after, and finds them gone
                 now = self._held(uow, epoch)
                 free = [one for one in free if not _is_held(one, now)]
@@ -197,7 +222,8 @@ class Sweeper:
                 mark = old[-1].row
                 uow.custody.set_mark(FILES, mark)
             if len(old) < batch:
-                break
+                return total
+        self.more = True
         return total
 
     def _sources(self, before_ms: int, epoch: int) -> int:

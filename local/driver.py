@@ -119,6 +119,16 @@ class LocalDriver:
         self._keeper().order_of(attempt, rank)
         return open_port(port)
 
+    def discard(self, attempt: AttemptId) -> None:
+        """Remove all files of an attempt that was forgotten long ago."""
+        self._places.of(attempt).discard()
+
+    def forget_order(self, attempt: AttemptId) -> None:
+        """Remove what a forgotten attempt was started with."""
+        place = self._places.of(attempt)
+        if not place.marker.exists():
+            place.spec.unlink(missing_ok=True)
+
     def close(self) -> None:
         with self._lock:
             keeper, self._kept, self._closed = self._kept, None, True

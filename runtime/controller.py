@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from domain.errors import StaleLeader
+from lifecycle.custody import Leavings
 from lifecycle.dispatch import dispatch, stop
 from lifecycle.driving import Driver
 from lifecycle.extend import tell
@@ -23,6 +24,7 @@ from lifecycle.lost import Vigil
 from lifecycle.notices import give_notices
 from lifecycle.observe import observe
 from lifecycle.ports import Clock, Store, Vault
+from lifecycle.retention import retain
 from lifecycle.schedule import schedule
 from lifecycle.seal import BrokenTree, Sealer
 from lifecycle.stock import Stock
@@ -34,11 +36,11 @@ from runtime.drivers import Drivers
 log = structlog.get_logger(__name__)
 
 _TOKEN_FLUSH_MS = 10_000
-_ONCE_KEPT_MS = 7 * 24 * 3_600_000
 _GUESSES_KEPT = 10_000  # more than the estimates are learnt from
 _SWEEP_EVERY_MS = 3_600_000
 _TENURE_EVERY_MS = 10_000  # money is spent by the dates; this lets the states follow
 _NOTICES_EVERY_MS = 60_000
+_RETAIN_EVERY_MS = 10_000  # a look whether the day is over, or somebody asked; then a bounded piece of what is due
 _PACE_EVERY_MS = 3_600_000  # every allocation is looked at; once a day would do
 _BACK_OFF_S = 1.0
 _SEAL_MS = 1_000  # how long rows wait for their leaves: gathered, they are cheaper
@@ -67,6 +69,7 @@ class Controller:
     used_tokens: dict[int, int]
     changed: Callable[[], None] = lambda: None
     sealer: Sealer | None = None  # without one, what is to be sealed waits
+    leavings: Leavings | None = None  # without it, files stay
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _told: dict[int, int] = field(default_factory=dict)
@@ -84,6 +87,8 @@ class Controller:
     _tenured_ms: int = 0
     _seal_from_ms: int = 0
     _noticed_ms: int = 0
+    _retained_ms: int = 0
+    _more_due: bool = False  # the last piece of a retention run was not all
 
     def __post_init__(self) -> None:
         self._gatehouse = Gatehouse(self.store)
@@ -138,6 +143,7 @@ class Controller:
             ("notices", self._notices),
             ("seal", lambda: self._seal(busy=moved > 0)),
             ("housekeeping", self._housekeep),
+            ("retention", self._retain),
         )
         fine = True
         for name, step in steps:  # one that fails does not keep the others from their work
@@ -225,6 +231,13 @@ class Controller:
             give_notices(self.store, self._leading(), now_ms, marks_too=hour)
             self._noticed_ms = now_ms
 
+    def _retain(self) -> None:
+        """Remove what was kept long enough, piece by piece, so that jobs do not wait for it."""
+        now_ms = self.clock.now_ms()
+        if now_ms - self._retained_ms >= _RETAIN_EVERY_MS:
+            self._retained_ms = now_ms
+            self._more_due = retain(self.store, self.leavings, self._leading(), now_ms, at_once=self._more_due)
+
     def _seal(self, *, busy: bool) -> None:
         """A batch at a time. A tree that was tampered with is told of and holds up nothing else."""
         now_ms = self.clock.now_ms()
@@ -249,7 +262,7 @@ class Controller:
         return self._epoch
 
     def _housekeep(self) -> None:
-        """Write down when tokens were last used, and forget old first answers and guesses."""
+        """Write down when tokens were last used, and forget old guesses."""
         now_ms = self.clock.now_ms()
         if self.used_tokens and now_ms - self._flushed_ms >= _TOKEN_FLUSH_MS:
             self._flushed_ms = now_ms
@@ -263,5 +276,4 @@ class Controller:
             self._swept_ms = now_ms
             with self.store.write() as uow:
                 uow.leader.check(self._leading())
-                uow.once.sweep(now_ms - _ONCE_KEPT_MS)
                 uow.live.sweep_guesses(_GUESSES_KEPT)

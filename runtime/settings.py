@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         description="origins whose pages may call the API with a token of theirs, such as 'https://portal.example'; "
         "empty: none",
     )
+    privacy_contact: str = Field(
+        "If you think that this is wrong, write to the administrators of the centre; they answer, or pass it on.",
+        min_length=1,
+        max_length=1_000,
+        description="where people turn to about their data, and if an answer is not right: a sentence in every such answer",
+    )
     log_level: str = Field("info", description="debug, info, warning or error; logs are JSON lines on stderr")
 
     @property

@@ -31,6 +31,7 @@ from runtime.controller import Controller
 from runtime.datadir import open_data_dir
 from runtime.drivers import Drivers
 from runtime.edge import check_host, edge_of, tls_of
+from runtime.leavings import FileLeavings
 from runtime.migration import migrate_apart
 from runtime.pages import pages_of, providers_of
 from runtime.settings import Settings
@@ -106,6 +107,7 @@ def build(settings: Settings) -> Centre:
         alone=not settings.database_url,  # then the data directory's lock keeps all others out
         used_tokens=used_tokens,
         sealer=Sealer(store, signer),
+        leavings=FileLeavings(shelf, driver, sources),
     )
     services = Services(
         store=store,
@@ -124,6 +126,7 @@ def build(settings: Settings) -> Centre:
         version=version("baray"),
         used_tokens=used_tokens,
         registry=registry,
+        privacy_contact=settings.privacy_contact,
     )
     controller.changed = services.bell.ring
     wake.target = controller.wake

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,6 +154,10 @@ class FileShelf:
             return os.pread(file, max(0, min(limit, told.size - offset)), offset)
         finally:
             os.close(file)
+
+    def discard(self, attempt: AttemptId) -> None:
+        """Remove all that the attempt left."""
+        shutil.rmtree(self._place(attempt), ignore_errors=True)
 
     def _place(self, attempt: AttemptId) -> Path:
         return self._root / str(attempt.job // 1_000) / str(attempt)

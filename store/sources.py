@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from domain.errors import Unavailable
@@ -20,7 +22,11 @@ class FileSources:
     def keep(self, data: bytes) -> str:
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
-        if path.exists():
+        try:
+            os.utime(path)  # sent again: it is kept as long as if it were new
+        except FileNotFoundError:
+            pass
+        else:
             return sha256
         part = path.with_suffix(f".{os.getpid()}.{id(data)}.part")
         try:
@@ -33,3 +39,18 @@ class FileSources:
             part.unlink(missing_ok=True)
             raise Unavailable(f"the source cannot be stored: {error.strerror}", fix="try again later") from error
         return sha256
+
+    def old(self, before_ms: int) -> Iterator[str]:
+        """Those that were last sent before then."""
+        with os.scandir(self._root) as found:
+            for entry in found:
+                sha256, dot, rest = entry.name.partition(".")
+                with suppress(FileNotFoundError):
+                    if dot and rest == "tar.gz" and entry.stat().st_mtime_ns < before_ms * 1_000_000:
+                        yield sha256
+
+    def discard(self, sha256: str, before_ms: int) -> None:
+        """Remove a source, unless it was sent again since."""
+        with suppress(FileNotFoundError):
+            if self.path(sha256).stat().st_mtime_ns < before_ms * 1_000_000:
+                self.path(sha256).unlink()

@@ -157,6 +157,7 @@ def services_of(centre: Centre, root: Path) -> Services:
         gateway=lambda: gateway,
         shelf=FileShelf(root / "shelf", log_limit_bytes=2**20, output_limit_bytes=2**20),
         passes=VaultPasses(centre.vault),
+        privacy_contact="write to the centre",
         passwords=Argon2Hasher(memory_kib=64, passes=1),
         registry=SimpleRegistry(),
     )

@@ -23,6 +23,7 @@ from api.http.routes import (
     calendar,
     charging,
     clusters,
+    custody,
     fleet,
     gates,
     grants,
@@ -33,6 +34,7 @@ from api.http.routes import (
     people,
     pods,
     policies,
+    privacy,
     registrations,
     shells,
     tree,
@@ -116,6 +118,8 @@ def create_app(services: Services, edge: Edge = _NO_EDGE, pages: Sequence[PageRo
         shells,
         registrations,
         xroad,
+        privacy,
+        custody,
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
         app.state.sockets |= part.routes.sockets

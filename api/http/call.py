@@ -45,6 +45,7 @@ class Call:
     checked: bool = False
     on_behalf: int | None = None  # the user whose own thing this is about, if that is not the caller
     rehearsed: bool = False  # nothing was changed after all, so no audit entry is left
+    nameless: bool = False  # the address names whom this erases: it stays out of the entry
     ahead: Any = None  # what the route found out before its transaction began
     facts: dict[str, Any] = field(default_factory=dict)  # for the audit entry; never anything that names a person
     about: set[int] = field(default_factory=set)  # users whose data this touches, for their own log

@@ -81,4 +81,5 @@ class Services:
     notes: tuple[str, ...] = ()
     step_up_ms: int = 0  # how long ago a login may be for decisions; 0: as long as the token lasts
     bell: Bell = field(default_factory=Bell)
+    privacy_contact: str = ""  # where to turn to about one's data; every answer on it says so
     used_tokens: dict[int, int] = field(default_factory=dict)  # token id -> last use, written down by the controller

@@ -41,12 +41,17 @@ def leave(
     ``states`` are the thing ``before`` and ``after``, as the API shows it; of these there are salted hashes in the entry.
     """
     by, user, uow = call.caller.acting_by or call.caller.user, call.caller.user, call.uow
+    about = {(user_id, "about") for user_id in call.about | _named(call, path, arguments)}
+    if call.nameless:
+        arguments, states = {name: value for name, value in arguments.items() if name != "name"}, {}
     query = request.scope["query_string"].decode("latin-1")
     personal = {
         "asked": hashlib.sha256(_asked(arguments).encode()).hexdigest(),
         "by": by.name,
         "path": request.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""),
     }
+    if call.nameless:
+        personal["path"] = subject(path, arguments)
     reason = next((found for one in arguments.values() if (found := getattr(one, "reason", None))), None)
     if isinstance(reason, str):
         personal["reason"] = reason
@@ -57,7 +62,6 @@ def leave(
         personal["approved_by"] = call.approver.user.name
     facts = {"method": request.method, "request": request_id(request), "status": call.status, **call.facts}
     entry = witness(uow.audit, call.now_ms, action, subject(path, arguments), facts, personal, states)
-    about = {(user_id, "about") for user_id in call.about | _named(call, path, arguments)}
     of = {(by.id, "by")} | ({(whose, "for")} if whose is not None else set())
     if call.approver is not None:
         of.add((call.approver.user.id, "by"))

@@ -234,9 +234,36 @@ def walk(call: Checked, centre: Centre) -> None:
     audited(call, centre)
     call("DELETE", "/quotas/{account}/{flavor}", account="speech", flavor=H100)
     far_clusters(call, centre)
+    privacy(call, centre)
     for path in ("/whoami", "/status", "//healthz", "//readyz", "//metrics"):
         call("GET", path)
     call("POST", "/logout")
+
+
+def privacy(call: Checked, centre: Centre) -> None:
+    """Somebody's rights over their data, and what administrators do with it."""
+    why = {"reason": "a test"}
+    person = Checked(call.api.as_(centre.population.tokens["nary"]), call.document)
+    for path in ("/personal-data", "/retention", "/me", "/me/data"):
+        person("GET", path)
+    person("PATCH", "/me", {"title": "Nary", "email": "nary@mail.example"})
+    person("GET", "/me/changes")
+    person("POST", "/me/erase-request", {"reason": "I left"})
+    person("DELETE", "/me/erase-request")
+    person("POST", "/me/erase-request", {})
+    call.answered |= person.answered
+    call("POST", "/users/{name}/data", why, name="nary")
+    call("GET", "/users/{name}/changes", name="nary")
+    call("PUT", "/retention", {"document": {"audit": {"days": 1825, "source": "a law"}}, **why})
+    hold = call("POST", "/legal-holds", {"user": "nary", **why}).json["id"]
+    call("POST", "/legal-holds/{hold_id}/lift", why, hold_id=hold)
+    with centre.store.write() as uow:
+        uow.privacy.add_sweep(NEW_YEAR_MS, {"token": 1})
+    for path in ("/legal-holds", "/sweeps", "/erase-requests"):
+        call("GET", path)
+    call("POST", "/sweeps/check")
+    call("POST", "/sweeps")
+    call("POST", "/users/{name}/erase", why, name="nary")
 
 
 def far_clusters(call: Checked, centre: Centre) -> None:

@@ -17,11 +17,24 @@ from domain.canonical import canonical
 from domain.errors import CannotStart
 from domain.oversight import Approval
 from domain.quantities import DAY_MS
-from lifecycle import accounts, calendar, changes, gates, moves, oversight, people, registrations, service_accounts, xroad
+from lifecycle import (
+    accounts,
+    calendar,
+    changes,
+    gates,
+    holds,
+    moves,
+    oversight,
+    people,
+    registrations,
+    service_accounts,
+    xroad,
+)
+from lifecycle.custody import ErasureRequest
 from lifecycle.effects import Wish
 from lifecycle.rights import Service
 from tests.conftest import services_of
-from tests.support.centre import Centre
+from tests.support.centre import EVERY, Centre
 from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import H100, NOBODY, OFFICERS, ROLES, spec
 from tests.support.gateway import kubeconfig
@@ -219,6 +232,25 @@ GET     /audit/heads/latest                          +   +   +   +   +   +   +  
 GET     /audit/keys                                  +   +   +   +   +   +   +   +   +   +   +   +
 GET     /audit/proof/inclusion                       +   3   3   3   +   3   3   3   3   3   3   3
 GET     /audit/proof/consistency                     +   +   +   +   +   +   +   +   +   +   +   +
+GET     /personal-data                               +   +   +   +   +   +   +   +   +   +   +   +
+GET     /me                                          +   +   +   +   +   +   +   +   +   +   +   +
+PATCH   /me                                          +   +   +   +   +   +   +   +   +   +   +   +
+GET     /me/changes                                  +   +   +   +   +   +   +   +   +   +   +   +
+POST    /me/erase-request                            +   +   +   +   +   +   +   +   +   +   +   +
+DELETE  /me/erase-request                            +   +   +   +   +   +   +   +   +   +   +   +
+GET     /me/data                                     +   +   +   +   +   +   +   +   +   +   +   +
+POST    /users/{name}/data                           +   3   3   3   3   3   3   3   3   3   3   3
+GET     /users/{name}/changes                        +   3   3   3   3   3   3   3   3   3   3   3
+POST    /users/{name}/erase                          +   3   3   3   3   3   3   3   3   3   3   3
+GET     /erase-requests                              +   3   3   3   3   3   3   3   3   3   3   3
+GET     /retention                                   +   +   +   +   +   +   +   +   +   +   +   +
+PUT     /retention                                   +   3   3   3   3   3   3   3   3   3   3   3
+GET     /legal-holds                                 +   3   3   3   3   3   3   3   3   3   3   3
+POST    /legal-holds                                 +   3   3   3   3   3   3   3   3   3   3   3
+POST    /legal-holds/{hold_id}/lift                  +   3   3   3   3   3   3   3   3   3   3   3
+GET     /sweeps                                      +   3   3   3   3   3   3   3   3   3   3   3
+POST    /sweeps                                      +   3   3   3   3   3   3   3   3   3   3   3
+POST    /sweeps/check                                +   3   3   3   3   3   3   3   3   3   3   3
 GET     /status                                      +   +   +   +   +   +   +   +   +   +   +   +
 GET     //metrics                                    +   3   +   3   3   3   +   3   3   3   3   3"""
 
@@ -310,6 +342,13 @@ BODIES: dict[str, Any] = {
     "POST /reclaim-rules": {"reason": "a test"},
     "POST /policies": {"document": {}, "reason": "a test"},
     "POST /audit/entries/{entry_id}/erase": {"reason": "a test"},
+    "PATCH /me": {"title": "New"},
+    "POST /me/erase-request": {},
+    "POST /users/{name}/data": {"reason": "a test"},
+    "POST /users/{name}/erase": {"reason": "a test"},
+    "PUT /retention": {"document": {}, "reason": "a test"},
+    "POST /legal-holds": {"account": "itc", "reason": "a test"},
+    "POST /legal-holds/{hold_id}/lift": {"reason": "a test"},
     "PUT /four-eyes": {"su": "1000", "reason": "a test"},
     **{f"POST /approvals/{{approval_id}}/{verb}": {"reason": "a test"} for verb in ("approve", "decline", "withdraw")},
     "POST /acting": {"user": "sok", "reason": "a test"},
@@ -360,7 +399,7 @@ def path_of(line: Line, centre: Centre) -> str:
             "name": name, "user": "mony" if line.route.startswith("/funders") else "sok", "secret": "KEY", "account": "speech", "flavor": H100, "role": "lead",
             "token_id": token.id, "grant_id": 1, "allocation_id": 1, "job": 2 if line.method == "POST" else 1,
             "path": "result.txt", "node": "n1", "gate_id": 1, "change_id": 1, "entry_id": 1, "right_id": 1,
-            "approval_id": 1, "acting_id": 1,
+            "approval_id": 1, "acting_id": 1, "hold_id": 1,
         }
     )  # fmt: skip
 
@@ -376,6 +415,9 @@ def furnished(centre: Centre, tmp_path: Path) -> Centre:
         people.put_secret(uow, centre.vault, speech, "KEY", "value")
         accounts.put_quota(uow, speech, H100, Quota(8_000, 0), None)
         admin = people.authenticate(uow, centre.population.tokens["admin"], NEW_YEAR_MS)
+        holds.set_hold(uow, admin, holds.Covers(user="rith"), "a test", NEW_YEAR_MS)
+        for user in uow.people.users(EVERY):
+            uow.custody.ask_erasure(ErasureRequest(user.id, NEW_YEAR_MS))
         moves.add_group(uow, "lab", "cadt", "Lab", 1)
         gates.require(uow, admin, "training-passed", "speech", "a test", NEW_YEAR_MS, from_ms=NEW_YEAR_MS + DAY_MS)
         gates.set_terms(uow, admin, "v1", "Terms", "Be fair.", None, NEW_YEAR_MS + 60_000)

@@ -15,6 +15,7 @@ from domain.errors import Invalid, NotAllowed, NotFound
 from domain.people import User, UserKind, UserState
 from lifecycle import admission, passwords, people
 from lifecycle.accounts import account_named, check_version
+from lifecycle.rectify import rectify
 
 routes = Routes("people")
 
@@ -87,13 +88,16 @@ def get_user(call: Call, name: str) -> dict[str, Any]:
 
 @routes.patch("/users/{name}", Permission.USER_WRITE, UserOut)
 def change_user(call: Call, name: str, body: UserPatch) -> dict[str, Any]:
-    """Suspend or resume a user. Nothing of who is suspended is let in from then on, nor of their services; the last
-    administrator of the centre cannot be suspended. `If-Match` takes the user's ETag.
+    """Suspend or resume a user, or correct their name in full or e-mail. Nothing of who is suspended is let in from then
+    on, nor of their services; the last administrator of the centre cannot be suspended. What was corrected is kept sealed
+    for a while: `GET /users/{name}/changes`. `If-Match` takes the user's ETag.
     """
     call.need_centre()
     user = people.user_named(call.uow, name)
     check_version(user.version, call.if_match)
-    changed = set_state(call, user, body.state)
+    corrections = {field: getattr(body, field) for field in body.model_fields_set & {"title", "email"}}
+    changed = rectify(call.uow, call.services.vault, user, corrections, call.caller.user, call.now_ms)
+    changed = changed if body.state is None else set_state(call, changed, body.state)
     call.version(changed.version)
     return show_user(call, changed)
 

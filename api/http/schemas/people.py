@@ -20,7 +20,11 @@ class UserIn(Body):
 
 
 class UserPatch(Body):
-    state: Plain = Field(description="`suspended` or `active`", examples=["suspended"])
+    """What is left out stays as it is; `email: null` takes the address away."""
+
+    state: Plain | None = Field(default=None, description="`suspended` or `active`", examples=["suspended"])
+    title: Title | None = None
+    email: Annotated[Plain, Field(max_length=254)] | None = None
     reason: Reason
 
 
