@@ -8,9 +8,11 @@ from domain.money import Funder
 from domain.oversight import Acting, Approval, ApprovalState, FourEyes
 from domain.people import Caller, User, UserKind, UserState
 from lifecycle.people import user_named
-from lifecycle.ports import UnitOfWork
+from lifecycle.paging import Page
+from lifecycle.ports import Store, UnitOfWork
 
 _MINUTE_MS = 60_000
+_AT_ONCE = 10_000  # more than ever wait
 
 
 def four_eyes(uow: UnitOfWork, now_ms: int) -> FourEyes:
@@ -141,6 +143,17 @@ def check_person(approver: Caller) -> None:
     """Raises NotAllowed for a program, and for who acts on somebody's behalf."""
     if approver.user.kind is not UserKind.PERSON or approver.acting_by is not None:
         raise NotAllowed("a second person is a person, for themselves", fix="log in yourself, and decide")
+
+
+def expire(store: Store, epoch: int, now_ms: int) -> int:
+    """End what nobody has approved in time. Answers how many. Repeatable, as every step: what is over is over."""
+    with store.read() as uow:
+        waits = uow.oversight.approvals(Page(None, _AT_ONCE), state=ApprovalState.WAITING)
+    if all(one.expires_ms > now_ms for one in waits):
+        return 0
+    with store.write() as uow:
+        uow.leader.check(epoch)
+        return uow.oversight.expire_approvals(now_ms)
 
 
 def settle(

@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from domain.quantities import DAY_MS
+from domain.quantities import DAY_MS, MINUTE_MS
 from lifecycle.passwords import Hasher
 from lifecycle.tokens import Lifetimes
 from runtime.settings import Settings
@@ -11,6 +11,7 @@ from runtime.settings import Settings
 class Logins(TypedDict):
     passwords: Hasher | None
     lifetimes: Lifetimes
+    step_up_ms: int
 
 
 def logins_of(settings: Settings) -> Logins:
@@ -21,4 +22,8 @@ def logins_of(settings: Settings) -> Logins:
 
         hasher = Argon2Hasher()
     days = (settings.login_days, settings.token_days, settings.token_longest_days)
-    return Logins(passwords=hasher, lifetimes=Lifetimes(*(count * DAY_MS for count in days)))
+    return Logins(
+        passwords=hasher,
+        lifetimes=Lifetimes(*(count * DAY_MS for count in days)),
+        step_up_ms=settings.step_up_minutes * MINUTE_MS,
+    )
