@@ -26,7 +26,8 @@ class Repeat:
     def of(
         cls, request: Request, arguments: Mapping[str, Any], token: str, key: str | None, vault: Vault | None
     ) -> "Repeat":
-        return cls(key, _digest(request, arguments, token) if key else b"", vault)
+        secret = vault is not None or any(map(trail.has_secrets, arguments.values()))
+        return cls(key, _digest(request, arguments, token if secret else "") if key else b"", vault)
 
     def first(self, uow: UnitOfWork, user_id: int) -> Response | None:
         """The first answer, if this is a repeat. Raises Invalid if the key was another request's."""
@@ -49,9 +50,12 @@ class Repeat:
             uow.once.keep(user_id, self.key, self.digest, status, kept, now_ms)
 
 
-def _digest(request: Request, arguments: Mapping[str, Any], token: str) -> bytes:
-    """What makes two requests the same: path, query and body, as understood; of one with secrets nobody else can tell."""
-    salt = token if any(map(trail.has_secrets, arguments.values())) else ""
+def _digest(request: Request, arguments: Mapping[str, Any], salt: str) -> bytes:
+    """What makes two requests the same: path, query and body, as understood.
+
+    With secrets in it, or in its answer, the token is the salt: nobody can tell what was sent, and no other token of the
+    same user gets what was told to this one.
+    """
     told = {
         name: value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
         for name, value in arguments.items()

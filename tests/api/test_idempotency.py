@@ -111,6 +111,16 @@ def test_a_token_does_not_lie_open_among_the_first_answers(api: Api, centre: Cen
     assert api.as_(first.json["token"]).get("/whoami").json["user"] == "dara"
 
 
+@pytest.mark.promise(8)
+@on_sqlite
+def test_what_is_told_once_is_told_to_the_token_that_asked(api: Api) -> None:
+    """A narrower token of the same user that knows key and body does not get the text of a wider one."""
+    narrow = api.post("/users/admin/tokens", {"name": "narrow", "scopes": ["read", "user.write"]}).json["token"]
+    assert api.post("/users/admin/tokens", {"name": "wide"}, headers=KEY).status == 201
+    again = api.as_(narrow).post("/users/admin/tokens", {"name": "wide"}, headers=KEY)
+    assert (again.status, again.code) == (422, "idempotency-mismatch")
+
+
 @on_sqlite
 @pytest.mark.parametrize("key", ["", "x" * 201, "\xa0", "a\tb"])
 def test_a_key_that_is_none_is_refused(api: Api, centre: Centre, key: str) -> None:
