@@ -105,7 +105,8 @@ def whoami(session: "Session") -> None:
         ]
 
     session.out.item(dict(who), fields, WHO, "user")
-    hint(session)
+    if who.get("state", "active") == "active" and who["token"].get("scopes") is None:
+        hint(session)
 
 
 @click.command()

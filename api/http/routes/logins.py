@@ -33,7 +33,12 @@ PUBLIC = {
 }
 
 
-@public.post("/login/device", response_model=DeviceOut, responses=problems.DECLARED)
+@public.post(
+    "/login/device",
+    openapi_extra={"x-public": PUBLIC["/login/device"]},
+    response_model=DeviceOut,
+    responses=problems.DECLARED,
+)
 def begin_device_login(request: Request, response: Response, body: DeviceIn) -> dict[str, Any]:
     """Begin a login of a device without a browser: what it shows to its user, and what it asks with."""
     services: Services = request.app.state.services
@@ -48,7 +53,12 @@ def begin_device_login(request: Request, response: Response, body: DeviceIn) -> 
     }  # fmt: skip
 
 
-@public.post("/login/token", response_model=ClaimOut, responses=problems.DECLARED)
+@public.post(
+    "/login/token",
+    openapi_extra={"x-public": PUBLIC["/login/token"]},
+    response_model=ClaimOut,
+    responses=problems.DECLARED,
+)
 def claim_device_login(request: Request, response: Response, body: ClaimIn) -> dict[str, Any]:
     """The token of a device's login, once, as soon as it is approved.
 
