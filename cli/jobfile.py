@@ -141,6 +141,8 @@ def _parse_json(name: str, text: str) -> dict[str, Any]:
         raise FaultyInputError([Fault(f"{name}:{error.lineno}:{error.colno}", f"broken JSON: {error.msg}")]) from None
     except RecursionError:
         raise FaultyInputError([Fault(name, _TOO_DEEP)]) from None
+    except ValueError:
+        raise FaultyInputError([Fault(name, "holds a number of more digits than can be read")]) from None
     assert isinstance(values, dict), "text that starts with a brace is an object"
     return values
 
@@ -259,7 +261,11 @@ class _Reader:
         if not str(node.tag).startswith("tag:yaml.org,2002:") or kind not in {"int", "float", "bool", "null"}:
             self.faults.append(Fault(self._at(node), f"the tag {node.tag} means nothing here"))
             return None
-        value = self._constructor.construct_object(node)
+        try:
+            value = self._constructor.construct_object(node)
+        except (ValueError, KeyError, IndexError):  # more digits than Python reads, or a tag that the text does not fit
+            self.faults.append(Fault(self._at(node), f"{node.value[:40]!r} cannot be read as {kind}"))
+            return None
         if isinstance(value, float) and not math.isfinite(value):
             self.faults.append(Fault(self._at(node), f"{node.value} is no number to use here"))
         return value

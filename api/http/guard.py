@@ -171,7 +171,7 @@ def carry_out(call: Call, handler: Handler, told: Told, arguments: Mapping[str, 
     before = None if view is None else _state(call, view, arguments)
     result = handler(call, **arguments)
     assert call.checked or call.permission in OPEN_TO_ALL, f"{handler.__name__} did not ask for {call.permission}"
-    content = result if isinstance(result, bytes) else b"" if result is None else _json(result)
+    content = result if isinstance(result, bytes) else b"" if call.status == 204 else _json(result)
     if told.entry and not call.rehearsed:
         shown = None if view is None or view.answer is told.answer else _state(call, view, arguments)
         after = shown or content or None

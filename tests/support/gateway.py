@@ -89,7 +89,13 @@ class FakeGateway:
         )
 
     def read_access(self, text: str, context: str | None, config: ClusterConfig) -> str:
-        document = json.loads(text)
+        try:
+            document = json.loads(text)
+            known = document["cluster"] in self.places
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise Invalid("it cannot be read", "kubeconfig", fix="give the kubeconfig of a cluster")
         if "exec" in document and not config.exec_plugin:
             raise Invalid("a program that the centre would have to start", "kubeconfig.exec", fix="--allow-exec-plugin")
         if document.get("inCluster"):

@@ -26,7 +26,8 @@ def add_service(call: Call, body: ServiceIn) -> dict[str, Any]:
     """
     account = call.directory.by_name.get(body.account)
     call.need_any(account, f"account {body.account!r}")
-    assert account is not None, "need_any raises for none"
+    if account is None:  # who may make services everywhere is told so
+        raise Invalid(f"there is no account {body.account[:80]!r}", "account", fix="see baray admin account list")
     made = service_accounts.add(call.uow, call.caller, body.name, body.title, account, body.role, call.now_ms)
     call.about |= {made.id, call.caller.user.id}
     call.version(made.version)
