@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, clusters, kueue, ledger, openb, planning, quality, waiting
+from bench import audit, clusters, kueue, ledger, logins, openb, planning, quality, waiting
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -169,6 +169,8 @@ FIGURES = (
     Figure("openb-decision", "ms", "<= 1", openb.decision, openb.DECISION_PEER, skipped=openb.skipped),
     Figure("seal", "leaves/s", ">= 5000", _SEALING.measure, notes=_SEALING.notes),
     Figure("audit-verify", "leaves/s", ">= 10000", _VERIFYING.measure, notes=_VERIFYING.notes),
+    Figure("login-home", "ms", "<= 200", logins.built_in),
+    Figure("login-home-oidc", "ms", "<= 200", logins.through_provider, skipped=logins.skipped),
     Figure("k8s-dispatch", "jobs/s", "-", _FLOOD.dispatch, skipped=clusters.skipped, notes=_FLOOD.notes),
     Figure("k8s-1000", "jobs/s", "-", _FLOOD.whole, skipped=clusters.skipped, notes=_FLOOD.notes),
     Figure("k8s-watch-lag", "ms", "-", clusters.watch_lag, skipped=clusters.skipped),

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from api.http.pages import PageRoute
 from api.http.services import Services
-from api.identity.flow import Providers
+from api.identity.ports import NoProviders, Providers
 from api.identity.providers import read_providers
 from api.portal.app import pages
 from api.portal.visit import Portal
@@ -41,16 +41,18 @@ def providers_of(settings: Settings) -> Providers:
     """The identity providers of the login file. Raises CannotStart with all that is wrong with it."""
     address = public_url(settings)
     if settings.login_file is None:
-        return Providers((), address)
+        return NoProviders()
+    from api.identity.flow import OpenIdProviders  # a centre without providers does not pay for its libraries
+
     if not settings.public_url and not is_loopback(settings.host):
         raise CannotStart(
             "BARAY_LOGIN_FILE needs BARAY_PUBLIC_URL: providers send people back to it", "public_url",
             fix="set it to the address that people type, such as https://baray.example",
         )  # fmt: skip
-    return Providers(read_providers(settings.login_file), address)
+    return OpenIdProviders(read_providers(settings.login_file), address)
 
 
 def pages_of(settings: Settings, services: Services, providers: Providers) -> tuple[PageRoute, ...]:
     """The pages for people."""
     rules = SessionRules(settings.session_hours * _HOUR_MS, settings.session_idle_minutes * _MINUTE_MS)
-    return pages(Portal(services, providers, rules, secure=providers.public_url.startswith("https:")))
+    return pages(Portal(services, providers, rules, secure=public_url(settings).startswith("https:")))

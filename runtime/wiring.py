@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from api.http.app import create_app
 from api.http.edge import Edge
 from api.http.services import Services
-from api.identity.flow import Providers
+from api.identity.ports import Providers
 from lifecycle.driving import Gateway
 from lifecycle.fleet import sync_cluster
 from lifecycle.founding import found

@@ -10,7 +10,8 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 Shown = Callable[[Request], Awaitable[Response]]
 
@@ -29,3 +30,7 @@ class PageRoute(Route):
     def __init__(self, path: str, endpoint: Shown, access: Access, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.access = access
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        return match, {**found, "route": self}  # for the access log, as FastAPI does

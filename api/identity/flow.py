@@ -5,57 +5,26 @@ Authlib makes the requests, joserfc checks the signatures, and nothing here know
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.client import OAuth2Client
 
-from api.identity.jwt import SKEW_S, Forged, id_claims, logout_claims
+from api.identity.jwt import id_claims, logout_claims
 from api.identity.mapping import profile_of, subject_of
+from api.identity.ports import SKEW_S, Attempt, Ended, Forged, Proof, no_such
 from api.identity.providers import Provider
 from api.identity.remote import Metadata, Remote
-from domain.errors import NotFound, NotLoggedIn
+from domain.errors import NotLoggedIn
 from domain.logins import Profile
 
 _MOST = 2_000  # of a code
 _HINT = 4_096  # the longest ID token that fits into an address
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A login that was begun: what must come back, and what proves that it was us. ``again_ms``: a decision asked for it
-    then, so the person must have proved who they are since.
-    """
-
-    provider: str
-    state: str
-    nonce: str
-    verifier: str
-    again_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """Who came back, and their ID token, which the provider wants to see when they log out."""
-
-    profile: Profile
-    id_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A provider says that a session is over: one (``sid``), or all of a person. ``jti`` is the message's own id."""
-
-    issuer: str
-    jti: str
-    sid: str | None
-    subject: str | None
-
-
-class Providers:
-    """All identity providers of the centre. ``callback`` answers where a provider sends people back to."""
+class OpenIdProviders:
+    """See ``ports.Providers``. ``callback`` answers where a provider sends people back to."""
 
     def __init__(
         self, providers: Sequence[Provider], public_url: str, *, timeout_s: float = 5.0, refetch_s: float = 10.0
@@ -74,7 +43,6 @@ class Providers:
         return f"{self.public_url}/login/{name}/callback"
 
     def begin(self, name: str, again_ms: int | None = None) -> tuple[Attempt, str]:
-        """A new attempt, and the provider's address where it goes on. Raises ProviderAway."""
         remote = self._remote(name)
         metadata = remote.metadata()
         made = Attempt(name, secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(32), again_ms)
@@ -89,7 +57,6 @@ class Providers:
         return made, address
 
     def finish(self, attempt: Attempt, given: Mapping[str, str], now_ms: int) -> Proof:
-        """Who came back with these parameters. Raises NotLoggedIn and ProviderAway."""
         remote = self._remote(attempt.provider)
         metadata = remote.metadata()
         _check_answer(remote.provider, metadata, given)
@@ -110,7 +77,6 @@ class Providers:
         return Proof(profile, str(text))
 
     def ended(self, name: str, text: str, now_ms: int) -> Ended:
-        """What a logout token tells. Raises Forged and ProviderAway."""
         remote = self._remote(name)
         claims = logout_claims(
             text, lambda kid, algorithm: remote.key(kid, algorithm, "logout"),
@@ -119,7 +85,6 @@ class Providers:
         return Ended(remote.provider.issuer, claims["jti"], claims.get("sid"), claims.get("sub"))
 
     def farewell(self, name: str, id_token: str | None, state: str) -> str | None:
-        """Where to log out of the provider too; None if it has no such place, or is away. Asks it only if it must."""
         remote = self._remotes.get(name)
         if remote is None or not remote.provider.logout:
             return None
@@ -136,7 +101,7 @@ class Providers:
     def _remote(self, name: str) -> Remote:
         remote = self._remotes.get(name)
         if remote is None:
-            raise NotFound(f"there is no provider {name[:80]!r}", "provider", fix="choose one on the login page")
+            raise no_such(name)
         return remote
 
     def _client(self, remote: Remote) -> OAuth2Client:

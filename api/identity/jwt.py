@@ -9,9 +9,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-SKEW_S = 60
+from api.identity.ports import LOGOUT_TOKEN_S, SKEW_S, Forged
+
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
-LOGOUT_TOKEN_S = 300  # how old a logout token may be
 
 Key = RSAKey | ECKey | OKPKey
 KeyOf = Callable[[str | None, str], Key | None]
@@ -23,10 +23,6 @@ _LONGEST = 32 * 1024
 _OLDEST_S = 600  # a provider may sign when it gives the code, which lives no longer
 _LOGOUT_TYPES = frozenset({"logout+jwt", "jwt", ""})  # some providers name the kind in the claims alone
 _ID_TYPES = frozenset({"jwt", ""})
-
-
-class Forged(Exception):
-    """A token that proves nothing. Says what is wrong for the log, and never what it held."""
 
 
 def kind_of(algorithm: str) -> str | None:

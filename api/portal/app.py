@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.http.pages import Access, PageRoute
 from api.http.problems import problem
-from api.portal import device, front, logout, paper
+from api.portal import device, front, logout, paper, password
 from api.portal.login import Login
 from api.portal.visit import Handler, Portal, Visit
 from domain.errors import BarayError, Invalid, NotFound, NotLoggedIn, TooLarge
@@ -32,6 +32,8 @@ def pages(portal: Portal) -> tuple[PageRoute, ...]:
         ("POST", "/login/{provider}/backchannel-logout", Access.MESSAGE, logout.told),
         ("GET", "/logout", Access.PUBLIC, logout.ask),
         ("POST", "/logout", Access.PUBLIC, logout.leave),
+        ("GET", "/password", Access.SESSION, password.ask),
+        ("POST", "/password", Access.SESSION, password.choose),
         ("GET", "/device", Access.SESSION, device.ask),
         ("POST", "/device", Access.SESSION, device.answer),
     )

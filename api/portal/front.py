@@ -18,6 +18,7 @@ def home(visit: Visit) -> Response:
     roles = [
         (role.value, accounts[account].name) for account, held in sorted(caller.roles.items()) for role in sorted(held)
     ]
+    through = BUILT_IN if session is None else session.provider
     tenant = accounts.get(caller.user.tenant_id or 0)
     return visit.show(
         "home.html",
@@ -25,7 +26,8 @@ def home(visit: Visit) -> Response:
         waiting=caller.user.state is UserState.WAITING,
         tenant=None if tenant is None else tenant.title or tenant.name,
         roles=roles,
-        through=_title(visit, BUILT_IN if session is None else session.provider),
+        built_in=through == BUILT_IN,
+        through=_title(visit, through),
         ends_ms=caller.token.expires_ms,
         one_time=caller.token.scopes == frozenset(),
     )

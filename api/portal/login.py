@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from api.http.request_id import request_id
-from api.identity.flow import Attempt, Proof
+from api.identity.ports import Attempt, Proof
 from api.portal.refusals import Refusals
 from api.portal.visit import Visit, local
 from domain.errors import Conflict, NotAllowed, NotFound, NotLoggedIn
@@ -113,7 +113,9 @@ class Login:
             scopes = passwords.session_scopes(uow, user.id)
             return _open(visit, uow, Arrival(user, first=False), Session(0, BUILT_IN), visit.now_ms, 0, scopes=scopes)
 
-        return _welcome(visit, _repeated(visit, enter), return_to, again=again)
+        with services.store.read() as uow:
+            one_time = passwords.session_scopes(uow, user.id) is not None
+        return _welcome(visit, _repeated(visit, enter), "/password" if one_time else return_to, again=again)
 
 
 def _wants_again(visit: Visit) -> bool:

@@ -28,13 +28,21 @@ TEXTS = {
     "home.again": "Prove again who you are",
     "home.again.why": "some decisions need a fresh login",
     "home.logout": "Log out",
-    "home.password": "Your password was set by an administrator. Choose one of your own before you do anything else: "
-    "baray password",
+    "home.password": "Change your password",
+    "home.password.why": "all your other logins end",
+    "home.one_time": "Your password was set by an administrator. Choose one of your own before you do anything else.",
     "waiting.title": "You are not admitted yet",
     "waiting.tenant": "You asked to be admitted by {tenant}. Its focal point decides.",
     "waiting.none": "Your login does not say to which institution you belong. Ask the focal point of your institution to "
     "admit you, and tell them your user name: {name}.",
     "waiting.then": "Until then you can see this page and your own data, and nothing else.",
+    # One's own password
+    "password.title": "Choose a password",
+    "password.why": "At least 12 characters; several unrelated words do well. All your other logins end.",
+    "password.old": "The password until now",
+    "password.new": "The new password",
+    "password.repeated": "The new password, once more",
+    "password.button": "Change it",
     # Logging in and out
     "login.title": "Log in",
     "login.with": "Log in with {title}",
@@ -57,6 +65,7 @@ TEXTS = {
     "notice.out": "You are logged out.",
     "notice.out-there": "You are logged out, here and where you logged in.",
     "notice.ended": "Your session has ended. Log in again to go on.",
+    "notice.password": "Your password is changed.",
     "notice.again": "You proved again who you are.",
     # A device's login
     "device.title": "Log in a device",

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from api.http.credentials import csrf_of
 from api.http.request_id import note_user, request_id
 from api.http.services import Services
-from api.identity.flow import Providers
+from api.identity.ports import Providers
 from api.portal import paper
 from api.portal.cookies import Cookies
 from domain.errors import NotAllowed
@@ -27,7 +27,7 @@ FORM_FIELD = "csrf"
 _FORM_MS = 24 * 3_600_000
 _LONGEST_PATH = 300
 _OWN_SITES = frozenset({None, "same-origin", "none"})
-_NOTICES = frozenset({"out", "out-there", "ended", "again"})
+_NOTICES = frozenset({"out", "out-there", "ended", "again", "password"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from api.http.app import create_app
 from api.http.services import Services
-from api.identity.flow import Providers
+from api.identity.flow import OpenIdProviders
 from api.identity.passwords import Argon2Hasher
 from api.identity.providers import read_providers
 from api.portal.app import pages
@@ -100,7 +100,7 @@ class Door:
         clock = MovedClock()
         hasher = Argon2Hasher(8, 1) if built_in else None
         services = replace(services_of(centre, root), clock=clock, passwords=hasher)
-        providers = Providers(read_providers(file), server.address, timeout_s=timeout_s, refetch_s=refetch_s)
+        providers = OpenIdProviders(read_providers(file), server.address, timeout_s=timeout_s, refetch_s=refetch_s)
         portal = Portal(services, providers, SessionRules(12 * 3_600_000, 2 * 3_600_000), secure=secure)
         server.switch.app = wrap(create_app(services, pages=pages(portal)))
         return cls(centre, server.address, running, services, clock)
@@ -126,7 +126,7 @@ class Door:
         hidden = {name: html.unescape(value) for name, value in _INPUT.findall(page.text)}
         return visitor.post(f"{self.address}{action[1]}", **{**hidden, **fields})
 
-    def set_password(self, name: str, password: str = PASSWORD) -> None:
+    def set_password(self, name: str, password: str = PASSWORD, changed_ms: int = 1) -> None:
         from domain.logins import Password
 
         assert self.services.passwords is not None
@@ -134,7 +134,7 @@ class Door:
         with self.centre.store.write() as uow:
             user = uow.people.user(name)
             assert user is not None
-            uow.logins.put_password(Password(user.id, hashed, 1))
+            uow.logins.put_password(Password(user.id, hashed, changed_ms))
 
     # What there is
 

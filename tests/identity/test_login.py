@@ -1,6 +1,7 @@
 """Logging in through a real provider, and out again: who people become, what their sessions are, and how they end."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -64,6 +65,20 @@ def test_the_text_of_a_session_is_kept_nowhere(sok: None, door: Door, visitor: V
     (session,) = door.centre.database.rows("SELECT * FROM login_session")
     assert b"eyJ" not in bytes(session.id_token)
     assert "id_token" in session._fields
+
+
+def test_who_comes_twice_at_once_is_one_user(sok: None, door: Door, provider: Provider) -> None:
+    visitors = [door.visitor() for _ in range(4)]
+    for visitor in visitors:
+        visitor.stops = (f"{door.address}/login/campus/callback",)
+    backs = [visitor.log_in(visitor.get(f"{door.address}/login/campus"), "sok").url for visitor in visitors]
+    for visitor in visitors:
+        visitor.stops = ()
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda visitor, back: visitor.get(back).status, visitors, backs))
+    assert found == [200] * 4
+    assert {caller.user.name for visitor in visitors if (caller := door.caller(visitor))} == {"sok-dara"}
+    assert (len(door.entries("first_login")), len(door.entries("login"))) == (1, 3)
 
 
 @on_sqlite

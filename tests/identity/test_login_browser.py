@@ -17,8 +17,7 @@ pytestmark = on_sqlite
 
 LOOKS = {
     "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"viewport": {"width": 360, "height": 700}, "color_scheme": "light"},
+    "dark-phone": {"viewport": {"width": 360, "height": 700}, "color_scheme": "dark"},
 }
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.http.app import check_declared, create_app
 from api.http.pages import Access, PageRoute
+from api.identity.ports import NoProviders
 from api.portal.app import pages
 from api.portal.paper import POLICY
 from api.portal.visit import Portal, local
@@ -37,6 +38,8 @@ PAGES = {
     "POST /login/{provider}/backchannel-logout": Access.MESSAGE,
     "GET /logout": Access.PUBLIC,
     "POST /logout": Access.PUBLIC,
+    "GET /password": Access.SESSION,
+    "POST /password": Access.SESSION,
     "GET /device": Access.SESSION,
     "POST /device": Access.SESSION,
     "GET /static/{name}": Access.PUBLIC,
@@ -47,9 +50,8 @@ FORMS = [
 
 
 def _routes(door: Door) -> list[PageRoute]:
-    from api.identity.flow import Providers
 
-    portal = Portal(door.services, Providers((), door.address), SessionRules(1, 1), secure=False)
+    portal = Portal(door.services, NoProviders(), SessionRules(1, 1), secure=False)
     return list(pages(portal))
 
 
@@ -103,7 +105,7 @@ def test_a_form_that_no_page_of_ours_sent_does_nothing(
     fields = {"name": "dara", "password": PASSWORD, "user_code": "BCDF-GHJK", "decision": "approve"}
     for forged in ({}, {"csrf": ""}, {"csrf": theirs}, {"csrf": "\u1780"}, {"csrf": "0" * 64}):
         page = visitor.post(f"{door.address}{path}", **fields, **forged)
-        assert page.status == (401 if path == "/device" and not logged_in else 403), forged
+        assert page.status == (401 if PAGES[f"POST {path}"] is Access.SESSION and not logged_in else 403), forged
     assert (len(door.entries("login")), door.session(visitor)) == before
 
 
@@ -173,7 +175,14 @@ def sok(provider: Provider) -> None:
 
 def test_pages_have_a_policy_of_their_own_and_nothing_runs(door: Door, visitor: Visitor) -> None:
     _logged_in(door, visitor)
-    for path, status in (("/", 200), ("/login", 200), ("/device", 200), ("/logout", 200), ("/login/nowhere", 404)):
+    for path, status in (
+        ("/", 200),
+        ("/login", 200),
+        ("/device", 200),
+        ("/password", 200),
+        ("/logout", 200),
+        ("/login/nowhere", 404),
+    ):
         page = visitor.get(f"{door.address}{path}")
         assert page.status == status
         assert page.headers["content-security-policy"] == POLICY
@@ -243,6 +252,32 @@ def test_a_device_is_approved_by_who_began_it(door: Door, visitor: Visitor) -> N
     look = door.send(visitor, visitor.get(f"{door.address}/device"), user_code=denied.user_code)
     assert "was denied" in door.send(visitor, look, decision="deny").text
     assert len(door.entries("approve_device")) == len(door.entries("deny_device")) == 1
+
+
+@pytest.mark.promise(8)
+def test_a_one_time_password_is_good_for_choosing_another(door: Door, visitor: Visitor) -> None:
+    door.set_password("dara", changed_ms=0)
+    elsewhere = door.visitor()
+    for one in (visitor, elsewhere):
+        page = door.send(one, one.get(f"{door.address}/login"), name="dara", password=PASSWORD)
+        assert page.url == f"{door.address}/password"
+    caller = door.caller(visitor)
+    assert caller is not None
+    assert caller.token.scopes == frozenset()
+    assert "Choose one of your own" in visitor.get(f"{door.address}/").text
+    new = "other long unrelated words"
+    page = visitor.get(f"{door.address}/password")
+    wrong = door.send(visitor, page, old="x" * 12, new=new, repeated=new)
+    assert (wrong.status, "old password is wrong" in wrong.text) == (403, True)
+    assert door.send(visitor, page, old=PASSWORD, new=new, repeated="x").status == 422
+    assert door.send(visitor, page, old=PASSWORD, new="short", repeated="short").status == 422
+    done = door.send(visitor, page, old=PASSWORD, new=new, repeated=new)
+    assert "Your password is changed" in done.text
+    caller = door.caller(visitor)
+    assert caller is not None
+    assert caller.token.scopes is None
+    assert door.caller(elsewhere) is None
+    assert door.send(elsewhere, elsewhere.get(f"{door.address}/login"), name="dara", password=PASSWORD).status == 401
 
 
 def test_refused_logins_do_not_flood_the_trail(make_door: Callable[..., Door], visitor: Visitor) -> None:

@@ -76,7 +76,7 @@ def test_what_cannot_be_taken_is_left_out() -> None:
 
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=600),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=300),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=8,
 )
