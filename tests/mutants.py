@@ -481,6 +481,78 @@ MUTANTS = (
         "    if asked.represented is not None:\n", '    facts["user_id"] = asked.user_id\n    if asked.represented is not None:\n',
         ("tests/xroad/test_services.py",),
     ),
+    Mutant(
+        8, "a login's answer of another attempt is taken", "api/identity/jwt.py",
+        '    if claims.get("nonce") != nonce:\n', "    if not nonce:\n",
+        ("tests/identity/test_login_forged.py",),
+    ),
+    Mutant(
+        8, "who the token is for does not count", "api/identity/jwt.py",
+        "    if client_id not in audiences or ", "    if ",
+        ("tests/identity/test_login_forged.py",),
+    ),
+    Mutant(
+        8, "an expired proof of who somebody is holds on", "api/identity/jwt.py",
+        '    if not _number(claims, "exp") > now_s - SKEW_S:\n', '    if not _number(claims, "exp"):\n',
+        ("tests/identity/test_login_forged.py",),
+    ),
+    Mutant(
+        8, "a logout token may be an ID token", "api/identity/jwt.py",
+        '    if "nonce" in claims:\n', '    if claims.get("nonce") == claims:\n',
+        ("tests/identity/test_login_forged.py",),
+    ),
+    Mutant(
+        8, "the userinfo of another person is taken", "api/identity/flow.py",
+        'or found["sub"] != claims.get("sub"):', 'or found["sub"] is None:',
+        ("tests/identity/test_login_forged.py",),
+    ),
+    Mutant(
+        8, "one provider answers for another", "api/portal/login.py",
+        ' or kept["provider"] != provider:', ":",
+        ("tests/identity/test_login_forged.py",),
+    ),
+    Mutant(
+        8, "a decision's fresh login may be an old one", "api/identity/flow.py",
+        "    if not profile.login_ms or profile.login_ms < attempt.again_ms - SKEW_S * 1_000:\n",
+        "    if not profile.login_ms:\n",
+        ("tests/identity/test_login.py",),
+    ),
+    Mutant(
+        8, "who is new is admitted at once", "lifecycle/login.py",
+        "state=UserState.WAITING", "state=UserState.ACTIVE",
+        ("tests/identity/test_login.py",),
+    ),
+    Mutant(
+        8, "suspended users log in", "lifecycle/login.py",
+        "    if user.state not in CAN_LOG_IN or ", "    if ",
+        ("tests/identity/test_login.py",),
+    ),
+    Mutant(
+        8, "a session from before a login goes on after it", "lifecycle/login.py",
+        "    if instead_of is not None:\n", "    if instead_of is None and user.id < 0:\n",
+        ("tests/identity/test_login_forged.py",),
+    ),
+    Mutant(
+        8, "forms of other sites are taken", "api/portal/visit.py",
+        "            or not hmac.compare_digest(given.encode(errors=\"replace\"), csrf_of(ours).encode())\n", "",
+        ("tests/identity/test_login_forms.py",),
+    ),
+    Mutant(
+        8, "pages for who is logged in are shown to all", "api/portal/app.py",
+        "    if access is Access.SESSION and visit.caller is None:\n", "    if access is Access.MESSAGE:\n",
+        ("tests/identity/test_login_forms.py",),
+    ),
+    Mutant(
+        8, "a login leads outside", "api/portal/visit.py",
+        'or path.startswith("//") or ', "or ",
+        ("tests/identity/test_login_forms.py", "tests/identity/test_login_mapping.py"),
+    ),
+    Mutant(
+        8, "the end of any domain is a tenant's", "api/identity/mapping.py",
+        "            return any(text.endswith(self.values) for text in found)\n",
+        "            return any(value[1:] in text for value in self.values for text in found)\n",
+        ("tests/identity/test_login_mapping.py",),
+    ),
 )  # fmt: skip
 
 
