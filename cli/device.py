@@ -16,12 +16,12 @@ _SLOWER_S: Final = 5  # RFC 8628, 3.5
 
 def log_in(centre: "Baray") -> str | None:
     """The token of a login that somebody approved; None if the centre offers no such logins."""
-    from client import InvalidRequestError, NotFoundError, UnreachableError
+    from client import InvalidRequestError, NotFoundError, NotLoggedInError, UnreachableError
 
     try:
         begun = centre.logins.begin(f"baray on {platform.node() or 'a computer'}"[:100])
-    except NotFoundError:
-        return None
+    except (NotFoundError, NotLoggedInError):
+        return None  # an older one: it does not know the address, or wants a token even there
     _tell(f"open  {clean(begun['verification_uri_complete'])}")
     _tell(f"there compare the code, and approve:  {clean(begun['user_code'])}")
     _tell(f"waiting up to {begun['expires_in'] // 60} minutes; ctrl-C gives up")
