@@ -23,6 +23,7 @@ from lifecycle.lookout import Lookout
 from lifecycle.lost import Vigil
 from lifecycle.notices import give_notices
 from lifecycle.observe import observe
+from lifecycle.oversight import expire
 from lifecycle.ports import Clock, Store, Vault
 from lifecycle.retention import retain
 from lifecycle.schedule import schedule
@@ -221,6 +222,7 @@ class Controller:
         if now_ms - self._tenured_ms < _TENURE_EVERY_MS:
             return 0
         moved = tenure(self.store, self._leading(), now_ms)
+        expire(self.store, self._leading(), now_ms)
         self._tenured_ms = now_ms
         return moved
 

@@ -162,6 +162,21 @@ class Settings(BaseSettings):
         description="origins whose pages may call the API with a token of theirs, such as 'https://portal.example'; "
         "empty: none",
     )
+    builtin_login: bool = Field(
+        True,
+        description="true lets users log in with passwords that this centre keeps, which is right for one machine; "
+        "false: only through an identity provider, and nobody makes a token for another person",
+    )
+    step_up_minutes: int = Field(
+        0,
+        ge=0,
+        le=1_440,
+        description="minutes for which a login is fresh enough for decisions: on allocations, approvals, roles, what takes two, "
+        "erasures. After that people log in again first. 0: as long as their token lasts",
+    )
+    login_days: int = Field(30, ge=1, le=366, description="days for which baray login lasts on a person's machine")
+    token_days: int = Field(90, ge=1, le=3_660, description="days for which a token lasts that does not say")
+    token_longest_days: int = Field(366, ge=1, le=3_660, description="days for which a token lasts at the most")
     privacy_contact: str = Field(
         "If you think that this is wrong, write to the administrators of the centre; they answer, or pass it on.",
         min_length=1,
