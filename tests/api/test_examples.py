@@ -25,7 +25,10 @@ from tests.support.serving import Answer, Api
 ROOT = Path(__file__).parents[2]
 
 # What is secret, or a test's own, is shown as what stands for it.
-STAND_INS = {"kubeconfig": "apiVersion: v1\nkind: Config\n…", "token": "bry_…"}
+STAND_INS = {
+    "kubeconfig": "apiVersion: v1\nkind: Config\n…", "token": "bry_…", "access_token": "bry_…", "device_code": "…",
+    "user_code": "ABCD-EFGH", "password": "…", "old": "…", "new": "…", "salt": "…",
+}  # fmt: skip
 MOST_ITEMS = 2
 
 
@@ -36,7 +39,7 @@ class Recorder(Checked):
         super().__init__(api, document)
         self.kept = {} if kept is None else kept
 
-    def as_(self, token: str) -> "Recorder":
+    def as_(self, token: str | None) -> "Recorder":
         return Recorder(self.api.as_(token), self.document, self.kept)
 
     def __call__(self, method: str, route: str, body: Any = None, *, data: bytes | None = None, **where: Any) -> Answer:
@@ -54,7 +57,7 @@ class Recorder(Checked):
             if name in given and name not in one["parameters"]:
                 texts = parameter["schema"].get("type") == "string"
                 one["parameters"][name] = str(given[name]) if texts else given[name]
-        if answer.headers.get("Content-Type", "").startswith("application/json"):
+        if answer.body and answer.headers.get("Content-Type", "").partition(";")[0] == "application/json":
             one["answers"].setdefault(str(answer.status), trimmed(shown(answer.json)))
         return answer
 

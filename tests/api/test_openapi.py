@@ -48,7 +48,7 @@ class Checked:
         self.document = document
         self.answered: set[tuple[str, str]] = set()
 
-    def as_(self, token: str) -> "Checked":
+    def as_(self, token: str | None) -> "Checked":
         """The same in the hands of another."""
         return Checked(self.api.as_(token), self.document)
 
@@ -154,7 +154,7 @@ def _let_in(call: Checked, centre: Centre) -> None:
         assert admin is not None
         _, session = tokens.keep(uow, Token(0, admin.id, "browser", now_ms, kind=TokenKind.SESSION, login_ms=now_ms))
     browser = {"Cookie": f"{PLAIN_COOKIE}={session}", CSRF_HEADER: csrf_of(session)}
-    bare = Checked(call.api.as_(None), call.document)
+    bare = call.as_(None)
     begun = bare("POST", "/login/device", {"client": "a laptop"}).json
     bare("POST", "/login/token", {"device_code": begun["device_code"]})
     bare("POST", "/login/device/approve", {"user_code": begun["user_code"]}, headers=browser)
@@ -311,7 +311,7 @@ def walk(call: Checked, centre: Centre) -> None:
 def privacy(call: Checked, centre: Centre) -> None:
     """Somebody's rights over their data, and what administrators do with it."""
     why = {"reason": "a test"}
-    person = Checked(call.api.as_(centre.population.tokens["nary"]), call.document)
+    person = call.as_(centre.population.tokens["nary"])
     for path in ("/personal-data", "/retention", "/me", "/me/data"):
         person("GET", path)
     person("PATCH", "/me", {"title": "Nary", "email": "nary@mail.example"})

@@ -64,6 +64,7 @@ _NONE_MATCH = {
 _ANSWERS = {
     "200": "What was asked for, or the thing after the change.",
     "201": "It was made.",
+    "202": "It is not done yet: it goes on by itself, or waits for a second person.",
     "204": "It was done; there is nothing to tell.",
     "304": "As it was seen: the ETag fits.",
 }
