@@ -183,9 +183,8 @@ MUTANTS = (
         ("tests/lifecycle/test_requests.py",),
     ),
     Mutant(
-        8, "an allocator decides for a project of their own", "lifecycle/decisions.py",
-        "    return any(caller.roles.get(account, frozenset()) & _OWN for account",
-        "    return all(caller.roles.get(account, frozenset()) & _OWN for account",
+        8, "an allocator decides for a project of their own", "lifecycle/impartial.py",
+        "        if has_part(uow, caller, project_id, now_ms):\n", "        if not caller:\n",
         ("tests/lifecycle/test_requests.py", "tests/lifecycle/test_changes.py"),
     ),
     Mutant(
@@ -378,8 +377,64 @@ MUTANTS = (
         ("tests/lifecycle/test_verify.py::test_an_altered_value_is_found",),
     ),
     Mutant(
+        8, "a narrowed token opens everything", "domain/people.py",
+        "        return self.token.scopes is None or permission in", "        return True or permission in",
+        ("tests/api/test_tokens.py::test_a_narrowed_token_opens_the_routes_of_its_scopes_alone",),
+    ),
+    Mutant(
+        8, "a token for an account is one for all", "domain/people.py",
+        "        if self.token.account_id is not None and self.token.account_id not in path:", "        if not path:",
+        ("tests/api/test_tokens.py::test_a_token_for_an_account_reaches_no_other",),
+    ),
+    Mutant(
+        8, "a narrowed token makes a wider one", "lifecycle/tokens.py",
+        "    if own.scopes is not None and not wanted <= own.scopes:", "    if own.scopes is not None and not wanted:",
+        ("tests/api/test_tokens.py::test_a_token_makes_no_wider_one",),
+    ),
+    Mutant(
+        8, "a service may what its owner may not", "domain/people.py",
+        "        if self.owner_roles is not None and not allows(", "        if self.owner_roles is not None and allows(Permission.POD, frozenset()) and not allows(",
+        ("tests/api/test_admission.py::test_a_service_works_where_its_owner_may_and_decides_nothing",),
+    ),
+    Mutant(
+        8, "a program decides what takes a person", "domain/people.py",
+        "        if self.user.kind is UserKind.SERVICE and permission in FOR_PEOPLE:", "        if not permission:",
+        ("tests/api/test_admission.py::test_no_service_does_what_takes_a_person_whatever_its_roles",),
+    ),
+    Mutant(
+        8, "who is suspended stays in", "store/people.py",
+        "        if over or idle or first.state not in _ALIVE or first.owner_state", "        if over or idle or first.owner_state",
+        ("tests/api/test_admission.py::test_who_is_suspended_is_out_at_the_next_request",),
+    ),
+    Mutant(
+        8, "focal points see everybody", "api/http/routes/admissions.py",
+        "    if user is None or (tenants is not None and user.tenant_id not in tenants):", "    if user is None:",
+        ("tests/api/test_admission.py::test_focal_points_see_and_admit_those_of_their_tenant",),
+    ),
+    Mutant(
+        8, "a locked password is still tried", "lifecycle/passwords.py",
+        "    if now.locked_ms is not None and now.locked_ms > now_ms:", "    if now.locked_ms is not None and not now_ms:",
+        ("tests/lifecycle/test_passwords.py::test_each_further_failure_locks_for_twice_as_long",),
+    ),
+    Mutant(
+        8, "who is not there is told sooner", "lifecycle/passwords.py",
+        "    right = hasher.verify(None if kept is None else kept.hash, password)",
+        "    right = kept is not None and hasher.verify(kept.hash, password)",
+        ("tests/lifecycle/test_passwords.py::test_a_failure_tells_nothing_and_takes_the_same_work",),
+    ),
+    Mutant(
+        8, "a device code is claimed again and again", "lifecycle/devices.py",
+        "device.state is DeviceState.CLAIMED or ", "",
+        ("tests/lifecycle/test_devices.py::test_a_device_code_is_worth_one_token",),
+    ),
+    Mutant(
+        8, "any token approves a device", "lifecycle/devices.py",
+        "    if token.kind is not TokenKind.SESSION or caller.acting_by", "    if caller.acting_by",
+        ("tests/lifecycle/test_devices.py::test_only_a_person_approves_in_a_session_of_their_own",),
+    ),
+    Mutant(
         8, "a change leaves no audit entry", "api/http/guard.py",
-        "    if not call.rehearsed and (told.entry or ", "    if not call.rehearsed and (",
+        "    if told.entry and not call.rehearsed:\n", "    if call.rehearsed:\n",
         ("tests/api/test_trail.py::test_an_entry_says_who_did_what_to_which_and_why",),
     ),
     Mutant(
@@ -430,7 +485,7 @@ MUTANTS = (
     ),
     Mutant(
         8, "a charge is given back by somebody of the project", "lifecycle/impartial.py",
-        "    if any(held & _OWN for held in roles):\n", "    if not caller and any(held & _OWN for held in roles):\n",
+        "\n    if has_part(uow, caller, project_id, now_ms):\n", "\n    if not caller:\n",
         ("tests/lifecycle/test_corrections.py",),
     ),
     Mutant(
@@ -552,6 +607,70 @@ MUTANTS = (
         "            return any(text.endswith(self.values) for text in found)\n",
         "            return any(value[1:] in text for value in self.values for text in found)\n",
         ("tests/identity/test_login_mapping.py",),
+    ),
+    Mutant(
+        8, "who asked is their own second person", "lifecycle/oversight.py",
+        "    if own:\n        raise NotAllowed(", "    if own and not own:\n        raise NotAllowed(",
+        ("tests/oversight/test_approvals.py",),
+    ),
+    Mutant(
+        8, "the second person needs no permission of their own", "api/http/call.py",
+        "(self.caller,) if self.approver is None else (self.caller, self.approver)", "(self.caller,)",
+        ("tests/oversight/test_approvals.py",),
+    ),
+    Mutant(
+        8, "what was decided is decided again", "lifecycle/oversight.py",
+        "    if state is not ApprovalState.WAITING:\n", "    if state is ApprovalState.EXPIRED:\n",
+        ("tests/oversight/test_approvals.py",),
+    ),
+    Mutant(
+        8, "large decisions take one person", "api/http/two.py",
+        "micro_su is None or micro_su > rules.micro_su", "micro_su is None", ("tests/oversight/test_approvals.py",),
+    ),
+    Mutant(
+        8, "the last administrator may go", "lifecycle/people.py",
+        "    if whole and not uow.people.holders(", "    if not whole and not uow.people.holders(",
+        ("tests/oversight/test_approvals.py",),
+    ),
+    Mutant(
+        8, "support does for a user whatever they may", "domain/people.py",
+        "self.acting_by is not None and permission not in ACTABLE", "self.acting_by is not None and not permission",
+        ("tests/oversight/test_acting.py",),
+    ),
+    Mutant(
+        8, "support logs a user out", "api/http/guard.py",
+        "caller.acting_by is not None and permission not in ACTABLE_CHANGES", "caller.acting_by is not None and not permission",
+        ("tests/oversight/test_acting.py",),
+    ),
+    Mutant(
+        8, "support acts beyond its accounts", "domain/people.py",
+        "self.acting_by is not None and self.at.isdisjoint(path)", "self.acting_by is not None and not path",
+        ("tests/oversight/test_acting.py",),
+    ),
+    Mutant(
+        8, "a leave to act has no end", "store/oversight.py",
+        "ActingRow.until_ms > now_ms).order_by", "ActingRow.until_ms > 0).order_by", ("tests/oversight/test_acting.py",),
+    ),
+    Mutant(
+        8, "old logins decide", "api/http/guard.py",
+        "login_ms is None or now_ms - login_ms > step_up_ms", "login_ms is None", ("tests/oversight/test_acting.py",),
+    ),
+    Mutant(
+        8, "a role that has ended counts", "store/people.py",
+        "(row.until_ms is None or row.until_ms > now_ms)", "(row.until_ms is None or row.until_ms > 0)",
+        ("tests/oversight/test_approvals.py",),
+    ),
+    Mutant(
+        8, "an officer sees another funder's grants", "api/http/routes/grants.py",
+        "own is not None and grant.funder_id not in own", "own is not None and not own", ("tests/oversight/test_funders.py",),
+    ),
+    Mutant(
+        8, "an officer sees what others pay", "api/http/allocations.py",
+        "for one in found if not sees_whole(call, one)", "for one in found if not one.id", ("tests/oversight/test_funders.py",),
+    ),
+    Mutant(
+        8, "leave, decide, return", "lifecycle/impartial.py",
+        "now_ms - PART_KEPT_MS)", "now_ms)", ("tests/lifecycle/test_requests.py",),
     ),
 )  # fmt: skip
 
