@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, clusters, kueue, ledger, logins, openb, planning, quality, waiting
+from bench import audit, clusters, kueue, ledger, logins, openb, permissions, planning, quality, waiting
 from bench.rig import Rig, running
 
 _SINGLES = 1_000
@@ -145,6 +145,7 @@ FIGURES = (
     Figure("noop-1000", "jobs/s", ">= 100", noop_1000, "noop-1000"),
     Figure("start-latency", "ms", "<= 30", start_latency, "start-latency"),
     Figure("cli-help", "ms", "<= 150", cli_help),
+    Figure("permission-check", "us", "<= 50", permissions.permission_check),
     Figure("memory-idle", "MiB", "<= 120", memory_idle),
     Figure("demo", "s", "<= 30", demo),
     Figure(
