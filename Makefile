@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo up test test-all cluster test-cluster provider bench promises mutants lint format lock openapi permissions sbom clean
+.PHONY: help install dev demo up test test-all cluster test-cluster provider bench promises mutants lint format lock openapi permissions personal-data sbom clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -79,6 +79,9 @@ lock: ## resolve the lock files anew (needs uv); they carry versions and hashes,
 
 permissions: dev ## docs/permissions.md from the matrix and the routes
 	$(BIN)/python -m tests.permissions docs/permissions.md
+
+personal-data: dev ## docs/personal-data.md from the register
+	$(BIN)/python -m tests.personal_data
 
 sbom: dev ## the software bill of materials, CycloneDX 1.6, in dist/sbom.json
 	$(BIN)/python -m tests.sbom dist/sbom.json

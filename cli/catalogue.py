@@ -82,6 +82,10 @@ ADMIN: Final[Sections] = {
         "act": ("cli.commands.admin.oversight:act", "Act on behalf of a user, with a reason, for a while."),
         "approval": ("cli.commands.admin.approvals:approval", "What waits for a second person, and what needs one."),
         "audit": ("cli.commands.admin.audit:audit", "Who did what; proofs that nothing was altered."),
+        "hold": ("cli.commands.admin.privacy:hold", "Legal holds: what is neither erased nor removed."),
+        "person": ("cli.commands.admin.privacy:person", "Data about a person: give it out, correct it, erase it."),
+        "personal-data": ("cli.commands.admin.privacy:personal_data", "What the centre keeps about people, and why."),
+        "retention": ("cli.commands.admin.privacy:retention", "How long data about people is kept."),
         "xroad": ("cli.commands.admin.xroad:xroad", "Which systems of other governments may ask what."),
     },
     "Beginning": {

@@ -22,6 +22,7 @@ from client.logs import Logs
 from client.models import Usage, WhoAmI
 from client.oversight import Oversight
 from client.policies import Policies
+from client.privacy import Privacy
 from client.services import Services
 from client.transport import Transport
 from client.xroad import Xroad
@@ -71,6 +72,7 @@ class Baray:
         self.reservations = Reservations(self._transport)
         self.oversight = Oversight(self._transport)
         self.xroad = Xroad(self._transport)
+        self.privacy = Privacy(self._transport)
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ from domain.impersonal import NOT_PERSONAL, reasons
 from domain.personal import AUDIT, PLACES, RECORDS, Goes, pseudonym
 from domain.retention import DEFAULTS, UNSWEPT, Keep, terms_of
 from store.tables import Base
+from tests.personal_data import PAGE, page
 
 PEOPLE = {"user", "token"}
 
@@ -74,3 +75,7 @@ def test_a_document_overrides_what_it_names_and_nothing_else() -> None:
 
 def test_whoever_is_erased_has_a_name_that_tells_nothing() -> None:
     assert pseudonym(7) == "erased-7"
+
+
+def test_the_page_of_the_register_is_true() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: make personal-data"
