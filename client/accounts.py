@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
-from client.models import Member, OneTimePassword, Project, Role, Secret, Tenant, Token, User
+from client.models import Member, Project, Secret, Tenant
+from client.people import OneTimePassword, Role, Token, User
 from client.transport import Transport, segment
 
 

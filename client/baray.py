@@ -19,8 +19,9 @@ from client.imports import Imports
 from client.jobs import Jobs
 from client.logins import Logins
 from client.logs import Logs
-from client.models import Usage, WhoAmI
+from client.models import Usage
 from client.oversight import Oversight
+from client.people import WhoAmI
 from client.policies import Policies
 from client.privacy import Privacy
 from client.services import Services

@@ -182,42 +182,6 @@ class Source(TypedDict):
     size: int
 
 
-class Role(TypedDict):
-    account: str
-    role: str
-    until_ms: NotRequired[int | None]
-
-
-class Token(TypedDict):
-    id: int | str
-    name: str
-    expires_ms: int | None
-    kind: NotRequired[str]
-    created_ms: NotRequired[int]
-    revoked_ms: NotRequired[int | None]
-    last_used_ms: NotRequired[int | None]
-    scopes: NotRequired[list[str] | None]
-    account: NotRequired[str | None]
-    login_ms: NotRequired[int | None]
-    level: NotRequired[int]
-    token: NotRequired[str]
-
-
-class WhoAmI(TypedDict):
-    """``next`` is what to do, for who waits to be admitted."""
-
-    user: str
-    title: str
-    kind: NotRequired[str]
-    state: NotRequired[str]
-    tenant: NotRequired[str | None]
-    owner: NotRequired[str | None]
-    acting_by: NotRequired[str | None]
-    next: NotRequired[str | None]
-    roles: list[Role]
-    token: Token
-
-
 class Tenant(TypedDict):
     name: str
     title: str
@@ -245,25 +209,6 @@ class Member(TypedDict):
 
 class Secret(TypedDict):
     name: str
-
-
-class User(TypedDict):
-    name: str
-    title: str
-    email: NotRequired[str | None]
-    kind: NotRequired[str]
-    state: NotRequired[str]
-    tenant: NotRequired[str | None]
-    owner: NotRequired[str | None]
-    affiliation: NotRequired[str | None]
-    assurance: NotRequired[int]
-    created_ms: NotRequired[int]
-    version: NotRequired[int]
-
-
-class OneTimePassword(TypedDict):
-    user: str
-    password: str
 
 
 class Node(TypedDict):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from client.models import User
+from client.people import User
 from client.transport import Transport, segment
 
 

@@ -5,6 +5,7 @@ from typing import TypedDict
 from domain.quantities import DAY_MS, MINUTE_MS
 from lifecycle.passwords import Hasher
 from lifecycle.tokens import Lifetimes
+from runtime.pages import public_url
 from runtime.settings import Settings
 
 
@@ -12,6 +13,7 @@ class Logins(TypedDict):
     passwords: Hasher | None
     lifetimes: Lifetimes
     step_up_ms: int
+    public_url: str
 
 
 def logins_of(settings: Settings) -> Logins:
@@ -26,4 +28,5 @@ def logins_of(settings: Settings) -> Logins:
         passwords=hasher,
         lifetimes=Lifetimes(*(count * DAY_MS for count in days)),
         step_up_ms=settings.step_up_minutes * MINUTE_MS,
+        public_url=public_url(settings) if settings.public_url else "",
     )

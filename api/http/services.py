@@ -76,7 +76,8 @@ class Services:
     passes: Passes | None = None
     registry: Registry | None = None
     passwords: Hasher | None = None
-    lifetimes: Lifetimes = Lifetimes()
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    public_url: str = ""  # the address under which people reach the centre; empty: the one that was asked
     line_limits: LineLimits = LineLimits()
     notes: tuple[str, ...] = ()
     step_up_ms: int = 0  # how long ago a login may be for decisions; 0: as long as the token lasts

@@ -1,5 +1,6 @@
 """Logins of a device over HTTP, its approval in a browser's session, and one's own password."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from api.http.app import create_app
 from api.http.credentials import CSRF_HEADER, PLAIN_COOKIE, csrf_of
 from api.http.edge import Edge
 from api.http.rates import Limits, Rate
+from api.http.services import Services
 from domain.people import Token, TokenKind
 from lifecycle import people, tokens
 from tests.conftest import services_of
@@ -170,3 +172,13 @@ def test_nobody_sets_or_chooses_a_password_for_another(centre: Centre, api: Api)
     answer = sophea.post("/me/password", {"old": "a", "new": CHOSEN}, headers={"Baray-On-Behalf-Of": "dara"})
     assert answer.status == 403
     assert answer.code != "wrong-password"
+
+
+@on_sqlite
+def test_people_are_sent_to_the_address_that_the_centre_is_known_by(
+    centre: Centre, open_api: Callable[[Services], Api], tmp_path: Path
+) -> None:
+    """Not to the one that a request names."""
+    api = open_api(replace(services_of(centre, tmp_path), public_url="https://baray.example"))
+    begun = api.post("/login/device", {}, headers={"Host": "evil.example"})
+    assert begun.json["verification_uri"] == "https://baray.example/device"

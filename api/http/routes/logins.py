@@ -45,7 +45,7 @@ def begin_device_login(request: Request, response: Response, body: DeviceIn) -> 
     with services.store.write() as uow:
         device, code = devices.begin(uow, body.client, neighbourhood(request.scope), services.clock.now_ms())
     response.headers["Cache-Control"] = "no-store"
-    page = f"{request.base_url}device"
+    page = f"{services.public_url or str(request.base_url).rstrip('/')}/device"
     return {
         "device_code": code, "user_code": device.user_code, "verification_uri": page,
         "verification_uri_complete": f"{page}?user_code={device.user_code}",
