@@ -16,7 +16,7 @@ import pytest
 
 from api.http.openapi.codes import CODES
 from api.http.openapi.document import EXAMPLES, operations
-from api.http.openapi.operations import LINKS
+from api.http.openapi.links import LINKS
 from tests.api.test_openapi import Checked, walk
 from tests.support.centre import Centre
 from tests.support.marks import on_sqlite

@@ -10,8 +10,10 @@ from fastapi.routing import APIRoute
 
 from api.http.credentials import CSRF_HEADER, PLAIN_COOKIE, SAFE_COOKIE
 from api.http.openapi.codes import CODES
-from api.http.openapi.operations import LINKS, OPERATIONS, TAGS
-from api.http.openapi.words import ENUMS, FIELDS, PARAMETERS
+from api.http.openapi.exceptions import ENUMS, OF_SHAPES, PARAMETERS
+from api.http.openapi.links import LINKS
+from api.http.openapi.operations import OPERATIONS, TAGS
+from api.http.openapi.words import FIELDS
 from api.http.schemas.base import Problem
 
 Part = dict[str, Any]
@@ -117,7 +119,7 @@ def _examples() -> Mapping[str, Part]:
 def _tell_fields(name: str, schema: Part) -> None:
     short = name.rpartition("__")[2]
     for field, told in schema.get("properties", {}).items():
-        text = FIELDS.get(f"{short}.{field}") or FIELDS.get(field)
+        text = OF_SHAPES.get(f"{short}.{field}") or FIELDS.get(field)
         if "description" not in told and text is not None:
             told["description"] = text
 

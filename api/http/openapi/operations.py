@@ -1,7 +1,6 @@
-"""What operations do, where their own first words do not say it; the tags; and which operation follows on which."""
+"""What operations do, where their own first words do not say it; and the tags."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 TAGS: Mapping[str, str] = {
     "accounts": "Tenants, projects, groups, members, secrets, quotas and limits: the account tree.",
@@ -77,82 +76,3 @@ OPERATIONS: Mapping[str, str] = {
     "resume": "Let a suspended allocation pay again.",
     "take_role": "Take a role from a user.",
 }
-
-
-class Link(NamedTuple):
-    """What an answer of ``source`` leads to: the parameters of ``target``, from what was answered or asked."""
-
-    source: str
-    status: int
-    target: str
-    parameters: Mapping[str, str]
-
-
-def _links() -> tuple[Link, ...]:
-    by_name = {"name": "$response.body#/name"}
-    by_path = {"name": "$request.path.name"}
-    job = {"job": "$response.body#/id"}
-    allocation = {"allocation_id": "$response.body#/id"}
-    changed = {"allocation_id": "$response.body#/allocation/id"}
-    after: dict[tuple[str, int], list[tuple[str, Mapping[str, str]]]] = {
-        ("add_tenant", 201): [("get_tenant", by_name), ("change_tenant", by_name), ("get_account", by_name)],
-        ("add_project", 201): [
-            ("get_project", by_name), ("change_project", by_name), ("list_members", by_name),
-            ("add_member", by_name), ("list_secrets", by_name), ("get_account", by_name),
-        ],
-        ("add_member", 201): [
-            ("remove_member", {**by_path, "user": "$response.body#/user"}), ("list_members", by_path),
-        ],
-        ("add_account", 201): [("get_account", by_name), ("change_account", by_name), ("move_account", by_name)],
-        ("put_secret", 200): [
-            (what, {**by_path, "secret": "$request.path.secret"}) for what in ("get_secret", "delete_secret")
-        ],
-        ("put_quota", 200): [
-            (what, {"account": "$request.path.account", "flavor": "$request.path.flavor"})
-            for what in ("get_quota", "delete_quota")
-        ],
-        ("put_limits", 200): [("get_limits", {"account": "$request.path.account"})],
-        ("add_user", 201): [
-            (what, by_name) for what in ("get_user", "give_role", "list_roles", "issue_token", "list_tokens")
-        ],
-        ("give_role", 201): [
-            ("take_role", {**by_path, "account": "$response.body#/account", "role": "$response.body#/role"}),
-        ],
-        ("issue_token", 201): [("revoke_token", {"token_id": "$response.body#/id"})],
-        ("add_flavor", 201): [("get_flavor", by_name), ("add_rate", by_name), ("list_rates", by_name)],
-        ("add_grant", 201): [
-            ("get_grant", {"grant_id": "$response.body#/id"}), ("change_grant", {"grant_id": "$response.body#/id"}),
-        ],
-        ("add_allocation", 201): [
-            (what, allocation)
-            for what in ("get_allocation", "list_decisions", "top_up", "extend", "suspend", "reclaim", "close")
-        ],
-        ("request_allocation", 201): [
-            (what, allocation)
-            for what in ("get_allocation", "approve_allocation", "decline_allocation", "withdraw_allocation")
-        ],
-        ("suspend", 200): [("resume", changed)],
-        ("add_reservation", 201): [("get_reservation", by_name), ("remove_reservation", by_name)],
-        ("require_gate", 201): [("drop_gate", {"gate_id": "$response.body#/id"})],
-        ("submit_job", 201): [
-            (what, job)
-            for what in (
-                "get_job", "change_job", "hold_job", "release_job", "cancel_job", "requeue_job", "list_tasks",
-                "list_attempts", "why", "read_logs", "list_outputs",
-            )
-        ],
-        ("hold_job", 200): [("release_job", job)],
-        ("list_entries", 200): [("get_entry", {"entry_id": "$response.body#/items/0/id"})],
-        ("list_changes", 200): [
-            (what, {"change_id": "$response.body#/items/0/id"})
-            for what in ("approve_change", "decline_change", "withdraw_change")
-        ],
-    }  # fmt: skip
-    return tuple(
-        Link(source, status, target, parameters)
-        for (source, status), targets in after.items()
-        for target, parameters in targets
-    )
-
-
-LINKS = _links()
