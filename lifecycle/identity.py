@@ -105,6 +105,10 @@ class Privacy(Protocol):
         """Entries that name a user, with how, newest first."""
         ...
 
+    def people_of(self, entries: Sequence[int]) -> dict[int, list[tuple[int, str]]]:
+        """Whom entries name, with how, by entry."""
+        ...
+
     def entries_naming(self, user_id: int, limit: int) -> list[int]:
         """Some entries that name a user, each once."""
         ...

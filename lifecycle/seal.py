@@ -6,13 +6,15 @@ that checks the leader's epoch. A head is signed every thousand leaves, and ever
 each head is itself sealed by the next, so that not even the last one can be taken away unnoticed.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from domain.errors import Unavailable
+from lifecycle.events import SecurityEvent, events_of
 from lifecycle.keys import Signer
 from lifecycle.ports import Store, UnitOfWork
 from lifecycle.witness import Leaf, Waiting
-from quotas.leaves import Kind, PublicKey, Record, TreeHead, missing
+from quotas.leaves import AuditEntry, Kind, PublicKey, Record, TreeHead, missing
 from quotas.merkle import Frontier, from_tiles, frontier, leaf_hash
 from quotas.notes import checkpoint
 
@@ -29,11 +31,14 @@ class BrokenTree(Unavailable):
 
 @dataclass(slots=True)
 class Sealer:
-    """``batch`` bounds the leaves of one transaction. The frontier is kept in memory while nobody else seals."""
+    """``batch`` bounds the leaves of one transaction; ``tell`` hears of security events among what was sealed. The
+    frontier is kept in memory while nobody else seals.
+    """
 
     store: Store
     signer: Signer
     batch: int = BATCH
+    tell: Callable[[SecurityEvent], None] | None = None
     _grown: Frontier | None = None
     _head: TreeHead | None = None
     _keys: dict[bytes, PublicKey] = field(default_factory=dict)
@@ -49,10 +54,15 @@ class Sealer:
             if grown is None or uow.seals.size() != grown.size:
                 grown, head = read_tree(uow)
             waiting = uow.seals.waiting(self.batch)
-            leaves = _append(uow, grown, waiting) if _worth(waiting) else 0
+            records = uow.seals.records([(one.kind, one.row) for one in waiting]) if _worth(waiting) else {}
+            leaves = _append(uow, grown, waiting, records) if _worth(waiting) else 0
+            events = [] if self.tell is None else events_of(uow, _entries(records))
             if _wants_head(grown.size, head, now_ms):
                 head = self._sign(uow, grown, head, now_ms)
         self._grown, self._head = grown, head
+        for event in events:
+            if self.tell is not None:
+                self.tell(event)
         return leaves
 
     def _due(self, now_ms: int) -> bool:
@@ -95,8 +105,12 @@ def read_tree(uow: UnitOfWork) -> tuple[Frontier, TreeHead | None]:
     return grown, head
 
 
-def _append(uow: UnitOfWork, grown: Frontier, waiting: list[Waiting]) -> int:
-    records = uow.seals.records([(one.kind, one.row) for one in waiting])
+def _entries(records: Mapping[tuple[str, int], Record]) -> list[AuditEntry]:
+    found = (record for record in records.values() if isinstance(record, AuditEntry))
+    return sorted(found, key=lambda entry: entry.id)
+
+
+def _append(uow: UnitOfWork, grown: Frontier, waiting: list[Waiting], records: Mapping[tuple[str, int], Record]) -> int:
     leaves, tiles = [], []
     for one in waiting:
         record = records.get((one.kind, one.row))

@@ -3,7 +3,8 @@
 Rows are read in the order of the leaves, in batches, so memory does not grow with the tree. Checked are: that leaves
 count up without a gap; that each is what its row says now; that a row is whole in itself (its entries sum to zero, who
 and why are what was committed to); every tile; every head's root, number, time and signature; that nothing was left
-out, added or taken away; and that the ledger's balances are the sums of its entries.
+out, added or taken away; that decisions and dated rules are what the trail says they were written as; and that the
+ledger's balances are the sums of its entries.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -205,8 +206,11 @@ class Verification:
 
     def _check_rest(self) -> None:
         """That nothing was added beside the tree, and that the ledger adds up."""
+        for stray in self.uow.seals.altered():
+            raise Altered(stray.kind, stray.row, f"{stray.kind} {stray.row}", stray.what)
         for stray in self.uow.seals.strays():
-            record = self.uow.seals.records([(stray.kind, stray.row)]).get((stray.kind, stray.row))
+            row = int(stray.row)
+            record = self.uow.seals.records([(stray.kind, row)]).get((stray.kind, row))
             title = f"{stray.kind} row {stray.row}" if record is None else record.title
             raise Altered(stray.kind, stray.row, title, stray.what)
         if self.uow.seals.tile_count() != self._tiles:

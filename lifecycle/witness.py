@@ -5,7 +5,7 @@ Whatever may name a person stays out of what is sealed: only a salted commitment
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from domain.canonical import canonical
 from lifecycle.paging import Page
 from quotas.leaves import SALT_BYTES, AuditEntry, PublicKey, Record, TreeHead, commitment
+
+# The action of entries that say what a decision or a dated rule said when it was written.
+ROW_WRITTEN = "row_written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,10 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A row that is beside the tree, and how."""
+    """A row that is beside the tree, or not what the audit trail says of it, and how."""
 
     kind: str
-    row: int
+    row: int | str
     what: str
 
 
@@ -86,6 +89,7 @@ class Seals(Protocol):
     def add_key(self, key: PublicKey) -> PublicKey: ...
     def public_keys(self) -> list[PublicKey]: ...
     def strays(self) -> list[Stray]: ...
+    def altered(self) -> Iterator[Stray]: ...
     def tile_count(self) -> int: ...
     def misnamed_books(self) -> list[str]: ...
 

@@ -2,10 +2,19 @@
 
 import logging
 import sys
+from dataclasses import asdict
 
 import structlog
 
+from lifecycle.events import SecurityEvent
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def tell(event: SecurityEvent) -> None:
+    """A line of a security event: numbers of users, and no names."""
+    told = {name: value for name, value in asdict(event).items() if name != "name" and value not in (None, ())}
+    structlog.get_logger("security").info(f"security.{event.name}", **told)
 
 
 def configure(level: str) -> None:

@@ -25,7 +25,7 @@ from lifecycle.seal import Sealer
 from local.driver import LocalDriver
 from local.gpus import Machine, find_machine
 from monitoring.metrics import Metrics
-from runtime import xroad
+from runtime import logs, xroad
 from runtime.clock import SystemClock
 from runtime.controller import Controller
 from runtime.datadir import open_data_dir
@@ -106,7 +106,7 @@ def build(settings: Settings) -> Centre:
         lease_ms=settings.lease_ms,
         alone=not settings.database_url,  # then the data directory's lock keeps all others out
         used_tokens=used_tokens,
-        sealer=Sealer(store, signer),
+        sealer=Sealer(store, signer, tell=logs.tell),
         leavings=FileLeavings(shelf, driver, sources),
     )
     services = Services(

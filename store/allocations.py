@@ -22,6 +22,7 @@ from domain.allocations import (
 )
 from domain.money import BookKind
 from lifecycle.paging import Page
+from store.kept import write_down
 from store.tables.allocations import ChangeRow, DecisionRow, InstalmentRow, ShareRow
 from store.tables.ledger import AllocationRow, BookRow, SourceOfFundsRow
 from store.upsert import upsert
@@ -127,7 +128,8 @@ class Allocations:
             "allocation_id": decision.allocation_id, "step": decision.step.value, "user_id": decision.user_id,
             "reason": decision.reason, "at_ms": decision.at_ms, "facts": dict(decision.facts),
         }  # fmt: skip
-        self.connection.execute(insert(DecisionRow).values(values))
+        added = self.connection.execute(insert(DecisionRow).values(values).returning(DecisionRow.id)).scalar_one()
+        write_down(self.connection, DecisionRow, DecisionRow.id == added, decision.at_ms)
 
     def decisions(self, allocation_id: int, page: Page) -> list[Decision]:
         """Oldest first."""

@@ -16,6 +16,7 @@ from lifecycle.paging import Page
 from quotas.exchange import Key
 from store.bulk import among, upsert_all
 from store.grants import to_bargain
+from store.kept import write_down
 from store.stamps import directory_changed
 from store.tables.budgets import ALL_KINDS, BargainRow, NoticeRow, PaceRow, PriceRow, ReadingRow, ReclaimRuleRow
 from store.tables.ledger import AllocationRow, BookRow, SourceOfFundsRow
@@ -39,7 +40,8 @@ class Budgets:
             "currency": price.currency, "tenant_kind": price.tenant_kind or ALL_KINDS, "from_ms": price.from_ms,
             "amount": price.amount, "user_id": price.user_id, "reason": price.reason, "created_ms": price.created_ms,
         }  # fmt: skip
-        self.connection.execute(insert(PriceRow).values(values))
+        added = self.connection.execute(insert(PriceRow).values(values).returning(PriceRow.id)).scalar_one()
+        write_down(self.connection, PriceRow, PriceRow.id == added, price.created_ms)
         directory_changed(self.connection)
         return price
 
@@ -219,7 +221,9 @@ class Budgets:
             "after": one and one.after, "used_below": one and one.used_below, "notice_ms": one and one.notice_ms,
             "keep": one and one.keep,
         }  # fmt: skip
-        self.connection.execute(insert(ReclaimRuleRow).values(values))
+        made = insert(ReclaimRuleRow).values(values).returning(ReclaimRuleRow.id)
+        added = self.connection.execute(made).scalar_one()
+        write_down(self.connection, ReclaimRuleRow, ReclaimRuleRow.id == added, rule.created_ms)
 
     def rules(self) -> list[ReclaimRule]:
         """In the order in which they take over."""

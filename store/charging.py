@@ -10,6 +10,7 @@ from domain.ids import AttemptId
 from lifecycle.books import Correction, Period
 from lifecycle.paging import Page
 from quotas.rules import DatedRules, read_rules, write_rules
+from store.kept import write_down
 from store.stamps import directory_changed
 from store.tables.charging import ChargingRulesRow, CorrectionRow, PeriodRow
 from store.tables.jobs import AttemptRow
@@ -34,6 +35,9 @@ def load_periods(connection: Connection) -> tuple[Period, ...]:
     )  # fmt: skip
 
 
+_BATCH = 500  # names in one condition
+
+
 @dataclass(slots=True)
 class Charging:
     """See ``lifecycle.books.Charging``."""
@@ -47,6 +51,7 @@ class Charging:
         }  # fmt: skip
         statement = insert(ChargingRulesRow).values(values).returning(ChargingRulesRow.id)
         added = self.connection.execute(statement).scalar_one()
+        write_down(self.connection, ChargingRulesRow, ChargingRulesRow.id == added, record.created_ms)
         directory_changed(self.connection)
         return replace(record, id=added)
 
@@ -63,6 +68,7 @@ class Charging:
                 reason=period.reason, created_ms=period.created_ms,
             )
         )  # fmt: skip
+        write_down(self.connection, PeriodRow, PeriodRow.name == period.name, period.created_ms)
         directory_changed(self.connection)
 
     def add_corrections(self, corrections: Sequence[Correction]) -> None:
@@ -78,6 +84,9 @@ class Charging:
             for one in corrections
         ]  # fmt: skip
         self.connection.execute(insert(CorrectionRow), rows)
+        for some in range(0, len(rows), _BATCH):
+            names = [row["transaction"] for row in rows[some : some + _BATCH]]
+            write_down(self.connection, CorrectionRow, CorrectionRow.transaction.in_(names), corrections[0].created_ms)
 
     def corrections(self, page: Page, projects: frozenset[int] | None) -> list[Correction]:
         statement = _CORRECTIONS.where(CorrectionRow.id > (page.cursor or 0))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from domain.errors import Conflict
 from domain.fleet import Flavor, Inventory, labels_on
@@ -13,6 +13,7 @@ from lifecycle.books import DatedRate
 from scheduler.snapshot import NodeState
 from store.bulk import add_all, among, update_all
 from store.inventory import take_in
+from store.kept import write_down
 from store.stamps import directory_changed
 from store.tables.fleet import ClusterRow, DeviceRow, FlavorRow, NodeRow, RateRow
 from store.upsert import table_of
@@ -57,6 +58,8 @@ class Fleet:
             "created_ms": now_ms,
         }  # fmt: skip
         self.connection.execute(insert(RateRow).values(values))
+        written = and_(RateRow.flavor == flavor, RateRow.from_ms == from_ms)
+        write_down(self.connection, RateRow, written, now_ms)
         directory_changed(self.connection)
 
     def rates(self, flavor: str) -> tuple[DatedRate, ...]:

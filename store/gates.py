@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from domain.gates import Gate, GateRule, Terms
 from lifecycle.rulebook import GateRecord, GateRows, TermsRecord
 from store.bulk import among
+from store.kept import write_down
 from store.stamps import directory_changed
 from store.tables.gates import AcceptanceRow, GateRuleRow, TermsRow
 from store.tables.jobs import JobRow
@@ -47,11 +48,13 @@ class Gates:
             "created_ms": record.created_ms,
         }  # fmt: skip
         added = self.connection.execute(insert(GateRuleRow).values(values).returning(GateRuleRow.id)).scalar_one()
+        write_down(self.connection, GateRuleRow, GateRuleRow.id == added, record.created_ms)
         directory_changed(self.connection)
         return replace(record, rule=replace(rule, id=added))
 
     def end_rule(self, rule_id: int, until_ms: int) -> None:
         self.connection.execute(update(GateRuleRow).where(GateRuleRow.id == rule_id).values(until_ms=until_ms))
+        write_down(self.connection, GateRuleRow, GateRuleRow.id == rule_id, until_ms)
         directory_changed(self.connection)
 
     def rules(self) -> list[GateRecord]:
@@ -65,6 +68,7 @@ class Gates:
             "from_ms": terms.from_ms, "user_id": record.user_id, "created_ms": record.created_ms,
         }  # fmt: skip
         added = self.connection.execute(insert(TermsRow).values(values).returning(TermsRow.id)).scalar_one()
+        write_down(self.connection, TermsRow, TermsRow.id == added, record.created_ms)
         directory_changed(self.connection)
         return replace(record, terms=replace(terms, id=added))
 

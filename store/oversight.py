@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from domain.oversight import Acting, Approval, ApprovalState
 from lifecycle.paging import Page
+from store.kept import write_down
 from store.tables.people import ActingRow, ApprovalRow, FourEyesRow, FunderOfficerRow
 from store.upsert import insert_ignoring
 
@@ -91,7 +92,9 @@ class Oversight:
 
     def add_four_eyes(self, from_ms: int, document: Mapping[str, Any], user_id: int, reason: str) -> None:
         values = {"from_ms": from_ms, "document": dict(document), "user_id": user_id, "reason": reason}
-        self.connection.execute(insert(FourEyesRow).values(**values))
+        made = insert(FourEyesRow).values(**values).returning(FourEyesRow.id)
+        added = self.connection.execute(made).scalar_one()
+        write_down(self.connection, FourEyesRow, FourEyesRow.id == added, from_ms)
 
     def funders_of(self, user_id: int) -> frozenset[int]:
         statement = select(FunderOfficerRow.funder_id).where(FunderOfficerRow.user_id == user_id)

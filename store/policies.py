@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from scheduler.rules import DatedPolicy, read_policy, write_policy
+from store.kept import write_down
 from store.stamps import directory_changed
 from store.tables.policies import PolicyRow
 
@@ -28,6 +29,7 @@ class Policies:
             "user_id": record.user_id, "reason": record.reason, "created_ms": record.created_ms,
         }  # fmt: skip
         added = self.connection.execute(insert(PolicyRow).values(values).returning(PolicyRow.id)).scalar_one()
+        write_down(self.connection, PolicyRow, PolicyRow.id == added, record.created_ms)
         directory_changed(self.connection)
         return replace(record, id=added)
 

@@ -51,6 +51,13 @@ class Privacy:
         found = rows.where(_NAMED.c.user_id == user_id).order_by(_NAMED.c.entry_id.desc(), _NAMED.c.part)
         return [(row.entry_id, row.part) for row in self.connection.execute(found)]
 
+    def people_of(self, entries: Sequence[int]) -> dict[int, list[tuple[int, str]]]:
+        found: dict[int, list[tuple[int, str]]] = {}
+        rows = select(_NAMED).where(among(_NAMED.c.entry_id, "rows")).order_by(_NAMED.c.user_id, _NAMED.c.part)
+        for row in self.connection.execute(rows, {"rows": entries}):
+            found.setdefault(row.entry_id, []).append((row.user_id, row.part))
+        return found
+
     def entries_naming(self, user_id: int, limit: int) -> list[int]:
         found = select(AuditPersonRow.entry_id).where(AuditPersonRow.user_id == user_id).distinct().limit(limit)
         return list(self.connection.scalars(found))

@@ -12,6 +12,7 @@ from domain.money import Book, BookKind
 from lifecycle.paging import Page
 from lifecycle.witness import Leaf, Stray, Waiting
 from quotas.leaves import Kind, LedgerLeaf, PublicKey, Record, TreeHead
+from store import kept
 from store.audit import as_entry, wait_for_seal
 from store.bulk import among, insert_all
 from store.tables.audit import AuditRow, HeadRow, LeafRow, PublicKeyRow, TileRow, UnsealedRow
@@ -202,6 +203,10 @@ class Seals:
         doubled = self.connection.execute(twice.having(func.count() > 1).limit(1))
         found.extend((row.kind, row.row_id, "is sealed twice") for row in doubled)
         return [Stray(kind, row, what) for kind, row, what in found if row is not None]
+
+    def altered(self) -> Iterator[Stray]:
+        """Decisions and dated rules that are not what the audit trail says of them."""
+        return kept.altered(self.connection)
 
     def tile_count(self) -> int:
         whole = _TILES.c.idx == cast(_TILES.c.idx, BigInteger)  # SQLite would keep 1.5 there too

@@ -438,6 +438,41 @@ MUTANTS = (
         ("tests/api/test_trail.py::test_an_entry_says_who_did_what_to_which_and_why",),
     ),
     Mutant(
+        8, "what people do with their own jobs leaves no audit entry", "api/http/guard.py",
+        "    if told.entry and not call.rehearsed:", "    if told.entry and (call.on_behalf or not told.path.startswith('/jobs')):",
+        ("tests/api/test_trail.py::test_acting_on_ones_own_job_leaves_an_entry_and_on_anothers_says_whose",),
+    ),
+    Mutant(
+        8, "an entry's before is not of the thing", "api/http/guard.py",
+        "    before = None if view is None else _state(call, view, arguments)\n", "    before = b'{}'\n",
+        ("tests/api/test_trail.py::test_whoever_has_the_salt_and_what_was_shown_can_tell_before_and_after",),
+    ),
+    Mutant(
+        8, "who is erased stays in the audit trail", "lifecycle/trail.py",
+        "        uow.audit.erase(found)\n        uow.privacy.unname", "        uow.privacy.unname",
+        ("tests/lifecycle/test_trail.py::test_a_person_is_erased_from_every_entry_that_names_them",),
+    ),
+    Mutant(
+        8, "one's log tells what others are told", "lifecycle/trail.py",
+        '    told = personal if personal.get("by") == name or {"for", "about"} & set(how) else {}', "    told = personal",
+        ("tests/lifecycle/test_trail.py::test_the_log_of_a_person_says_who_acted_for_them_and_nothing_of_others",),
+    ),
+    Mutant(
+        8, "a dated rule is not held against the trail", "store/kept.py",
+        "        if wrong is not None:\n", "        if wrong is None and not then:\n",
+        ("tests/store/test_kept.py::test_every_column_of_every_such_row_is_held_against_the_trail",),
+    ),
+    Mutant(
+        8, "an export tells names that nobody asked for", "lifecycle/export.py",
+        "                if self.personal and entry.personal is not None", "                if entry.personal is not None",
+        ("tests/monitoring/test_export.py::test_names_and_reasons_are_in_it_only_if_they_are_asked_for_and_that_is_written_down",),
+    ),
+    Mutant(
+        8, "an export proves entries that are not in the tree", "monitoring/verify/proof.py",
+        '    if not included(line["leaf"].encode(), line["index"]', '    if False and not included(line["leaf"].encode(), line["index"]',
+        ("tests/monitoring/test_export.py::test_who_makes_the_last_line_fit_is_found_out_by_the_proofs",),
+    ),
+    Mutant(
         8, "who no longer leads goes on sealing", "lifecycle/seal.py",
         "            uow.leader.check(epoch)\n", "",
         ("tests/lifecycle/test_seal.py::test_who_no_longer_leads_seals_nothing",),

@@ -70,7 +70,7 @@ def leave(
 
 def made(call: Call, path: str, result: Any) -> dict[str, Any]:
     """For the facts: which thing came into being, if one did. Names of people (and of their programs) are none of them."""
-    if call.status != CREATED or not isinstance(result, dict):
+    if not (call.status == CREATED or call.approver) or not isinstance(result, dict):
         return {}
     name = None if path.startswith(_OF_PEOPLE) else result.get("name")
     thing = result.get("id", name)

@@ -4,13 +4,17 @@ import itertools
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.errors import CannotStart, StaleLeader
+from lifecycle.events import SecurityEvent
 from lifecycle.keys import OVERLAP_MS, follow, list_key, overlapping
 from lifecycle.seal import HEAD_MS, BrokenTree, Sealer
+from lifecycle.witness import witness
 from quotas.leaves import AuditEntry, Kind
 from quotas.merkle import TILE
 from quotas.notes import signed_note, verifier_key
+from runtime.logs import tell
 from store.append_only import unprotect
 from store.signer import FileSigner, make_key
 from tests.support.centre import Centre
@@ -238,3 +242,32 @@ class TestKeys:
         assert lines[4] == ""
         assert lines[5].startswith(f"\u2014 {NAME} ")
         assert verifier_key(key).split("+")[0] == NAME
+
+
+@pytest.mark.promise(8)
+def test_security_events_are_told_once_when_their_entries_are_sealed_and_name_nobody(sealed: Sealed) -> None:
+    told: list[SecurityEvent] = []
+    sealed.sealer.tell = told.append
+    with sealed.centre.store.write() as uow:
+        given = witness(
+            uow.audit, 7, "give_role", "/x", {"request": "r", "status": 201}, {"by": "admin", "reason": "y"}
+        )
+        uow.privacy.note(given.id, [(1, "by"), (2, "about")])
+        refused = witness(uow.audit, 8, "login_refused", "/login/password", {})
+        witness(uow.audit, 9, "submit_job", "/jobs", {}, {"by": "admin"})
+        witness(uow.audit, 9, "row_written", "/rows/rate/h/1", {"row": {}})
+    assert told == []
+    sealed.seal()
+    sealed.seal()
+    assert told == [
+        SecurityEvent("role-given", given.id, 7, "give_role", (1,), (), (2,), 201, "r"),
+        SecurityEvent("login-refused", refused.id, 8, "login_refused", (), (), (), None, None),
+    ]
+
+
+def test_a_security_event_is_a_line_of_the_log_with_numbers_for_people() -> None:
+    with capture_logs() as lines:
+        tell(SecurityEvent("login", 4, 7, "login", (3,), (), (), None, None))
+    assert lines == [
+        {"event": "security.login", "log_level": "info", "entry": 4, "at_ms": 7, "action": "login", "by": (3,)}
+    ]

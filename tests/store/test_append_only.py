@@ -48,7 +48,7 @@ def test_nothing_is_taken_away(sealed: Sealed) -> None:
 
 @pytest.mark.promise(8)
 def test_who_and_why_are_erased_together_and_nothing_else(sealed: Sealed) -> None:
-    (row,) = sealed.centre.database.rows("SELECT MIN(id) AS id FROM audit_entry")
+    (row,) = sealed.centre.database.rows("SELECT MIN(id) AS id FROM audit_entry WHERE salt IS NOT NULL")
     refused(sealed, f"UPDATE audit_entry SET personal = NULL WHERE id = {row.id}")
     refused(sealed, f"UPDATE audit_entry SET salt = NULL WHERE id = {row.id}")
     refused(sealed, f"UPDATE audit_entry SET personal = NULL, salt = NULL, subject = '' WHERE id = {row.id}")
@@ -59,4 +59,17 @@ def test_who_and_why_are_erased_together_and_nothing_else(sealed: Sealed) -> Non
     assert entry is not None
     assert (entry.personal, entry.salt) == (None, None)
     assert entry.commitment is not None
+    assert sealed.wrong() is None
+
+
+@pytest.mark.promise(8)
+def test_whom_an_entry_names_may_be_forgotten_and_what_it_says_not(sealed: Sealed) -> None:
+    (row,) = sealed.centre.database.rows("SELECT MAX(id) AS id FROM audit_entry")
+    with sealed.centre.store.write() as uow:
+        uow.privacy.note(row.id, [(1, "by")])
+    with sealed.centre.database.connect(writes=True) as connection:
+        connection.execute(text(f"DELETE FROM audit_person WHERE entry_id = {row.id}"))
+    for column in ("facts", "subject", "action"):
+        refused(sealed, f"UPDATE audit_entry SET personal = NULL, salt = NULL, {column} = 'x' WHERE id = {row.id}")
+    refused(sealed, f"DELETE FROM audit_entry WHERE id = {row.id}")
     assert sealed.wrong() is None
