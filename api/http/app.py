@@ -123,8 +123,8 @@ def create_app(services: Services, edge: Edge = _NO_EDGE, pages: Sequence[PageRo
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
         app.state.sockets |= part.routes.sockets
-    app.router.routes.extend(pages)
     _add_system_routes(app)
+    app.router.routes.extend(pages)
     problems.install(app)
     check_declared(app)
     return app

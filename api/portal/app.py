@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from api.http.pages import Access, PageRoute
 from api.http.problems import problem
@@ -38,7 +40,26 @@ def pages(portal: Portal) -> tuple[PageRoute, ...]:
         ("POST", "/device", Access.SESSION, device.answer),
     )
     routes = (_route(portal, method, path, access, handler) for method, path, access, handler in made)
-    return (*routes, PageRoute("/static/{name}", _static, Access.PUBLIC, methods=["GET"], name="GET /static"))
+    static = PageRoute("/static/{name}", _static, Access.PUBLIC, methods=["GET"], name="GET /static")
+    return (*routes, static, _Elsewhere(portal))
+
+
+class _Elsewhere(PageRoute):
+    """Addresses where nothing is, for people; what is sent to the API is told so by the API."""
+
+    def __init__(self, portal: Portal) -> None:
+        async def shown(request: Request) -> Response:
+            return await run_in_threadpool(_answer, portal, "GET elsewhere", Access.PUBLIC, _nothing, request, {})
+
+        super().__init__("/{path:path}", shown, Access.PUBLIC, methods=["GET"], name="GET elsewhere")
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        wants_page = any(name == b"accept" and b"text/html" in value for name, value in scope.get("headers", ()))
+        return super().matches(scope) if wants_page and not scope["path"].startswith("/api/") else (Match.NONE, {})
+
+
+def _nothing(_visit: Visit) -> Response:
+    raise NotFound("there is no such page", fix="go on from the front page")
 
 
 def _route(portal: Portal, method: str, path: str, access: Access, handler: Handler) -> PageRoute:

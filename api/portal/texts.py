@@ -87,7 +87,6 @@ TEXTS = {
     "error.request": "Request",
     "error.back": "To the front page",
     "error.login": "To the login page",
-    "error.not-found": "There is no such page.",
 }
 
 LEVELS = ("none", "low", "substantial", "high")

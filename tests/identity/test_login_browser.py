@@ -120,8 +120,10 @@ def test_every_page_fits_and_breaks_no_rule_of_its_policy(door: Door, tabs: dict
         see("decided")
         tab.press("Baray")
         see("home")
+        tab.press("Change your password")
+        see("password")
         tab.open(f"{door.address}/logout")
         see("logout")
-        assert len(seen) == 10
+        assert len(seen) == 11
         assert [line for line in tab.console if "401" not in line] == []
         assert tab.strangers == []

@@ -43,6 +43,7 @@ PAGES = {
     "GET /device": Access.SESSION,
     "POST /device": Access.SESSION,
     "GET /static/{name}": Access.PUBLIC,
+    "GET /{path:path}": Access.PUBLIC,
 }
 FORMS = [
     name.removeprefix("POST ") for name, access in PAGES.items() if name.startswith("POST ") and access != "message"
@@ -197,6 +198,17 @@ def test_pages_have_a_policy_of_their_own_and_nothing_runs(door: Door, visitor: 
     assert len(css.text) + 8_000 < 20 * 1024
     assert "immutable" in css.headers["cache-control"]
     assert visitor.get(f"{door.address}/static/..%2Fapp.py").status == 404
+
+
+def test_where_nothing_is_people_see_a_page_and_programs_a_problem(door: Door) -> None:
+    for path, accept, kind in (
+        ("/nothing", "text/html,*/*", "text/html"), ("/nothing", "*/*", "application/problem+json"),
+        ("/api/v1/nothing", "text/html", "application/problem+json"), ("/api/v1/jobs/batch", "text/html", "problem+json"),
+        ("/%00", "text/html", "text/html"), ("/healthz", "text/html", "application/json"),
+    ):  # fmt: skip
+        answer = urllib3.request("GET", f"{door.address}{path}", headers={"Accept": accept})
+        assert kind in answer.headers["Content-Type"], path
+        assert answer.status in {404, 401, 405} or path == "/healthz"
 
 
 @pytest.mark.promise(8)
