@@ -50,7 +50,7 @@ def run(given: Mapping[str, Any]) -> None:
             click.echo(f"  note: {note}")
         if centre.first_token is not None:
             click.echo(f"  first token (administrator, shown this once): {centre.first_token}")
-            click.echo(f"  log in with:  baray login --address {address}")
+            click.echo(f"  log in with:  baray login --with-token --address {address}")
         sys.stdout.flush()
 
     serve(centre, listener, ready, door)

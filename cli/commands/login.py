@@ -27,15 +27,16 @@ WHO = [
 @click.command()
 @click.argument("url", required=False)
 @click.option("--token-stdin", is_flag=True, help="Read a token from stdin.")
+@click.option("--with-token", is_flag=True, help="Ask for a token that you have, without echo.")
 @click.option("--device", is_flag=True, help="Show a code to approve in a browser, even where no terminal is.")
 @click.option("--again", is_flag=True, help="Log in anew, in place of the login that is there.")
 @acting
-def login(session: "Session", url: str | None, token_stdin: bool, device: bool, again: bool) -> None:
+def login(session: "Session", url: str | None, token_stdin: bool, with_token: bool, device: bool, again: bool) -> None:
     """Log in to a centre, and remember it.
 
     A code and an address are shown; you open the address in a browser anywhere, log in there, and approve the code. A
-    token that you have comes from --token-stdin, or from BARAY_TOKEN. What you log in with is checked first, and kept in a
-    file that only you can read. -p names the project that your commands are for.
+    token that you have is asked for by --with-token, or comes from --token-stdin or BARAY_TOKEN. What you log in with
+    is checked first, and kept in a file that only you can read. -p names the project that your commands are for.
 
     Some decisions need a login of a short while ago: --again makes one.
     """
@@ -50,7 +51,7 @@ def login(session: "Session", url: str | None, token_stdin: bool, device: bool, 
     before = known.known.get(name)
     if contexts.travels_open(wanted):
         session.out.note(f"warning: {wanted} is not encrypted; others on the way can read your token")
-    token = _token(session, wanted, from_stdin=token_stdin, device=device or again)
+    token = _token(session, wanted, from_stdin=token_stdin, typed=with_token, device=device or again)
     who = _checked(wanted, token)
     mine = before if before and before.address == wanted else None
     path = contexts.save(
@@ -180,13 +181,15 @@ def _revoke(address: str, token: str) -> None:
         centre.close()
 
 
-def _token(session: "Session", address: str, *, from_stdin: bool, device: bool) -> str:
+def _token(session: "Session", address: str, *, from_stdin: bool, typed: bool, device: bool) -> str:
     asks = sys.stdin.isatty() and not session.no_input
     if from_stdin:
         token = sys.stdin.readline().strip()
-    elif session.env.get("BARAY_TOKEN") and not device:
+    elif typed and asks:
+        token = _typed(address)
+    elif session.env.get("BARAY_TOKEN") and not device and not typed:
         token = session.env["BARAY_TOKEN"].strip()
-    elif device or asks:
+    elif (device or asks) and not typed:
         token = _by_device(address) or (_typed(address) if asks else "")
     else:
         fixes = ["pipe it in with --token-stdin, or set BARAY_TOKEN", "or approve a code in a browser: --device"]

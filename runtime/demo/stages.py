@@ -102,7 +102,7 @@ def _stay(visit: Visit) -> None:
     """Until Ctrl-C, which is a good end."""
     visit.screen.say(f"The centre stays up at {visit.server.address}; Ctrl-C ends it")
     visit.screen.say(f"its administrator's token: {visit.server.token}")
-    visit.screen.say(f"log in with:  baray login --address {visit.server.address}")
+    visit.screen.say(f"log in with:  baray login --with-token --address {visit.server.address}")
     try:
         visit.server.wait()
     except KeyboardInterrupt:
