@@ -29,12 +29,22 @@ _AT_ONCE = 1_000  # of those that are marked as read in one request
 @reading
 def notices(session: "Session", *, every: bool, keep: bool) -> None:
     """Show what you were told since you last looked: how far allocations are used, and how soon they end."""
+    tell_of_acting(session)
     found = list(session.centre.budgets.notices(unread=not every))
     session.out.items(found, NOTICE, "id", empty="no notices" if every else "no unread notices")
     unread = [one["id"] for one in found if not one["read"]]
     if not keep:
         for begin in range(0, len(unread), _AT_ONCE):
             session.centre.budgets.read(unread[begin : begin + _AT_ONCE])
+
+
+def tell_of_acting(session: "Session") -> None:
+    """Say who may act for the caller now, and how to end it."""
+    for one in session.centre.oversight.actings("me"):
+        if one["open"]:
+            until = words.long_time(one["until_ms"])
+            told = f"{one['by']} may act for you until {until}: {one['reason']}"
+            session.out.note(f"{told} (to end it: baray admin act --end {one['id']})")
 
 
 def hint(session: "Session") -> None:

@@ -29,6 +29,7 @@ Run = Callable[..., Result]
 def centre() -> Iterator[Centre]:
     scripted = Centre()
     scripted.on("GET /notices", page())
+    scripted.on("GET /acting", page())
     scripted.start()
     yield scripted
     scripted.stop()
