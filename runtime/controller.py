@@ -36,7 +36,7 @@ from runtime.drivers import Drivers
 
 log = structlog.get_logger(__name__)
 
-_TOKEN_FLUSH_MS = 10_000
+_TOKEN_FLUSH_MS = 60_000
 _GUESSES_KEPT = 10_000  # more than the estimates are learnt from
 _SWEEP_EVERY_MS = 3_600_000
 _TENURE_EVERY_MS = 10_000  # money is spent by the dates; this lets the states follow
@@ -123,8 +123,9 @@ class Controller:
         if isinstance(self.drivers, Drivers):
             opens, refresh = self._epoch is not None, self.drivers.refresh
             self._step("drivers", lambda: refresh(opens=opens))
+        noted = self._step("tokens", self._note_uses)
         if self._epoch is None:
-            return True
+            return noted
         moved = 0
 
         def count(number: int) -> None:
@@ -146,7 +147,7 @@ class Controller:
             ("housekeeping", self._housekeep),
             ("retention", self._retain),
         )
-        fine = True
+        fine = noted
         for name, step in steps:  # one that fails does not keep the others from their work
             fine = self._step(name, step) and fine
         if moved:
@@ -263,17 +264,22 @@ class Controller:
             raise StaleLeader("the lease was lost within the cycle")
         return self._epoch
 
-    def _housekeep(self) -> None:
-        """Write down when tokens were last used, and forget old guesses."""
+    def _note_uses(self) -> None:
+        """Write down when tokens were last used, once a minute: by every process, leading or not, for the requests that it
+        answered. Sessions end when they were not used for long.
+        """
         now_ms = self.clock.now_ms()
-        if self.used_tokens and now_ms - self._flushed_ms >= _TOKEN_FLUSH_MS:
-            self._flushed_ms = now_ms
-            used = dict(self.used_tokens)
-            self.used_tokens.clear()
-            with self.store.write() as uow:
-                uow.leader.check(self._leading())
-                for token_id, used_ms in used.items():
-                    uow.people.touch_token(token_id, used_ms)
+        if not self.used_tokens or now_ms - self._flushed_ms < _TOKEN_FLUSH_MS:
+            return
+        self._flushed_ms = now_ms
+        used = {token_id: self.used_tokens.pop(token_id) for token_id in list(self.used_tokens)}
+        with self.store.write() as uow:
+            for token_id, used_ms in used.items():
+                uow.people.touch_token(token_id, used_ms)
+
+    def _housekeep(self) -> None:
+        """Forget old guesses."""
+        now_ms = self.clock.now_ms()
         if now_ms - self._swept_ms >= _SWEEP_EVERY_MS:
             self._swept_ms = now_ms
             with self.store.write() as uow:

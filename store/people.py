@@ -193,7 +193,8 @@ class People:
         return self.connection.execute(statement.values(revoked_ms=now_ms)).rowcount
 
     def touch_token(self, token_id: int, now_ms: int) -> None:
-        self.connection.execute(update(TokenRow).where(TokenRow.id == token_id).values(last_used_ms=now_ms))
+        later = or_(TokenRow.last_used_ms.is_(None), TokenRow.last_used_ms < now_ms)
+        self.connection.execute(update(TokenRow).where(TokenRow.id == token_id, later).values(last_used_ms=now_ms))
 
     def caller(self, digest: bytes, now_ms: int) -> Caller | None:
         """The user behind a token that is neither expired, idle nor revoked, with all roles.

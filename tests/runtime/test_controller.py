@@ -192,3 +192,21 @@ def test_it_keeps_house(centre: Centre) -> None:
         assert uow.people.token(1).last_used_ms == 12_345
         assert uow.once.find(1, "old") is None
     assert one.used_tokens == {}
+
+
+def test_every_process_notes_the_tokens_that_it_was_shown(centre: Centre) -> None:
+    """Leading or not, once a minute, and never an older use over a newer one."""
+    leads, follows = controller(centre, "one"), controller(centre, "two")
+    centre.clock.advance(days=1)
+    for process, used_ms in ((leads, 20_000), (follows, 30_000)):
+        process.used_tokens[1] = used_ms
+        process.cycle()
+    leads.used_tokens[1] = 25_000
+    centre.clock.advance(seconds=59)
+    leads.cycle()
+    assert leads.used_tokens == {1: 25_000}
+    centre.clock.advance(seconds=1)
+    leads.cycle()
+    assert leads.used_tokens == {}
+    with centre.store.read() as uow:
+        assert uow.people.token(1).last_used_ms == 30_000
