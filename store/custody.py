@@ -14,6 +14,7 @@ from lifecycle.custody import ErasureRequest, Held, Leftover, RetentionRule
 from lifecycle.paging import Page
 from store import dossier, erasing, sweeping
 from store.bulk import among
+from store.kept import write_down
 from store.tables.audit import AuditRow
 from store.tables.jobs import AttemptRow, JobRow, OutputRow, SourceRow
 from store.tables.people import PastRoleRow, RoleRow, UserRow
@@ -104,7 +105,9 @@ class Custody:
     def add_retention_rule(self, rule: RetentionRule) -> RetentionRule:
         values = {name: value for name, value in asdict(rule).items() if name != "id"}
         made = self.connection.execute(insert(RetentionRuleRow).values(**values).returning(RetentionRuleRow.id))
-        return replace(rule, id=made.scalar_one())
+        added = replace(rule, id=made.scalar_one())
+        write_down(self.connection, RetentionRuleRow, RetentionRuleRow.id == added.id, rule.created_ms)
+        return added
 
     def due(self, keep: Keep, before_ms: int, held: Held, limit: int) -> list[int]:
         return sweeping.due(self.connection, keep, before_ms, held, limit)

@@ -24,11 +24,12 @@ from store.tables.fleet import RateRow
 from store.tables.gates import GateRuleRow, TermsRow
 from store.tables.people import FourEyesRow
 from store.tables.policies import PolicyRow
+from store.tables.privacy import RetentionRuleRow
 from store.upsert import table_of
 
 KEPT: tuple[type[Base], ...] = (
     DecisionRow, CorrectionRow, PeriodRow, RateRow, PriceRow, ChargingRulesRow, PolicyRow, FourEyesRow, GateRuleRow,
-    ReclaimRuleRow, TermsRow,
+    ReclaimRuleRow, TermsRow, RetentionRuleRow,
 )  # fmt: skip
 _LEFT_OUT = frozenset({"reason"})
 _LONG = 200

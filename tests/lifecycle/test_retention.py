@@ -132,6 +132,19 @@ def test_a_dated_rule_is_followed_from_its_day(centre: Centre) -> None:
     assert run(centre)["change"] == 1
 
 
+@pytest.mark.promise(8)
+def test_a_rule_that_is_altered_is_noticed(centre: Centre, tmp_path: Path) -> None:
+    sealed = Sealed.on(centre, tmp_path)
+    with centre.store.write() as uow:
+        document = {"change": {"days": 5, "source": "a law"}}
+        set_rule(uow, admin(centre), document, "a test", centre.clock.now_ms(), None)
+    sealed.seal()
+    assert sealed.wrong() is None
+    with centre.database.connect(writes=True) as connection:
+        connection.exec_driver_sql("UPDATE retention_rule SET from_ms = from_ms + 1")
+    assert "retention_rule" in str(sealed.wrong())
+
+
 @pytest.mark.promise(2)
 def test_a_controller_that_does_not_lead_any_more_removes_nothing(centre: Centre, files: Files) -> None:
     mark(centre, "sok", "zebra")

@@ -14,7 +14,9 @@ from lifecycle.custody import ErasureRequest
 from lifecycle.identity import PersonChange
 from lifecycle.witness import witness
 from store.dossier import mine
+from store.kept import write_down
 from store.tables import Base
+from store.tables.gates import GateRuleRow
 from tests.support.centre import Centre
 from tests.support.factories import spec
 
@@ -89,6 +91,7 @@ def _office(centre: Centre, user: User, word: str, job_id: int) -> None:
             "created_ms": 0, "reason": f"{word}-gate, said {user.name}",
         }  # fmt: skip
         connection.execute(insert(gates).values(**values))
+        write_down(connection, GateRuleRow, GateRuleRow.user_id == user.id, centre.clock.now_ms())
         mine = select(allocation.c.id).where(allocation.c.requested_by.is_(None)).order_by(allocation.c.id).limit(1)
         purpose = f"{word}-purpose of {user.title}"
         asked = update(allocation).where(allocation.c.id == mine.scalar_subquery())
