@@ -16,6 +16,7 @@ from api.identity.mapping import profile_of, subject_of
 from api.identity.ports import SKEW_S, Attempt, Ended, Forged, Proof, no_such
 from api.identity.providers import Provider
 from api.identity.remote import Metadata, Remote
+from api.identity.wire import ProviderAway
 from domain.errors import NotLoggedIn
 from domain.logins import Profile
 
@@ -88,8 +89,11 @@ class OpenIdProviders:
         remote = self._remotes.get(name)
         if remote is None or not remote.provider.logout:
             return None
-        known = remote.known()
-        if known is None or known.end_session is None:
+        try:
+            known = remote.metadata()
+        except ProviderAway:
+            return None
+        if known.end_session is None:
             return None
         asked = {
             "client_id": remote.provider.client_id, "post_logout_redirect_uri": f"{self.public_url}/logout", "state": state,

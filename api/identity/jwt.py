@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -17,12 +17,24 @@ Key = RSAKey | ECKey | OKPKey
 KeyOf = Callable[[str | None, str], Key | None]
 
 # Asymmetric signatures alone: with HS256 who knows a public key could sign, and with "none" anybody.
-_KINDS: Mapping[str, str] = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
-_REGISTRY = JWSRegistry(algorithms=list(_KINDS), strict_check_header=False)
+# EdDSA's new name (RFC 9864) is Ed25519; providers use either.
+_KINDS: Mapping[str, str] = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
 _LONGEST = 32 * 1024
 _OLDEST_S = 600  # a provider may sign when it gives the code, which lives no longer
 _LOGOUT_TYPES = frozenset({"logout+jwt", "jwt", ""})  # some providers name the kind in the claims alone
 _ID_TYPES = frozenset({"jwt", ""})
+
+
+class _Registry(JWSRegistry):
+    """The library's, without its warning of the old name of EdDSA."""
+
+    def get_alg(self, name: str) -> Any:
+        if name not in _KINDS:
+            raise UnsupportedAlgorithmError(name)
+        return self.algorithms[name]
+
+
+_REGISTRY = _Registry(algorithms=list(_KINDS), strict_check_header=False)
 
 
 def kind_of(algorithm: str) -> str | None:

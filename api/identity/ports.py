@@ -66,7 +66,7 @@ class Providers(Protocol):
         ...
 
     def farewell(self, name: str, id_token: str | None, state: str) -> str | None:
-        """Where to log out of the provider too; None if it has no such place. Never waits for it."""
+        """Where to log out of the provider too; None if it has no such place, or is away."""
         ...
 
 

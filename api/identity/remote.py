@@ -55,10 +55,6 @@ class Remote:
             assert self._metadata is not None
             return self._metadata[1]
 
-    def known(self) -> Metadata | None:
-        """What is known without asking."""
-        return None if self._metadata is None else self._metadata[1]
-
     def key(self, kid: str | None, algorithm: str, who: str) -> Key | None:
         """The key of the id, fetched anew if it is unknown, but not too often. Raises ProviderAway."""
         kept = self._keys

@@ -82,6 +82,15 @@ def test_who_comes_twice_at_once_is_one_user(sok: None, door: Door, provider: Pr
 
 
 @on_sqlite
+def test_what_only_the_userinfo_says_counts_too(sok: None, door: Door, provider: Provider) -> None:
+    provider.claims_only_in_userinfo(on=True)
+    door.log_in(door.visitor())
+    user = door.user("sok-dara")
+    assert user is not None
+    assert (user.title, user.affiliation, user.email) == ("Sok Dara", "staff", "sok@cadt.example")
+
+
+@on_sqlite
 def test_a_later_login_refreshes_what_the_provider_is_to_say(sok: None, door: Door, provider: Provider) -> None:
     door.log_in(door.visitor())
     provider.user(
