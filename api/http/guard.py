@@ -26,7 +26,8 @@ from api.http.services import Services
 from domain.access import ACTABLE_CHANGES, OPEN_TO_ALL, STEP_UP, Permission
 from domain.errors import BarayError, Conflict, NotAllowed, NotLoggedIn
 from domain.ids import AttemptId
-from domain.people import Caller, UserState
+from domain.people import Caller, UserKind, UserState
+from domain.scopes import FOR_PEOPLE
 from lifecycle.oversight import acting_for
 from lifecycle.people import authenticate
 from lifecycle.ports import UnitOfWork
@@ -209,6 +210,10 @@ def _check_covered(caller: Caller, permission: Permission) -> None:
         )  # fmt: skip
     if caller.acting_by is not None and not caller.token.scopes:
         raise _not_for_another(caller, permission)
+    if caller.user.kind is UserKind.SERVICE and permission in FOR_PEOPLE:
+        raise NotAllowed(
+            f"{who} is a program, and {permission} takes a person", fix="let the person do it who answers for it"
+        )
     raise NotAllowed(f"the token {caller.token.name!r} is not for {permission}", fix="use a token with this scope")
 
 

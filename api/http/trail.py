@@ -19,10 +19,10 @@ from api.http.request_id import request_id
 from lifecycle.witness import witness
 
 # Parts of addresses that name a person, by the end of the path up to them.
-_PERSONS = ("{user}", "/users/{name}")
+_PERSONS = ("{user}", "/users/{name}", "/service-accounts/{name}")
 
 # Below these, what is made has the name of a person or of a program of theirs.
-_OF_PEOPLE = ("/me", "/services", "/users")
+_OF_PEOPLE = ("/me", "/service-accounts", "/users")
 CREATED = 201
 
 _NAMING = frozenset({"lead", "owner", "user"})  # fields of bodies that hold the name of a user

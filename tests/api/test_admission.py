@@ -8,6 +8,9 @@ from domain.access import MATRIX, Permission
 from domain.people import Token, TokenKind, User, UserKind, UserState
 from domain.scopes import FOR_PEOPLE
 from lifecycle import people, tokens
+from lifecycle.paging import Page
+from lifecycle.witness import EntryFilter
+from quotas.leaves import AuditEntry
 from tests.support.centre import Centre
 from tests.support.marks import on_sqlite
 from tests.support.serving import Answer, Api
@@ -211,8 +214,16 @@ def test_a_service_is_handed_over_and_suspended(centre: Centre, api: Api) -> Non
     assert bot.get("/whoami").status == 401
     assert sok.change("/service-accounts/robot", {"state": "active"}).json["state"] == "active"
     assert bot.get("/whoami").status == 200
+    assert b"robot" not in b"".join(entry.facts.encode() + entry.subject.encode() for entry in kept(centre)), (
+        "names of people's programs can be erased from the trail"
+    )
     assert sok.post("/users/robot/tokens/revoke", {}).json["revoked"] == 1
     assert bot.get("/whoami").status == 401
+
+
+def kept(centre: Centre) -> list[AuditEntry]:
+    with centre.store.read() as uow:
+        return uow.audit.page(Page(None, 1_000), EntryFilter())
 
 
 @pytest.mark.promise(8)
