@@ -21,6 +21,7 @@ class Approval(TypedDict):
     id: int
     action: str
     subject: str
+    request: dict[str, Any]
     facts: dict[str, Any]
     state: str
     asked_by: str | None

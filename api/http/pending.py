@@ -59,6 +59,7 @@ def show(approval: Approval, names: Mapping[int, str], now_ms: int) -> dict[str,
     decided = None if approval.decided_by is None else names.get(approval.decided_by)
     return {
         "id": approval.id, "action": approval.action, "subject": approval.subject,
+        "request": {name: json.loads(text) for name, text in json.loads(approval.request)["arguments"].items()},
         "facts": json.loads(approval.facts), "state": ApprovalState.EXPIRED.value if over else approval.state.value,
         "asked_by": names.get(approval.asked_by), "asked_ms": approval.asked_ms, "expires_ms": approval.expires_ms,
         "decided_by": decided, "decided_ms": approval.decided_ms, "reason": approval.reason,

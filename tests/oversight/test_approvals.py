@@ -70,6 +70,7 @@ def test_what_takes_two_is_done_by_nobody_alone(ruled: Api, centre: Centre) -> N
     assert "big" not in names(ruled)
     shown = chanthy.get(f"/approvals/{number}").json
     assert (shown["state"], shown["asked_by"], shown["facts"]["su"]) == ("waiting", "chanthy", "500")
+    assert shown["request"] == {"body": grant()}
     own = chanthy.post(f"/approvals/{number}/approve", WHY)
     assert (own.status, own.code) == (403, "own-request")
     done = nary.post(f"/approvals/{number}/approve", WHY)
@@ -157,6 +158,18 @@ def test_the_second_person_needs_the_permission_themselves(ruled: Api, centre: C
         404,
         403,
     )
+
+
+@on_sqlite
+def test_nobody_makes_themselves_a_second_person(api: Api, centre: Centre) -> None:
+    """As soon as there is any rule, who may approve is made by two, whether or not the rules list the role."""
+    assert api.put("/four-eyes", {"su": "100", "reason": "a test"}).status == 200
+    for role in ("allocator", "centre-admin"):
+        number = ask(api, "/users/nary/roles", {"account": "centre", "role": role})
+        shown = api.get(f"/approvals/{number}").json
+        assert shown["request"] == {"name": "nary", "body": {"account": "centre", "role": role}}
+        assert "nary" not in str(shown["facts"]) + shown["subject"]
+    assert api.post("/users/nary/roles", {"account": "centre", "role": "support"}).status == 201
 
 
 def test_nobody_approves_what_is_about_themselves(ruled: Api, centre: Centre) -> None:

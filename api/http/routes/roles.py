@@ -7,7 +7,7 @@ from api.http.call import Call
 from api.http.declare import Routes
 from api.http.schemas.base import Listing
 from api.http.schemas.oversight import ApprovalOut, RoleGiven, RoleHeld
-from domain.access import Permission
+from domain.access import MATRIX, Permission
 from lifecycle import people
 
 routes = Routes("people")
@@ -47,8 +47,15 @@ def take_role(call: Call, name: str, account: str, role: str) -> None:
 
 
 def take_two_for_roles(call: Call, roles: Collection[str], account: str, user_id: int) -> None:
-    """Giving or taking one of these roles needs a second person if the rules list it; never the one whom it is about."""
+    """Giving or taking one of these roles needs a second person if the rules list it; never the one whom it is about.
+
+    Who is a second person is never decided by one, as soon as there is any rule.
+    """
     call.about.add(user_id)
+    decides = not MATRIX[Permission.APPROVAL_DECIDE].isdisjoint(roles)
     call.take_two(
-        lambda rules: not rules.roles.isdisjoint(roles), users=[user_id], roles=sorted(roles), account=account
+        lambda rules: not rules.roles.isdisjoint(roles) or (decides and rules.any),
+        users=[user_id],
+        roles=sorted(roles),
+        account=account,
     )

@@ -80,6 +80,7 @@ class ApprovalOut(Shape):
     id: int
     action: str
     subject: str
+    request: dict[str, Any] = Field(description="what was asked: the parts of the address, the query and the body")
     facts: dict[str, Any]
     state: ApprovalState
     asked_by: str | None

@@ -23,6 +23,7 @@ APPROVAL = [
     Column("UNTIL", "expires_ms", words.long_time),
     Column("DECIDED BY", "decided_by", sparse=True),
     Column("REASON", "reason", sparse=True),
+    Column("REQUEST", "request", lambda asked: json.dumps(asked, ensure_ascii=False), wide=True),
     Column("BECAUSE", "facts", lambda facts: json.dumps(facts, ensure_ascii=False), wide=True),
 ]
 RULES = [
