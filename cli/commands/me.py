@@ -9,6 +9,7 @@ import click
 from cli import words
 from cli.commands.admin.fields import show as show_one
 from cli.commands.admin.fields import some
+from cli.commands.admin.privacy import CHANGE
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -35,13 +36,6 @@ ME = [
     Column("LEVEL", "assurance"),
     Column("ASKED TO BE ERASED", "erasure_asked_ms", words.long_time),
     Column("CONTACT", "contact"),
-]
-CHANGE = [
-    Column("ID", "id", right=True),
-    Column("AT", "changed_ms", words.long_time),
-    Column("FIELD", "field"),
-    Column("BEFORE", "before", flex=True),
-    Column("BY", "by"),
 ]
 
 

@@ -8,7 +8,6 @@ import click
 from cli import words
 from cli.commands.admin.documents import ask, read_document, starts_ms
 from cli.commands.admin.fields import some
-from cli.commands.me import CHANGE
 from cli.flags import acting, reading
 from cli.tables import Column
 
@@ -48,6 +47,13 @@ SWEEP = [
     Column("ID", "id", right=True),
     Column("AT", "at_ms", words.long_time),
     Column("REMOVED", "removed", _counts, flex=True),
+]
+CHANGE = [
+    Column("ID", "id", right=True),
+    Column("AT", "changed_ms", words.long_time),
+    Column("FIELD", "field"),
+    Column("BEFORE", "before", flex=True),
+    Column("BY", "by"),
 ]
 REQUEST = [Column("USER", "user"), Column("ASKED", "asked_ms", words.long_time), Column("REASON", "reason", flex=True)]
 _OF_TERM = ("basis", "days", "source")
