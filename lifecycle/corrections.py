@@ -139,7 +139,8 @@ class _Desk:
         rows = [attempt.row for attempt in attempts]
         jobs = self.uow.jobs.many([attempt.id.job for attempt in attempts])
         self.users |= {job.id: job.user_id for job in jobs.values()}
-        own = min((job.id for job in jobs.values() if job.user_id == self.caller.user.id), default=None)
+        who = {self.caller.user.id, self.caller.user.owner_id}
+        own = min((job.id for job in jobs.values() if job.user_id in who), default=None)
         if own is not None:  # an administrator submits without a part in the project, and whoever had one may have left
             raise NotAllowed(
                 f"job {own} is {self.caller.user.name}'s own, and nobody decides what they pay",

@@ -19,8 +19,9 @@ _OWN = frozenset({Role.LEAD, Role.MEMBER})
 
 
 def parts_of(uow: UnitOfWork, caller: Caller, now_ms: int) -> frozenset[int]:
-    """The accounts in which the caller has a part, or had one not long ago."""
-    spells = uow.people.spells(caller.user.id, now_ms - PART_KEPT_MS)
+    """The accounts in which the caller has a part, or had one not long ago; of a program, also who answers for it."""
+    people = {caller.user.id, caller.user.owner_id} - {None}
+    spells = [spell for one in people if one for spell in uow.people.spells(one, now_ms - PART_KEPT_MS)]
     return frozenset(spell.account_id for spell in spells if spell.role in _OWN)
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from domain.allocations import Allocation, AllocationState, Instalment, Source
 from domain.errors import BarayError, Conflict, Invalid, NotAllowed, NotFound, Refused, Stale
+from domain.people import UserKind
 from domain.quantities import DAY_MS, MICRO
 from lifecycle import allocations, people
-from lifecycle.impartial import PART_KEPT_MS
+from lifecycle.impartial import PART_KEPT_MS, has_part
 from lifecycle.terms import InstalmentAsked, PartAsked, Terms
 from tests.support.audit import assert_sound
 from tests.support.centre import EVERY, Centre
@@ -126,6 +127,17 @@ def test_a_part_lasts_as_long_as_its_role_and_ninety_days(centre: Centre) -> Non
         approve(centre, theirs)
     centre.clock.set(ends_ms + PART_KEPT_MS)
     assert approve(centre, theirs).state is AllocationState.ACTIVE
+
+
+@pytest.mark.promise(8)
+def test_a_program_has_the_part_of_who_answers_for_it(centre: Centre) -> None:
+    chanthy, dara = centre.caller("chanthy"), centre.caller("dara")
+    machine = replace(chanthy, user=replace(chanthy.user, kind=UserKind.SERVICE, owner_id=dara.user.id))
+    with centre.store.read() as uow:
+        speech, flood = (centre.population.projects[name] for name in ("speech", "flood"))
+        assert has_part(uow, machine, speech, centre.clock.now_ms())
+        assert not has_part(uow, machine, flood, centre.clock.now_ms())
+        assert not has_part(uow, chanthy, speech, centre.clock.now_ms())
 
 
 def decline(centre: Centre, number: int, user: str = "chanthy") -> Allocation:
