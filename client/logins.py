@@ -23,14 +23,6 @@ class Claimed(TypedDict):
     user: str
 
 
-class DeviceDecision(TypedDict):
-    user_code: str
-    client: str
-    address: str
-    state: str
-    expires_ms: int
-
-
 class Logins:
     """``begin`` and ``claim`` need no token."""
 

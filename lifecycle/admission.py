@@ -42,7 +42,7 @@ def suspend(uow: UnitOfWork, user: User, now_ms: int) -> User:
 
 
 def resume(uow: UnitOfWork, user: User) -> User:
-    """Back to active. Raises Conflict for who is not suspended, and Refused for a service whose owner is not active."""
+    """Back to active, also for who was suspended while they waited. Raises Conflict for who is not suspended, and Refused for a service whose owner is not active."""
     if user.state is UserState.ERASED:
         raise _erased(user)
     if user.state is not UserState.SUSPENDED:

@@ -71,7 +71,8 @@ PROJECTS = (
     Project("wing-design", "cardamom-uni", "Wings for small drones", "nary", "theary", {"science-2026": "2000"}),
 )  # fmt: skip
 
-STAFF = {"kosal": "allocator", "sothea": "auditor", "maly": "support", "ratana": "funder"}
+STAFF = {"kosal": "allocator", "sothea": "auditor", "maly": "support"}
+OFFICERS = {"ratana": "science-fund"}  # who sees what a funder's money did
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,11 @@ def _add_tenants(admin: Baray) -> None:
 def _add_people(admin: Baray) -> int:
     """Users, and the roles of those who work for the centre."""
     people = sorted({name for project in PROJECTS for name in (project.lead, project.member)})
-    for name in (*people, *STAFF):
+    for name in (*people, *STAFF, *OFFICERS):
         admin.users.add(name, title=name.capitalize())
     for name, role in STAFF.items():
         admin.users.add_role(name, "centre", role)
-    return len(people) + len(STAFF)
+    return len(people) + len(STAFF) + len(OFFICERS)
 
 
 def _add_projects(admin: Baray) -> None:
@@ -131,6 +132,8 @@ def _add_money(admin: Baray, now_ms: int) -> None:
     begins, ends = now_ms - DAY_MS, now_ms + _YEAR_MS
     for name, title in FUNDERS.items():
         admin.budgets.add_funder(name, title)
+    for name, funder in OFFICERS.items():
+        admin.oversight.add_officer(funder, name)
     for name, (funder, su) in GRANTS.items():
         admin.budgets.add_grant(name=name, funder=funder, su=su, starts_ms=begins, ends_ms=ends)
     for project in PROJECTS:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.http.app import create_app
+from api.http.app import PUBLIC, create_app
 from api.http.credentials import CSRF_HEADER, PLAIN_COOKIE, csrf_of
 from api.http.edge import Edge
 from api.http.rates import Limits, Rate
@@ -182,3 +182,9 @@ def test_people_are_sent_to_the_address_that_the_centre_is_known_by(
     api = open_api(replace(services_of(centre, tmp_path), public_url="https://baray.example"))
     begun = api.post("/login/device", {}, headers={"Host": "evil.example"})
     assert begun.json["verification_uri"] == "https://baray.example/device"
+
+
+@pytest.mark.promise(8)
+def test_what_takes_no_token_is_a_short_list_with_reasons() -> None:
+    assert set(PUBLIC) == {"/healthz", "/readyz", "/api/v1/login/device", "/api/v1/login/token"}
+    assert all(len(why) > 20 for why in PUBLIC.values())
