@@ -32,6 +32,7 @@ from runtime.datadir import open_data_dir
 from runtime.drivers import Drivers
 from runtime.edge import check_host, edge_of, tls_of
 from runtime.leavings import FileLeavings
+from runtime.logins import logins_of
 from runtime.migration import migrate_apart
 from runtime.pages import pages_of, providers_of
 from runtime.settings import Settings
@@ -127,6 +128,7 @@ def build(settings: Settings) -> Centre:
         used_tokens=used_tokens,
         registry=registry,
         privacy_contact=settings.privacy_contact,
+        **logins_of(settings),
     )
     controller.changed = services.bell.ring
     wake.target = controller.wake

@@ -17,7 +17,10 @@ from api.http.openapi.document import complete, operation_id
 from api.http.pages import Access, PageRoute
 from api.http.routes import (
     accounts,
+    acting,
+    admissions,
     allocations,
+    approvals,
     audit,
     budgets,
     calendar,
@@ -30,13 +33,19 @@ from api.http.routes import (
     history,
     imports,
     jobs,
+    logins,
     logs,
+    officers,
     people,
+    permissions,
     pods,
     policies,
     privacy,
     registrations,
+    roles,
+    service_accounts,
     shells,
+    tokens,
     tree,
     usage,
     xroad,
@@ -50,8 +59,12 @@ PREFIX = "/api/v1"
 
 BODY_BYTES = 4 * 2**20  # routes that take more say so themselves
 
-# Routes that answer without a token: they tell nothing but that the service is there.
-PUBLIC = frozenset({"/healthz", "/readyz"})
+# Routes that answer without a token, each with why.
+PUBLIC = {
+    "/healthz": "it tells nothing but that the process answers",
+    "/readyz": "it tells nothing but that the database answers",
+    **{f"{PREFIX}{path}": why for path, why in logins.PUBLIC.items()},
+}
 
 _NO_EDGE = Edge()
 
@@ -102,6 +115,10 @@ def create_app(services: Services, edge: Edge = _NO_EDGE, pages: Sequence[PageRo
         tree,
         budgets,
         people,
+        tokens,
+        admissions,
+        service_accounts,
+        logins,
         clusters,
         fleet,
         grants,
@@ -118,11 +135,17 @@ def create_app(services: Services, edge: Edge = _NO_EDGE, pages: Sequence[PageRo
         shells,
         registrations,
         xroad,
+        roles,
+        officers,
+        acting,
+        approvals,
+        permissions,
         privacy,
         custody,
     ):  # the busiest first: routes are tried in order
         app.include_router(part.routes.router, prefix=PREFIX)
         app.state.sockets |= part.routes.sockets
+    app.include_router(logins.public, prefix=PREFIX)
     _add_system_routes(app)
     app.router.routes.extend(pages)
     problems.install(app)
