@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.http import trail
 from api.http.call import Call
@@ -48,10 +48,19 @@ def version_of(approval: Approval) -> int | None:
 
 
 def arguments_of(approval: Approval, handler: Callable[..., Any]) -> dict[str, Any]:
-    """What the handler was to be called with, checked anew as a request is."""
+    """What the handler was to be called with, checked anew as a request is. Raises Refused for what an older version asked."""
     given = {name: json.loads(text) for name, text in json.loads(approval.request)["arguments"].items()}
     parameters = inspect.signature(handler).parameters
-    return {name: _read(parameters[name].annotation, value) for name, value in given.items()}
+    try:
+        return {name: _read(parameters[name].annotation, value) for name, value in given.items()}
+    except (KeyError, ValidationError) as error:
+        raise outdated(approval) from error
+
+
+def outdated(approval: Approval) -> Refused:
+    """For what was asked of another version of the service than this one."""
+    message = f"approval {approval.id} was asked of an earlier version, and cannot be done as it is"
+    return Refused(message, "approval", fix="decline it, and ask anew", code="outdated")
 
 
 def show(approval: Approval, names: Mapping[int, str], now_ms: int) -> dict[str, Any]:

@@ -233,6 +233,37 @@ def test_after_a_week_it_is_over(ruled: Api, centre: Centre) -> None:
     assert nary.get(f"/approvals/{number}").json["state"] == "expired"
 
 
+@on_sqlite
+def test_what_was_asked_of_another_version_is_refused_in_words(ruled: Api, centre: Centre) -> None:
+    chanthy, nary = (ruled.as_(centre.population.tokens[user]) for user in ("chanthy", "nary"))
+    one = approval_of(centre, ask(chanthy))
+    for changed in (
+        replace(one, action="add_unicorn"),
+        replace(one, request='{"arguments": {"horn": "1"}, "if_match": null}'),
+        replace(one, request='{"arguments": {"body": "{\\"horn\\": 1}"}, "if_match": null}'),
+    ):
+        with centre.store.write() as uow:
+            uow.oversight.save_approval(changed)
+        refused = nary.post(f"/approvals/{one.id}/approve", WHY)
+        assert (refused.status, refused.code) == (409, "outdated"), refused.body
+    assert nary.post(f"/approvals/{one.id}/decline", WHY).status == 200
+
+
+def test_of_two_last_administrators_who_take_each_others_role_one_stays(api: Api, centre: Centre) -> None:
+    for _ in range(3):
+        with centre.store.write() as uow:
+            for name in ("admin", "vanna"):
+                uow.people.grant(people.user_named(uow, name).id, 1, Role.CENTRE_ADMIN, centre.clock.now_ms())
+        vanna = api.as_(centre.population.tokens["vanna"])
+        found = _at_once(
+            functools.partial(api.delete, "/users/vanna/roles/centre/centre-admin"),
+            functools.partial(vanna.delete, "/users/admin/roles/centre/centre-admin"),
+        )
+        assert sorted(one.status for one in found) in ([204, 403], [204, 409]), [one.body for one in found]
+        with centre.store.read() as uow:
+            assert uow.people.holders(1, Role.CENTRE_ADMIN, centre.clock.now_ms()) == 1
+
+
 def _at_once(*acts: Callable[[], Answer]) -> list[Answer]:
     with ThreadPoolExecutor(len(acts)) as pool:
         return [one.result() for one in [pool.submit(act) for act in acts]]

@@ -86,6 +86,7 @@ CODES: Mapping[str, str] = {
     "own-decision": "nobody decides on a project that they have a part in",
     "own-job": "nobody corrects what their own job cost",
     "own-project": "nobody corrects what their own project paid",
+    "outdated": "it was asked of an earlier version of the service",
     "own-request": "nobody decides on what they asked for themselves",
     "period-not-over": "the period is not over, or only just",
     "port-closed": "nothing listens on that port of the job",

@@ -70,7 +70,9 @@ def approve(call: Call, approval_id: Number, body: VerdictIn) -> dict[str, Any]:
     call.uow.take_turn()  # as for the requests that are kept: what they are compared with is not changed meanwhile
     one = oversight.waiting(call.uow, approval_id, call.now_ms)
     asker = oversight.asker_of(call.uow, one, call.caller, call.now_ms)
-    action = ACTIONS[one.action]
+    action = ACTIONS.get(one.action)
+    if action is None:
+        raise pending.outdated(one)
     if not asker.covers(action.permission):
         raise NotAllowed(f"{asker.user.name} may not do this any more", fix="decline it")
     inner = Call(
