@@ -267,3 +267,21 @@ def test_sets_of_scopes_only_name_what_there_is(centre: Centre) -> None:
     writes = {one for one in SETS["read"] if one.value.endswith((".write", ".submit", ".control", ".decide"))}
     assert not writes
     assert Permission.SECRET_WRITE not in SETS["jobs"]
+
+
+@pytest.mark.promise(8)
+@on_sqlite
+def test_what_waits_for_a_second_person_is_nothing_to_a_token_for_something_else(centre: Centre, api: Api) -> None:
+    """Own requests are one's own, but a token for metrics does not read or withdraw them."""
+    kept = api.put("/four-eyes", {"rates": True, "roles": ["allocator"], "reason": "a test"})
+    assert kept.status < 300, kept.body
+    asked = api.post("/users/nary/roles", {"account": "centre", "role": "allocator"})
+    assert asked.status == 202, asked.body
+    path = f"/approvals/{asked.json['id']}"
+    narrow = api.as_(made(centre, scopes=SETS["metrics"]))
+    assert narrow.get(path).status == 404
+    assert narrow.get("/approvals").json["items"] == []
+    assert narrow.post(f"{path}/withdraw", {"reason": "x"}).status == 404
+    fit = api.as_(made(centre, scopes=frozenset({Permission.ROLE_WRITE})))
+    assert fit.get(path).status == 200
+    assert fit.post(f"{path}/withdraw", {"reason": "x"}).status == 200

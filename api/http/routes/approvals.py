@@ -48,6 +48,8 @@ def list_approvals(
     """Requests that wait for a second person, and what became of others, the newest first: all, or the caller's own."""
     own = None if _reads_all(call) else call.caller.user.id
     found = call.uow.oversight.approvals(paging.page(cursor, limit), state=state, asked_by=own)
+    if own is not None and (call.caller.token.scopes is not None or call.caller.token.account_id is not None):
+        found = []  # what was asked with other tokens is nothing to a narrowed one
     shown = dict(zip([one.id for one in found], _show(call, found), strict=True))
     return paging.answer(found, limit, lambda one: one.id, lambda one: shown[one.id])
 
@@ -55,7 +57,7 @@ def list_approvals(
 @routes.get("/approvals/{approval_id}", Permission.SELF, ApprovalOut)
 def get_approval(call: Call, approval_id: Number) -> dict[str, Any]:
     found = call.uow.oversight.approval(approval_id)
-    if found is None or not (found.asked_by == call.caller.user.id or _reads_all(call)):
+    if found is None or not (_is_own(call, found) or _reads_all(call)):
         raise NotFound(f"there is no approval {approval_id}", "approval")
     return _show(call, [found])[0]
 
@@ -104,7 +106,7 @@ def decline(call: Call, approval_id: Number, body: VerdictIn) -> dict[str, Any]:
 def withdraw(call: Call, approval_id: Number, body: VerdictIn) -> dict[str, Any]:
     """Take one's own request back."""
     found = call.uow.oversight.approval(approval_id)
-    if found is None or found.asked_by != call.caller.user.id:
+    if found is None or not _is_own(call, found):
         if found is None or not _reads_all(call):
             raise NotFound(f"there is no approval {approval_id}", "approval")
         raise NotAllowed("only who asked takes a request back", fix="decline it")
@@ -115,6 +117,13 @@ def withdraw(call: Call, approval_id: Number, body: VerdictIn) -> dict[str, Any]
 def _settled(call: Call, one: Approval, state: ApprovalState, reason: str) -> dict[str, Any]:
     call.about.add(one.asked_by)
     return _show(call, [oversight.settle(call.uow, one, state, call.caller.user, reason, call.now_ms)])[0]
+
+
+def _is_own(call: Call, one: Approval) -> bool:
+    """True if the caller asked for it, and a token that may ask for such a thing is used."""
+    action, token = ACTIONS.get(one.action), call.caller.token
+    may = action is not None and call.caller.covers(action.permission) and token.account_id is None
+    return may and one.asked_by == call.caller.user.id
 
 
 def _reads_all(call: Call) -> bool:
