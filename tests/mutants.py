@@ -541,6 +541,52 @@ MUTANTS = (
         ("tests/domain/test_tree.py", "tests/lifecycle/test_moves.py"),
     ),
     Mutant(
+        8, "somebody under a legal hold is erased", "lifecycle/erasure.py", "    check_free(uow, user)\n", "",
+        ("tests/lifecycle/test_erasure.py",),
+    ),
+    Mutant(
+        8, "who and why of an erased person's deeds stay", "lifecycle/erasure.py",
+        'counts = {"audit": erase_person(uow, user.id, now_ms)}', 'counts = {"audit": 0}',
+        ("tests/lifecycle/test_erasure.py",),
+    ),
+    Mutant(
+        8, "variables of an erased person's jobs stay", "store/erasing.py", '        spec.pop("env", None)\n', "",
+        ("tests/lifecycle/test_erasure.py",),
+    ),
+    Mutant(
+        8, "what is deleted is not overwritten", "store/engine.py", '        "secure_delete=ON",', '        "secure_delete=OFF",',
+        ("tests/lifecycle/test_erasure.py",),
+    ),
+    Mutant(
+        8, "the request that erases somebody names them", "api/http/trail.py",
+        '        personal["path"] = subject(path, arguments)\n', "        pass\n", ("tests/api/test_privacy.py",),
+    ),
+    Mutant(
+        8, "hashes of secrets are in the export", "store/dossier.py",
+        "    hidden = {field.column for field in record.fields if field.hidden}\n", "    hidden = set[str]()\n",
+        ("tests/api/test_privacy.py",),
+    ),
+    Mutant(
+        8, "the export names other people", "store/dossier.py", "return user.name if value == user.id else OTHER",
+        "return user.name if value == user.id else value", ("tests/store/test_privacy.py",),
+    ),
+    Mutant(
+        8, "what was corrected lies open", "lifecycle/rectify.py", 'vault.seal(getattr(user, name) or "")',
+        '(getattr(user, name) or "").encode()', ("tests/api/test_privacy.py",),
+    ),
+    Mutant(
+        8, "a hold on an account leaves its people out", "lifecycle/holds.py",
+        "        users |= uow.custody.people_of(accounts)\n", "        pass\n", ("tests/lifecycle/test_retention.py",),
+    ),
+    Mutant(
+        8, "retention does not look at holds on people", "store/sweeping.py", "    if held.users:\n        if keep is Keep.AUDIT:",
+        "    if held.users and keep is Keep.TOKEN:\n        if keep is Keep.AUDIT:", ("tests/lifecycle/test_retention.py",),
+    ),
+    Mutant(
+        8, "retention runs without leading", "lifecycle/retention.py", "        uow.leader.check(epoch)\n        uow.take_turn()\n",
+        "        uow.take_turn()\n", ("tests/lifecycle/test_retention.py",),
+    ),
+    Mutant(
         8, "a person's release opens a gate", "lifecycle/control.py",
         "    if not job.held and names:\n", "    names = ()\n    if not job.held and names:\n",
         ("tests/lifecycle/test_gates.py",),
