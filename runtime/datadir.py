@@ -22,6 +22,7 @@ def open_data_dir(path: Path) -> IO[str]:
         # Jobs run as users of their own and must get through to their directories, but see nothing here.
         path.chmod(0o711 if os.geteuid() == 0 else 0o700)
         lock = (path / "lock").open("a+")
+        os.fchmod(lock.fileno(), 0o600)  # a job that could open it could hold it, and the centre would not start again
     except OSError as error:
         raise CannotStart(
             f"the data directory {path} cannot be used: {error.strerror}", fix="choose another with --data-dir"

@@ -1,6 +1,9 @@
 """Opens the database: SQLite in WAL mode with every commit synced, or PostgreSQL."""
 
+import os
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -21,7 +24,10 @@ ONE_MOMENT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 def open_engine(url: str) -> Engine:
     """An engine for ``sqlite:///path`` or ``postgresql+psycopg://…``."""
-    if make_url(url).get_backend_name() == "sqlite":
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        if address.database and address.database != ":memory:":
+            _shut(Path(address.database))
         engine = create_engine(
             url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=16, max_overflow=32
         )
@@ -34,6 +40,18 @@ def open_engine(url: str) -> Engine:
     gone = engine.dialect.loaded_dbapi.OperationalError
     event.listen(engine, "checkout", lambda connection, record, _: _ask(connection, record, gone))
     return engine
+
+
+def _shut(path: Path) -> None:
+    """Nobody else on this machine reads the file: jobs run there as users of their own, and everybody's data is in it.
+
+    SQLite gives its log and its index the mode of the database.
+    """
+    with suppress(OSError):  # no such directory, or somebody else's file: opening it says what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        for own in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            if own.exists():
+                own.chmod(0o600)
 
 
 def _on_checkin(_connection: object, record: Any) -> None:

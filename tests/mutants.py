@@ -750,6 +750,11 @@ MUTANTS = (
         "for one in found if not sees_whole(call, one)", "for one in found if not one.id", ("tests/oversight/test_funders.py",),
     ),
     Mutant(
+        8, "jobs can read the database", "store/engine.py",
+        "                own.chmod(0o600)\n", "                pass\n",
+        ("tests/store/test_files.py",),
+    ),
+    Mutant(
         8, "leave, decide, return", "lifecycle/impartial.py",
         "now_ms - PART_KEPT_MS)", "now_ms)", ("tests/lifecycle/test_requests.py",),
     ),

@@ -1,4 +1,4 @@
-"""What the store keeps in files: packed sources, and the key that seals secrets."""
+"""What the store keeps in files: the database, packed sources, and the key that seals secrets."""
 
 import hashlib
 import stat
@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from domain.errors import CannotStart, Unavailable
+from store.engine import WRITES, open_engine
 from store.sources import FileSources
 from store.vault import FileVault
 
@@ -40,3 +41,17 @@ def test_what_is_no_key_is_not_replaced(tmp_path) -> None:
     with pytest.raises(CannotStart, match="is no key"):
         FileVault(tmp_path / "key")
     assert (tmp_path / "key").read_text() == "not a key"
+
+
+@pytest.mark.promise(8)
+def test_nobody_else_on_the_machine_reads_the_database(tmp_path) -> None:
+    """Jobs run there as users of their own, and find its path by where they are."""
+    path = tmp_path / "baray.db"
+    path.touch(mode=0o644)  # as older versions left it
+    engine = open_engine(f"sqlite:///{path}")
+    with engine.execution_options(**WRITES).begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE one (n INTEGER)")
+        files = list(tmp_path.glob("baray.db*"))
+        assert len(files) == 3
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    engine.dispose()
