@@ -1,9 +1,6 @@
 """The ports of ``lifecycle.identity`` that have to do with logging in, on both databases."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-
-import pytest
 
 from domain.logins import DeviceLogin, DeviceState, Identity, Password, Session
 from domain.people import Token, TokenKind
@@ -12,13 +9,6 @@ from tests.support.centre import Centre
 from tests.support.clock import NEW_YEAR_MS
 
 NOW = NEW_YEAR_MS
-
-
-@pytest.fixture
-def uow(centre: Centre) -> Iterator[UnitOfWork]:
-    """A writing transaction on the small centre."""
-    with centre.store.write() as opened:
-        yield opened
 
 
 def dara(uow: UnitOfWork) -> int:

@@ -1,24 +1,14 @@
 """Acting on behalf of users, approvals, what takes two, and officers: what the port promises, on both databases."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-
-import pytest
 
 from domain.oversight import Acting, Approval, ApprovalState
 from lifecycle.paging import Page
 from lifecycle.ports import UnitOfWork
-from tests.support.centre import EVERY, Centre
+from tests.support.centre import EVERY
 from tests.support.clock import NEW_YEAR_MS
 
 NOW = NEW_YEAR_MS
-
-
-@pytest.fixture
-def uow(centre: Centre) -> Iterator[UnitOfWork]:
-    """A writing transaction on the small centre."""
-    with centre.store.write() as unit:
-        yield unit
 
 
 def user(uow: UnitOfWork, name: str) -> int:

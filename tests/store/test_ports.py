@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -73,13 +72,6 @@ from tests.support.clock import NEW_YEAR_MS
 from tests.support.factories import A100, CLUSTER, CPU, GIB, H100, nodes, spec
 
 NOW = NEW_YEAR_MS
-
-
-@pytest.fixture
-def uow(centre: Centre) -> Iterator[UnitOfWork]:
-    """A writing transaction on the small centre."""
-    with centre.store.write() as unit:
-        yield unit
 
 
 @pytest.fixture

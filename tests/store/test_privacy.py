@@ -1,9 +1,6 @@
 """The ports of people's rights on both databases: notes, corrections, holds and sweeps; and rows by the register."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-
-import pytest
 
 from domain.ids import AttemptId
 from domain.jobs import JobState
@@ -25,12 +22,6 @@ from tests.support.factories import spec
 
 NOW = NEW_YEAR_MS
 FREE = Held()
-
-
-@pytest.fixture
-def uow(centre: Centre) -> Iterator[UnitOfWork]:
-    with centre.store.write() as unit:
-        yield unit
 
 
 def person(uow: UnitOfWork, name: str) -> User:
