@@ -34,7 +34,7 @@ class Login:
         return self._form(visit, again=again, return_to=local(visit.query.get("return_to")))
 
     def _form(
-        self, visit: Visit, *, again: bool, return_to: str, status: int = 200, problem: str | None = None
+        self, visit: Visit, *, again: bool, return_to: str, status: int = 200, problem: str | None = None, name: str = ""
     ) -> Response:  # fmt: skip
         providers = visit.portal.providers.all
         built_in = visit.portal.services.passwords is not None
@@ -52,6 +52,7 @@ class Login:
             again=again,
             return_to=return_to,
             problem=problem,
+            name=name,
         )
 
     def begin(self, visit: Visit) -> Response:
@@ -106,7 +107,9 @@ class Login:
                     services.store, services.passwords, name, visit.form.get("password", ""), visit.now_ms
                 )
         except NotLoggedIn as error:
-            return self._form(visit, again=again, return_to=return_to, status=401, problem=error.message)
+            return self._form(
+                visit, again=again, return_to=return_to, status=401, problem=error.message, name=name[:63]
+            )
 
         def enter(uow: UnitOfWork) -> str:
             check_welcome(user)

@@ -48,7 +48,7 @@ def me() -> None:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at the most.")
 @reading
 def log(session: "Session", limit: int) -> None:
-    """List what you did, what was done on your behalf, and what was done to what is yours: by whom, and why."""
+    """List what you did, and what others did to what is yours. By whom, why, and on whose behalf."""
     session.out.items(islice(session.centre.audit.mine(), limit), LOG, "id", empty="nothing was done yet")
 
 
@@ -81,7 +81,7 @@ def changes(session: "Session") -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="baray-data.zip")
 @acting
 def data(session: "Session", file: Path) -> None:
-    """Write all data about you to FILE: a zip with JSON, a table of each kind, and a page that explains them."""
+    """Write all data about you to FILE, a zip. It has JSON, a table of each kind, and a page that explains them."""
     size = session.centre.privacy.data(file)
     session.out.outcome(f"all data about you is in {file} ({words.size(size)})", None)
 

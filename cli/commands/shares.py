@@ -104,7 +104,7 @@ def usage(session: "Session", by: str, from_: str | None, to: str | None, accoun
     else:
         out.lines([_span(found["from_ms"], found["to_ms"]), ""])
         out.lines(out.table([*rows, {"gpu_ms": {}, "total_gpu_ms": 0} | found["total"] | {"key": "total"}], USAGE))
-    if not found["agrees"]:
+    if found["agrees"] is False:  # unknown to who sees a part of it alone
         out.note("warning: the meters and the ledger do not agree about this span; see -o json, 'metered'")
 
 

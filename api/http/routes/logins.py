@@ -118,7 +118,10 @@ def _change_password(request: Request, body: PasswordIn) -> None:
         note_failure(request)
         # The token is good: what is wrong is what was typed.
         raise NotAllowed(
-            "the old password is wrong", "old", fix="try again in a while", code="wrong-password"
+            "the old password is wrong",
+            "old",
+            code="wrong-password",
+            fix="wait a while if it was wrong often; who has none gets a one-time password from an administrator",
         ) from None
 
     def put(call: Call) -> None:

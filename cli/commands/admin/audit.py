@@ -18,10 +18,11 @@ ENTRY = [
     Column("ID", "id", right=True),
     Column("AT", "at_ms", words.long_time),
     Column("BY", "by"),
+    Column("FOR", "on_behalf", sparse=True),
     Column("ACTION", "action"),
     Column("SUBJECT", "subject", flex=True),
     Column("REASON", "reason", flex=True),
-    Column("FOR", "on_behalf", wide=True),
+    Column("ADDRESS", "path", wide=True),
     Column("COMMITMENT", "commitment", wide=True),
 ]
 ONE = [
@@ -52,7 +53,7 @@ _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_opti
 
 @click.group()
 def audit() -> None:
-    """Who did what, and the signed tree that keeps it and the ledger from being altered; see docs/audit.md."""
+    """Who did what, and the signed tree that keeps it. See docs/audit.md."""
 
 
 @audit.command("list")
@@ -106,7 +107,10 @@ def show(session: "Session", entry: int) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE")
 @writing
 def export(session: "Session", from_: str | None, until: str | None, personal: bool, output: Path) -> None:
-    """Write entries with their proofs into a file that monitoring/verify/proof.py proves without the centre."""
+    """Write entries with their proofs into a file.
+
+    monitoring/verify/proof.py checks it without the centre.
+    """
     pieces = session.centre.audit.export(
         _time(session, from_, "--from"), _time(session, until, "--until"), personal=personal
     )
@@ -160,7 +164,7 @@ def keys(session: "Session") -> None:
 @click.option("--to", type=click.IntRange(1), metavar="SIZE", help="Up to this head; the newest, if left out.")
 @acting
 def proof(session: "Session", kind: str | None, id_: str | None, from_: int | None, to: int | None) -> None:
-    """Write a proof for the standalone verifier: of a row (KIND and ID), or that the tree only grew (--from)."""
+    """Write a proof for the standalone verifier. Of a row (KIND and ID), or that the tree only grew (--from)."""
     if (kind is None or id_ is None) == (from_ is None):
         raise CliError(
             "what is to be proved?", USAGE, fixes=["give a KIND and an ID, such as: audit 17", "or --from SIZE"]
@@ -181,7 +185,7 @@ def proof(session: "Session", kind: str | None, id_: str | None, from_: int | No
 @audit.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def verify(arguments: tuple[str, ...]) -> None:
-    """Recompute the whole tree on the centre's machine, and name the first thing that was altered."""
+    """Recompute the whole tree, on the centre's machine. The first thing that was altered is named."""
     from cli.commands.machine import hand_over
 
     hand_over("audit-verify", arguments)
@@ -206,6 +210,7 @@ def _opened(entry: dict[str, Any]) -> dict[str, Any]:
     return {
         **entry,
         "by": told.get("by"),
+        "path": told.get("path"),
         "reason": told.get("reason"),
         "on_behalf": told.get("on_behalf"),
         "approved_by": told.get("approved_by"),

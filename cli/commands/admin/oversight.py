@@ -41,7 +41,14 @@ _LONGEST_MINUTES = 480
     help="For how long at the most.",
 )
 @click.option("--end", metavar="ID", help="End a leave before its time.")
-@click.option("--list", "list_", type=click.Choice(["mine", "me", "all"]), help="List leaves instead.")
+@click.option(
+    "--list",
+    "list_",
+    type=click.Choice(["mine", "me", "all"]),
+    is_flag=False,
+    flag_value="mine",
+    help="List leaves instead: yours, those to act for you, or all.",
+)
 @acting
 def act(
     session: "Session", user: str | None, reason: str | None, minutes: int, end: str | None, list_: str | None
@@ -64,7 +71,7 @@ def act(
 @click.argument("wanted", metavar="PERMISSION", required=False)
 @reading
 def permissions(session: "Session", wanted: str | None) -> None:
-    """List what each role may do; of one PERMISSION, the routes that need it."""
+    """List what each role may do. Of one PERMISSION: the routes that need it."""
     found = session.centre.oversight.permissions()
     if wanted is None:
         session.out.items(found["permissions"], PERMISSION, "name")

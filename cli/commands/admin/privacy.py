@@ -67,7 +67,7 @@ REASON = click.option("--reason", required=True, metavar="TEXT", help="Kept in t
 @click.command("personal-data")
 @reading
 def personal_data(session: "Session") -> None:
-    """List what the centre keeps about people, what for, on what basis, and how long; see docs/personal-data.md."""
+    """List what the centre keeps about people, and why. What for, on what basis, and how long: see docs/personal-data.md."""
     session.out.items(session.centre.privacy.register()["records"], REGISTER, "kind")
 
 
@@ -89,7 +89,7 @@ def show(session: "Session") -> None:
 @REASON
 @acting
 def set_(session: "Session", file: str, from_: str | None, reason: str) -> None:
-    """Put other bases and periods in force: FILE (or -) has class, then basis, days and the source that says so."""
+    """Put other bases and periods in force. FILE (or -) has class, then basis, days and the source that says so."""
     draft, from_ms = read_document(file, KEYS), starts_ms(session, from_)
     done = ask(draft, lambda: session.centre.privacy.set_retention(draft.spec, reason, from_ms))
     session.out.outcome("the rule is kept; see baray admin retention show", done, TERM, "keep")
@@ -108,7 +108,7 @@ def runs(session: "Session") -> None:
 )
 @acting
 def run(session: "Session", *, dry_run: bool) -> None:
-    """Remove now what was kept long enough, and do not wait for the daily run."""
+    """Remove now what was kept long enough. Else the daily run does."""
     if dry_run:
         would = session.centre.privacy.check_sweep()
         session.out.outcome(f"would go now: {_counts(would['removed'])}", dict(would), SWEEP)
@@ -129,7 +129,7 @@ def hold() -> None:
 @REASON
 @acting
 def add(session: "Session", user: str | None, account: str | None, *, everybody: bool, reason: str) -> None:
-    """Keep everything about a person, an account, or everybody, until it is lifted."""
+    """Keep all about a person, an account or everybody. It stays until it is lifted."""
     some(user=user, account=account, all=everybody or None)
     kept = session.centre.privacy.hold(reason, user=user, account=account)
     session.out.outcome(f"legal hold {kept['id']} stands", dict(kept), HOLD)

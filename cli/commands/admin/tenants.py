@@ -71,7 +71,7 @@ def add(
     session: "Session", name: str, registration: str | None, title: str | None, kind: str | None, sector: str | None,
     province: str | None, weight: int | None,
 ) -> None:  # fmt: skip
-    """Add a tenant: with --title and --kind, or with --registration, which fills in what the registry knows."""
+    """Add a tenant. With --title and --kind, or with --registration, which fills in what the registry knows."""
     if registration is None and (title is None or kind is None):
         raise CliError(
             "the tenant has no title or no kind", USAGE, fixes=["give --title and --kind, or --registration"]
@@ -105,7 +105,7 @@ def set_(
 @click.argument("name")
 @reading
 def registration(session: "Session", name: str) -> None:
-    """Show where the fields of a tenant come from that a registry filled."""
+    """Show which fields a registry filled, and from where."""
     show(session, session.centre.tenants.registration(name), REGISTRATION, "number")
 
 

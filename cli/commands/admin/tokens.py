@@ -66,7 +66,7 @@ def remove_token(session: "Session", token_id: str) -> None:
 @click.option("--but-this", is_flag=True, help="Keep the token that is used now.")
 @acting
 def remove_tokens(session: "Session", name: str, *, but_this: bool) -> None:
-    """Revoke all tokens of a user at once, with their sessions and logins."""
+    """Revoke all tokens, sessions and logins of a user at once."""
     count = session.centre.users.remove_tokens(name, but_this=but_this)
     session.out.outcome(
         f"revoked {count} tokens of {name}", {"revoked": count}, [Column("REVOKED", "revoked")], "revoked"
@@ -80,7 +80,7 @@ def remove_tokens(session: "Session", name: str, *, but_this: bool) -> None:
 @click.option("--expires", metavar="TIME", help="When it ends: a date, or a span such as 90d.")
 @acting
 def prometheus(session: "Session", name: str, expires: str | None) -> None:
-    """Make a token that reads the metrics and nothing else, for a service of its own, and print it this once."""
+    """Make a token that reads the metrics and nothing else. It is for a service of its own, and printed this once."""
     from client import NotFoundError
 
     ends = None if expires is None else words.parse_future(expires, session.now_ms, "--expires")

@@ -49,7 +49,8 @@ def user() -> None:
 def list_(session: "Session", *, waiting: bool, state: str | None) -> None:
     """List people and services."""
     users = session.centre.users
-    session.out.items(users.admissions() if waiting else users.each(state=state), COLUMNS, "name", empty="no users")
+    found = users.admissions() if waiting else users.each(state=state)
+    session.out.items(found, COLUMNS, "name", empty="nobody waits" if waiting else "no users")
 
 
 @user.command("show")
@@ -98,7 +99,7 @@ def refuse(session: "Session", name: str, reason: str) -> None:
 @REASON
 @acting
 def suspend(session: "Session", name: str, reason: str) -> None:
-    """Let in nothing of a user, nor of their services, from the next request on."""
+    """Let in nothing of a user, nor of their services. It holds from the next request on."""
     changed = session.centre.users.set_state(name, "suspended", reason)
     session.out.outcome(f"suspended {name}", changed, COLUMNS, "name")
 
@@ -117,7 +118,7 @@ def resume(session: "Session", name: str, reason: str) -> None:
 @click.argument("name")
 @acting
 def password(session: "Session", name: str) -> None:
-    """Set a one-time password, and print it this once: hand it over, they choose their own with it."""
+    """Set a one-time password, and print it this once. Hand it over; they choose their own with it."""
     made = session.centre.users.set_password(name)
     if session.out.format in {"table", "wide", "name"}:
         session.out.note(f"one-time password for {name}; it is shown this once, and ended all their logins:")

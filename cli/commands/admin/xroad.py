@@ -27,7 +27,7 @@ COLUMNS = [
 
 @click.group()
 def xroad() -> None:
-    """Who of other governments may ask this centre what, see docs/x-road.md."""
+    """Who of other governments may ask what. See docs/x-road.md."""
 
 
 @xroad.command("list")
@@ -45,7 +45,7 @@ def list_(session: "Session") -> None:
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it stays on record.")
 @acting
 def allow(session: "Session", client: str, service: str, tenant: str | None, reason: str, *, all_tenants: bool) -> None:
-    """Let CLIENT, such as KH/GOV/0001/statistics, ask SERVICE: usage or allocation."""
+    """Let CLIENT ask SERVICE. CLIENT is such as KH/GOV/0001/statistics; SERVICE is usage or allocation."""
     if all_tenants == (tenant is not None):
         raise CliError("about whom may it ask?", USAGE, fixes=["give --tenant TENANT, or --all-tenants"])
     made = session.centre.xroad.allow(client, service, tenant, reason)
@@ -65,7 +65,7 @@ def revoke(session: "Session", right: str) -> None:
 @xroad.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def openapi(arguments: tuple[str, ...]) -> None:
-    """Print what may be asked as OpenAPI 3.0, for the Security Server; on the centre's machine."""
+    """Print what may be asked, as OpenAPI 3.0. For the Security Server; on the centre's machine."""
     from cli.commands.machine import hand_over
 
     hand_over("xroad-openapi", arguments)
