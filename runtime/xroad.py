@@ -13,10 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api.identity.xroad.app import create_facade
-from api.identity.xroad.registry import RegistryConfig, XroadRegistry
 from domain.errors import CannotStart
 from lifecycle.ports import Clock, Store
+from lifecycle.registry import Registry
 from runtime.settings import Settings
 
 _TOGETHER = ("xroad_cert", "xroad_key", "xroad_client_ca")
@@ -34,10 +33,12 @@ def is_on(settings: Settings) -> bool:
     return _whole(settings, _TOGETHER, _ALONE, "the X-Road listener")
 
 
-def registry_of(settings: Settings) -> XroadRegistry | None:
+def registry_of(settings: Settings) -> Registry | None:
     """The registry of institutions, if one is configured. Raises CannotStart."""
     if not _whole(settings, _REGISTRY, _REGISTRY_ALONE, "the registry"):
         return None
+    from api.identity.xroad.registry import RegistryConfig, XroadRegistry  # what is off costs nothing
+
     cert, key, ca = settings.registry_cert, settings.registry_key, settings.registry_ca
     assert cert is not None
     assert key is not None
@@ -59,7 +60,11 @@ def registry_of(settings: Settings) -> XroadRegistry | None:
 
 def facade_of(settings: Settings, store: Store, clock: Clock) -> FastAPI | None:
     """What answers behind the listener, if it is configured."""
-    return create_facade(store, clock, address_of(settings)) if is_on(settings) else None
+    if not is_on(settings):
+        return None
+    from api.identity.xroad.app import create_facade
+
+    return create_facade(store, clock, address_of(settings))
 
 
 def address_of(settings: Settings) -> str:

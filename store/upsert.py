@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from store.tables.base import Base
 
@@ -36,7 +36,11 @@ def add_to(connection: Connection, row: type[Base], values: list[dict[str, Any]]
 
 
 def _insert(dialect: str, table: Table) -> Any:
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - a centre on SQLite does not pay for it
+
+    return postgresql.insert(table)
 
 
 @cache

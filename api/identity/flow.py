@@ -13,10 +13,9 @@ from authlib.oauth2.client import OAuth2Client
 
 from api.identity.jwt import id_claims, logout_claims
 from api.identity.mapping import profile_of, subject_of
-from api.identity.ports import SKEW_S, Attempt, Ended, Forged, Proof, no_such
+from api.identity.ports import SKEW_S, Attempt, Ended, Forged, Proof, ProviderAway, no_such
 from api.identity.providers import Provider
 from api.identity.remote import Metadata, Remote
-from api.identity.wire import ProviderAway
 from domain.errors import NotLoggedIn
 from domain.logins import Profile
 

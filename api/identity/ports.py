@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from api.identity.providers import Provider
-from domain.errors import NotFound
+from domain.errors import NotFound, Unavailable
 from domain.logins import Profile
 
 LOGOUT_TOKEN_S = 300  # how old a provider's message that a session is over may be
 SKEW_S = 60  # how far apart clocks may be
+
+
+class ProviderAway(Unavailable):
+    """The provider does not answer, or not as one does. People with sessions go on."""
+
+    code = "provider-away"
+
+    def __init__(self, title: str, why: str) -> None:
+        super().__init__(f"{title} {why}", fix="try again in a while; who is logged in already can go on")
 
 
 class Forged(Exception):

@@ -12,8 +12,9 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from api.http.turnstile import Allowances
 from api.identity.jwt import Key, kind_of
+from api.identity.ports import ProviderAway
 from api.identity.providers import Provider
-from api.identity.wire import ProviderAway, Wire
+from api.identity.wire import Wire
 
 _FRESH_S = 600.0
 _STALE_S = 24 * 3_600.0  # how long what it said holds while it does not answer

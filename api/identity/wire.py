@@ -10,20 +10,11 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from domain.errors import Unavailable
+from api.identity.ports import ProviderAway
 
 _MOST_BYTES = 512 * 1024
 _AT_ONCE = 6  # of the service's threads, so that a provider that hangs cannot hold them all
 _PAUSE_S = 2.0  # after a failure: who comes meanwhile is told at once
-
-
-class ProviderAway(Unavailable):
-    """The provider does not answer, or not as one does. People with sessions go on."""
-
-    code = "provider-away"
-
-    def __init__(self, title: str, why: str) -> None:
-        super().__init__(f"{title} {why}", fix="try again in a while; who is logged in already can go on")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from api.http.rates import note_failure
 from api.http.request_id import request_id
-from api.identity.ports import LOGOUT_TOKEN_S, SKEW_S, Ended, Forged
-from api.identity.wire import ProviderAway
+from api.identity.ports import LOGOUT_TOKEN_S, SKEW_S, Ended, Forged, ProviderAway
 from api.portal.visit import Visit
 from domain.errors import NotFound, Unavailable
 from domain.logins import Session

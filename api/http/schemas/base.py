@@ -59,9 +59,9 @@ class Body(BaseModel):
 
 
 class Shape(BaseModel):
-    """An answer's shape, for the documentation; a test holds real answers against it."""
+    """An answer's shape, for the documentation; a test holds real answers against it. Built when the document is asked for."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class FaultOut(Shape):
