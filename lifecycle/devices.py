@@ -8,6 +8,7 @@ from domain.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from domain.logins import DeviceLogin, DeviceState
 from domain.people import Caller, Token, TokenKind, UserKind
 from lifecycle import tokens
+from lifecycle.login import note
 from lifecycle.people import CAN_LOG_IN, digest
 from lifecycle.ports import Store, UnitOfWork
 from lifecycle.words import check_line
@@ -97,13 +98,15 @@ def _claim(uow: UnitOfWork, device_code: str, now_ms: int, lasts_ms: int) -> tup
     user = None if device.user_id is None else uow.people.user_of(device.user_id)
     if user is None or user.state not in CAN_LOG_IN:
         return _told("access_denied", "the user may not log in any more", "ask an administrator")
-    return tokens.keep(
+    token, text = tokens.keep(
         uow,
         Token(
             0, user.id, device.client, now_ms, now_ms + lasts_ms, kind=TokenKind.LOGIN, login_ms=device.login_ms,
             level=device.level,
         ),
     )  # fmt: skip
+    note(uow, "claim_device", "device", {user.id: user.name}, {"device": device.id, "token": token.id}, now_ms)
+    return token, text
 
 
 def _told(code: str, message: str, fix: str, wait_ms: int | None = None) -> Conflict:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from domain.access import Permission, Role
+from domain.access import Permission, Role, allows
 from domain.accounts import Account
 from domain.errors import Conflict, Invalid, NotAllowed, Refused
 from domain.people import Caller, User, UserKind
+from domain.scopes import FOR_PEOPLE
 from lifecycle.accounts import CENTRE
 from lifecycle.people import check_active, user_named
 from lifecycle.ports import UnitOfWork
@@ -41,11 +42,31 @@ def add(uow: UnitOfWork, caller: Caller, name: str, title: str, account: Account
 
 
 def hand_over(uow: UnitOfWork, service: User, owner: str, now_ms: int) -> User:
-    """Another person answers for it. They must have a role wherever it has one."""
+    """Another person answers for it, who must have a role wherever it has one. Its tokens are revoked: whoever has them
+    would get from them what the new owner may.
+    """
     new = user_named(uow, owner)
     check_active(new, "owner")
     _check_owner(uow, new, list(uow.people.roles(service.id, now_ms)), uow.people.roles(new.id, now_ms))
+    if new.id != service.owner_id:
+        uow.people.revoke_tokens(service.id, now_ms)
     return uow.people.save_user(replace(service, owner_id=new.id))
+
+
+def check_no_more(uow: UnitOfWork, caller: Caller, service: User, now_ms: int) -> None:
+    """Raises NotAllowed if with a token of the service the caller could do what they may not themselves. Of one that they
+    answer for they cannot: it may nothing that they may not.
+    """
+    if service.owner_id == caller.user.id:
+        return
+    tree = uow.directory().tree
+    for account_id, roles in uow.people.roles(service.id, now_ms).items():
+        own = frozenset[Role]().union(*(caller.roles.get(above, frozenset()) for above in tree.path(account_id)))
+        if any(allows(one, roles) and not allows(one, own) for one in Permission if one not in FOR_PEOPLE):
+            raise NotAllowed(
+                f"{service.name} may do more on {tree.accounts[account_id].name} than {caller.user.name}",
+                code="wider-token", fix="let who answers for it make the token",
+            )  # fmt: skip
 
 
 def manages(uow: UnitOfWork, caller: Caller, service: User, permission: Permission, now_ms: int) -> bool:

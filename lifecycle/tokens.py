@@ -68,6 +68,12 @@ def issue(
     return keep(uow, token)
 
 
+def check_whole(token: Token, what: str) -> None:
+    """Raises NotAllowed for a narrowed token where it would become one that may all."""
+    if token.scopes is not None or token.account_id is not None:
+        raise _wider("name", f"{what} lets in for all that its user may, and the token {token.name!r} does not")
+
+
 def _expires_ms(own: Token, wish: Wish, lifetimes: Lifetimes, now_ms: int) -> int:
     latest = now_ms + lifetimes.longest_token_ms
     bound = own.expires_ms if own.kind not in OF_LOGINS else None

@@ -8,11 +8,13 @@ from sqlalchemy import Connection, bindparam, delete, false, func, insert, or_, 
 from sqlalchemy.orm import aliased
 
 from domain.access import Permission, Role
+from domain.errors import Conflict
+from domain.logins import DeviceState
 from domain.oversight import Spell
 from domain.people import Caller, Token, TokenKind, User, UserKind, UserState
 from lifecycle.paging import Page
 from store.tables.accounts import SecretRow
-from store.tables.people import PastRoleRow, RoleRow, TokenRow, UserRow
+from store.tables.people import DeviceLoginRow, PastRoleRow, RoleRow, TokenRow, UserRow
 from store.upsert import insert_ignoring, table_of, upsert
 
 _USER = tuple(column.name for column in table_of(UserRow).c)
@@ -65,7 +67,10 @@ class People:
     def save_user(self, user: User) -> User:
         saved = replace(user, version=user.version + 1)
         values = {name: getattr(saved, name) for name in _USER if name != "id"}
-        self.connection.execute(update(UserRow).where(UserRow.id == user.id).values(**values))
+        # Whoever read them before another change (they were suspended, or erased) writes nothing over it.
+        where = (UserRow.id == user.id, UserRow.version == user.version)
+        if not self.connection.execute(update(UserRow).where(*where).values(**values)).rowcount:
+            raise Conflict(f"{user.name} was changed meanwhile", "user", fix="look again, and repeat", code="changed")
         return saved
 
     def user(self, name: str) -> User | None:
@@ -185,6 +190,11 @@ class People:
     def revoke_tokens(
         self, user_id: int, now_ms: int, kinds: frozenset[TokenKind] | None = None, but: int | None = None
     ) -> int:
+        if (
+            kinds is None or TokenKind.LOGIN in kinds
+        ):  # first, so that one which is claimed right now is a token already
+            approved = (DeviceLoginRow.user_id == user_id, DeviceLoginRow.state == DeviceState.APPROVED.value)
+            self.connection.execute(update(DeviceLoginRow).where(*approved).values(state=DeviceState.DENIED.value))
         statement = update(TokenRow).where(TokenRow.user_id == user_id, TokenRow.revoked_ms.is_(None))
         if kinds is not None:
             statement = statement.where(TokenRow.kind.in_({kind.value for kind in kinds}))

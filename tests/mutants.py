@@ -737,6 +737,56 @@ MUTANTS = (
         "login_ms is None or now_ms - login_ms > step_up_ms", "login_ms is None", ("tests/oversight/test_acting.py",),
     ),
     Mutant(
+        8, "a token that lies about is a second person", "api/http/guard.py",
+        "    if permission is Permission.APPROVAL_DECIDE and login_ms is None:", "    if permission is Permission.POD and login_ms is None:",
+        ("tests/oversight/test_attacks.py::test_a_token_that_no_login_made_approves_nothing",),
+    ),
+    Mutant(
+        8, "old logins decide changes", "api/http/routes/allocations.py",
+        "        check_fresh(call.caller, Permission.ALLOCATION_DECIDE,", "        check_fresh(call.caller, Permission.SELF,",
+        ("tests/oversight/test_attacks.py::test_changes_that_are_decided_at_once_need_the_fresh_login_too",),
+    ),
+    Mutant(
+        8, "a program is one of two persons", "api/http/pending.py",
+        "    if call.caller.user.kind is UserKind.SERVICE:", "    if call.caller.acting_by:",
+        ("tests/oversight/test_attacks.py::test_a_program_asks_for_nothing_that_takes_two",),
+    ),
+    Mutant(
+        8, "a program gets any role from one person", "api/http/routes/service_accounts.py",
+        "    take_two_for_roles(call, {body.role}, account.name, made.id)\n", "",
+        ("tests/oversight/test_attacks.py::test_a_program_gets_a_role_that_takes_two_from_two",),
+    ),
+    Mutant(
+        8, "who hands a program over keeps its tokens", "lifecycle/service_accounts.py",
+        "        uow.people.revoke_tokens(service.id, now_ms)\n", "        pass\n",
+        ("tests/oversight/test_attacks.py::test_who_hands_a_program_over_keeps_none_of_its_tokens",),
+    ),
+    Mutant(
+        8, "a program's token for who may less", "lifecycle/service_accounts.py",
+        "allows(one, roles) and not allows(one, own) for one", "allows(one, roles) and not allows(one, roles) for one",
+        ("tests/oversight/test_attacks.py::test_nobody_makes_a_program_a_token_that_may_what_they_may_not",),
+    ),
+    Mutant(
+        8, "a login undoes a suspension of the same moment", "store/people.py",
+        "where = (UserRow.id == user.id, UserRow.version == user.version)", "where = (UserRow.id == user.id,)",
+        ("tests/oversight/test_attacks.py::test_a_user_who_was_changed_meanwhile_is_not_put_back",),
+    ),
+    Mutant(
+        8, "a narrowed token sets a password", "api/http/routes/admissions.py",
+        '    tokens.check_whole(call.caller.token, "a password")\n', "",
+        ("tests/oversight/test_attacks.py::test_a_narrowed_token_sets_no_password",),
+    ),
+    Mutant(
+        8, "a device that was approved before is let in after", "store/people.py",
+        "values(state=DeviceState.DENIED.value)", "values(state=DeviceState.APPROVED.value)",
+        ("tests/lifecycle/test_devices.py::test_a_login_that_was_approved_before_all_logins_ended_is_none",),
+    ),
+    Mutant(
+        8, "a cookie beside the session's is another token", "api/http/rates.py",
+        "text = session_text(connection) if given is None", 'text = connection.headers.get("cookie") if given is None',
+        ("tests/api/test_rates.py::test_a_session_is_one_token_whatever_cookies_stand_beside_it",),
+    ),
+    Mutant(
         8, "a role that has ended counts", "store/people.py",
         "(row.until_ms is None or row.until_ms > now_ms)", "(row.until_ms is None or row.until_ms > 0)",
         ("tests/oversight/test_approvals.py",),

@@ -56,10 +56,8 @@ def credential(connection: HTTPConnection) -> Credential:
 def session_text(connection: HTTPConnection) -> str | None:
     """The session that a browser's cookie brought, if any."""
     text = connection.cookies.get(SAFE_COOKIE)
-    if text is None and connection.scope["scheme"] not in {
-        "https",
-        "wss",
-    }:  # over TLS a neighbour may plant the plain one
+    # Over TLS a neighbour may plant the plain one.
+    if text is None and connection.scope.get("scheme") not in {"https", "wss"}:
         text = connection.cookies.get(PLAIN_COOKIE)
     return text if text and len(text) <= _MOST else None
 

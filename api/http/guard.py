@@ -106,7 +106,7 @@ def caller_of(
     _check_covered(caller, permission)
     if writes and caller.acting_by is not None and permission not in ACTABLE_CHANGES:
         raise _not_for_another(caller, permission)
-    _check_fresh(caller, permission, connection.app.state.services.step_up_ms, now_ms)
+    check_fresh(caller, permission, connection.app.state.services.step_up_ms, now_ms)
     return caller
 
 
@@ -222,11 +222,19 @@ def _not_for_another(caller: Caller, permission: Permission) -> NotAllowed:
     return NotAllowed(message, fix="let them do it themselves", code="not-on-behalf")
 
 
-def _check_fresh(caller: Caller, permission: Permission, step_up_ms: int, now_ms: int) -> None:
-    """For decisions, where the centre asks for it: the login behind the token is a short while ago."""
+def check_fresh(caller: Caller, permission: Permission, step_up_ms: int, now_ms: int) -> None:
+    """For decisions, where the centre asks for it: the login behind the token is a short while ago.
+
+    A second person has logged in, always: a token that was made by hand may lie where others find it.
+    """
+    login_ms = caller.token.login_ms
+    if permission is Permission.APPROVAL_DECIDE and login_ms is None:
+        raise NotAllowed(
+            "a second person logs in, and this token comes of no login", code="login-needed",
+            fix="log in, and repeat: baray login",
+        )  # fmt: skip
     if not step_up_ms or permission not in STEP_UP:
         return
-    login_ms = caller.token.login_ms
     if login_ms is None or now_ms - login_ms > step_up_ms:
         raise NotAllowed(
             f"{permission} needs a login of the last {step_up_ms // 60_000} minutes", code="step-up-needed",

@@ -10,8 +10,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from api.http import trail
 from api.http.call import Call
 from domain.canonical import canonical
-from domain.errors import Refused
+from domain.errors import NotAllowed, Refused
 from domain.oversight import Approval, ApprovalState
+from domain.people import UserKind
 from domain.quantities import DAY_MS
 from lifecycle.paging import Page
 
@@ -21,7 +22,14 @@ _WAITING_MOST = 100  # of one person, at one time
 
 
 def keep(call: Call, action: str, path: str, arguments: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep a request that takes two. Answers what is shown of it."""
+    """Keep a request that takes two. Answers what is shown of it. Raises NotAllowed for a program: whoever has a token of
+    it could ask with that, and be the second person as well.
+    """
+    if call.caller.user.kind is UserKind.SERVICE:
+        raise NotAllowed(
+            f"this takes two people, and {call.caller.user.name} is a program", code="takes-people",
+            fix="let a person ask for it",
+        )  # fmt: skip
     kept = {name: json.dumps(_plain(value), sort_keys=True) for name, value in arguments.items()}
     request = canonical({"arguments": kept, "if_match": _text(call.if_match)}).decode()
     if len(request) > _REQUEST_MOST:

@@ -14,12 +14,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.addresses import neighbourhood
-from api.http.credentials import PLAIN_COOKIE, SAFE_COOKIE
+from api.http.credentials import session_text
 from api.http.problems import problem
 from api.http.turnstile import REMEMBERED, Allowances
 from domain.errors import Refused
 
-_SESSIONS = frozenset({SAFE_COOKIE.encode(), PLAIN_COOKIE.encode()})
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
@@ -135,17 +134,11 @@ def note_failure(connection: HTTPConnection) -> None:
 
 
 def _given(scope: Scope) -> bytes | None:
-    """The text of the token or session that the request brings, whatever surrounds it; see ``credentials``."""
-    cookies = None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return bytes(value.strip().partition(b" ")[2].strip())
-        if name == b"cookie":
-            cookies = value
-    if cookies is None:
-        return None
-    pairs = (pair.strip().partition(b"=") for pair in cookies.split(b";"))
-    return next((bytes(text) for name, _, text in pairs if name in _SESSIONS), None)
+    """The text of the token or session that the request brings, as ``credentials`` reads it, whatever surrounds it."""
+    connection = HTTPConnection(scope)
+    given = connection.headers.get("authorization")
+    text = session_text(connection) if given is None else given.strip().partition(" ")[2].strip()
+    return None if text is None else text.encode()
 
 
 async def _refuse(bucket: _Bucket, left: float, scope: Scope, receive: Receive, send: Send) -> None:

@@ -27,7 +27,7 @@ def answer(visit: Visit) -> Response:
             with services.store.write() as uow:
                 device = devices.decide(uow, code, visit.known, _DECISIONS[decision], visit.now_ms)
                 user = visit.known.user
-                facts = {"method": "POST", "request": request_id(visit.request)}
+                facts = {"method": "POST", "request": request_id(visit.request), "device": device.id}
                 note(uow, f"{decision}_device", "device", {user.id: user.name}, facts, visit.now_ms)
             return visit.show("decided.html", approved=_DECISIONS[decision], device=device)
         with services.store.read() as uow:

@@ -207,6 +207,8 @@ def test_a_service_is_handed_over_and_suspended(centre: Centre, api: Api) -> Non
     refused(dara.change("/service-accounts/robot", {}), 422, "invalid")
     assert sok.get("/service-accounts/robot").status == 404
     assert dara.change("/service-accounts/robot", {"owner": "sok", "reason": "they run it"}).json["owner"] == "sok"
+    assert bot.get("/whoami").status == 401, "who handed it over may have kept its token"
+    bot = api.as_(sok.post("/users/robot/tokens", {"name": "ci"}).json["token"])
     assert names(sok.get("/service-accounts")) == {"robot"}
     assert names(as_(api, centre, "kosal").get("/service-accounts")) == {"robot"}
     assert names(as_(api, centre, "rith").get("/service-accounts")) == set()

@@ -13,9 +13,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.addresses import Addresses, neighbourhood
 from api.http.app import create_app
+from api.http.credentials import SAFE_COOKIE
 from api.http.edge import Edge
 from api.http.rates import Limits, Rate, Rates
 from api.http.turnstile import REMEMBERED, Allowances
+from domain.people import Token, TokenKind
+from lifecycle import people, tokens
 from tests.conftest import services_of
 from tests.support.centre import Centre
 from tests.support.marks import on_sqlite
@@ -55,6 +58,18 @@ def test_a_token_that_asks_too_often_waits_and_no_other_does(limited: Made, cent
     # However it is written, it is the same token.
     for again in (f"bearer {api.token}", f"Bearer   {api.token}", f"BEARER {api.token} "):
         assert api.as_(None).get("/whoami", headers={"Authorization": again}).status == 429
+
+
+@on_sqlite
+@pytest.mark.promise(8)
+def test_a_session_is_one_token_whatever_cookies_stand_beside_it(limited: Made, centre: Centre) -> None:
+    with centre.store.write() as uow:
+        user = people.user_named(uow, "dara")
+        session = Token(0, user.id, "browser", centre.clock.now_ms(), kind=TokenKind.SESSION)
+        _, text = tokens.keep(uow, session)
+    api = limited(per_token=Rate(NEVER, 2)).as_(None)
+    beside = (f"baray=x; {SAFE_COOKIE}={text}", f"{SAFE_COOKIE}=y; {SAFE_COOKIE}={text}", f'{SAFE_COOKIE}="{text}"')
+    assert [api.get("/whoami", headers={"Cookie": one}).status for one in beside] == [200, 200, 429]
 
 
 @on_sqlite

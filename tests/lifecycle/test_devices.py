@@ -1,5 +1,6 @@
 """Logins of a device (RFC 8628): shown, approved elsewhere, claimed once."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,10 @@ from domain.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from domain.logins import DeviceState
 from domain.people import Caller, Token, TokenKind, UserKind, UserState
 from domain.quantities import DAY_MS
-from lifecycle import devices, people, tokens
+from lifecycle import devices, passwords, people, tokens
 from lifecycle.devices import ALPHABET, INTERVAL_MS, LASTS_MS, MOST_WAITING, SLOWER_MS
+from lifecycle.paging import Page
+from lifecycle.witness import EntryFilter
 from tests.support.centre import Centre
 from tests.support.marks import on_sqlite
 
@@ -156,6 +159,27 @@ def test_who_was_suspended_meanwhile_gets_no_token(centre: Centre) -> None:
         uow.people.save_user(replace(people.user_named(uow, "dara"), state=UserState.SUSPENDED))
     assert refused(centre, code) == "access_denied"
     assert refused(centre, code) == "expired_token"
+
+
+@pytest.mark.promise(8)
+def test_a_login_that_was_approved_before_all_logins_ended_is_none(centre: Centre) -> None:
+    """Whoever had the session that approved it gets no token after the password was changed, or all were revoked."""
+    shown, code = begin(centre)
+    decide(centre, shown)
+    with centre.store.write() as uow:
+        passwords.put(uow, people.user_named(uow, "dara"), "a hash", centre.clock.now_ms())
+    assert refused(centre, code) == "access_denied"
+
+
+def test_a_claim_is_in_the_audit_trail(centre: Centre) -> None:
+    shown, code = begin(centre)
+    decide(centre, shown)
+    token, _ = claim(centre, code)
+    with centre.store.read() as uow:
+        (entry,) = uow.audit.page(Page(None, 10), EntryFilter(action="claim_device"))
+        assert uow.privacy.people_of([entry.id]) == {entry.id: [(token.user_id, "by")]}
+    assert json.loads(entry.facts)["token"] == token.id
+    assert "dara" not in entry.facts + entry.subject
 
 
 @on_sqlite

@@ -40,7 +40,7 @@ def ruled(api: Api, centre: Centre) -> Api:
         people.give_role(uow, "vanna", "centre", "centre-admin", centre.clock.now_ms())
         people.give_role(uow, "nary", "centre", "allocator", centre.clock.now_ms())
     assert api.put("/four-eyes", RULES).status == 200
-    return api
+    return api.as_(centre.login())
 
 
 def grant(name: str = "big", su: str = "500") -> dict[str, Any]:

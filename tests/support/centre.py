@@ -7,9 +7,9 @@ from pathlib import Path
 from domain.fleet import Node
 from domain.ids import TaskId
 from domain.jobs import JobSpec
-from domain.people import Caller
+from domain.people import Caller, Token, TokenKind
 from domain.records import Attempt, Job, Task
-from lifecycle import control, people
+from lifecycle import control, people, tokens
 from lifecycle.dispatch import dispatch, stop
 from lifecycle.driving import Driver
 from lifecycle.extend import extend, tell
@@ -161,6 +161,13 @@ class Centre:
     def caller(self, user: str = "dara") -> Caller:
         with self.store.read() as uow:
             return people.authenticate(uow, self.population.tokens[user], self.clock.now_ms())
+
+    def login(self, user: str = "admin") -> str:
+        """The text of a token that comes of a login just now."""
+        now_ms = self.clock.now_ms()
+        with self.store.write() as uow:
+            token = Token(0, people.user_named(uow, user).id, "login", now_ms, kind=TokenKind.LOGIN, login_ms=now_ms)
+            return tokens.keep(uow, token)[1]
 
     def submit(self, spec: JobSpec | None = None, user: str = "dara") -> Job:
         caller = self.caller(user)

@@ -105,7 +105,7 @@ def _add_people(uow: UnitOfWork, made: Population, now_ms: int) -> None:
     for name in (*ROLES, *OFFICERS, NOBODY):
         tenant = made.tenants.get(TENANTS.get(name, ""))
         user = people.add_user(uow, name, name.title(), f"{name}@centre.example", now_ms, tenant)
-        _, made.tokens[name] = tokens.keep(uow, Token(0, user.id, "test", now_ms))
+        _, made.tokens[name] = tokens.keep(uow, Token(0, user.id, "test", now_ms, login_ms=now_ms))
     for name, (role, account) in ROLES.items():
         people.give_role(uow, name, account, role, now_ms)
 

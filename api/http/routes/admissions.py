@@ -13,7 +13,7 @@ from domain.access import Permission
 from domain.accounts import Account, AccountKind
 from domain.errors import Invalid, NotAllowed, NotFound
 from domain.people import User, UserKind, UserState
-from lifecycle import admission, passwords, people
+from lifecycle import admission, passwords, people, tokens
 from lifecycle.accounts import account_named, check_version
 from lifecycle.rectify import rectify
 
@@ -150,6 +150,7 @@ def set_password(call: Call, name: str) -> dict[str, Any]:
     Who logs in with it can do nothing but choose their own.
     """
     call.need_centre()
+    tokens.check_whole(call.caller.token, "a password")
     text, hashed = call.ahead
     user = people.user_named(call.uow, name)
     passwords.set_one_time(call.uow, user, hashed, call.now_ms)

@@ -7,6 +7,7 @@ from api.http.allocations import read_parts, read_terms, show_allocations, show_
 from api.http.call import Call
 from api.http.declare import Routes
 from api.http.funded import needed_allocation, own_grants
+from api.http.guard import check_fresh
 from api.http.paging import Cursor, Limit, Number
 from api.http.schemas.allocations import (
     AllocationIn,
@@ -261,6 +262,7 @@ def _change(call: Call, allocation_id: int, kind: ChangeKind, wish: Wish, reason
     if call.caller.may(Permission.ALLOCATION_DECIDE, centre) and changes.may_decide(
         call.uow, call.caller, one, wish, call.now_ms
     ):
+        check_fresh(call.caller, Permission.ALLOCATION_DECIDE, call.services.step_up_ms, call.now_ms)
         decide = reclaiming.reclaim if kind is ChangeKind.RECLAIM else changes.decide
         outcome = decide(*asked)
         two.for_change(call, kind, outcome)

@@ -7,7 +7,9 @@ from api.http.call import Call
 from api.http.declare import Routes
 from api.http.paging import Cursor, Limit
 from api.http.routes.admissions import set_state, show_user, show_users
+from api.http.routes.roles import take_two_for_roles
 from api.http.schemas.base import Listing
+from api.http.schemas.oversight import ApprovalOut
 from api.http.schemas.people import ServiceIn, ServicePatch, UserOut
 from domain.access import Permission
 from domain.accounts import AccountKind
@@ -19,16 +21,18 @@ from lifecycle.accounts import check_version
 routes = Routes("people")
 
 
-@routes.post("/service-accounts", Permission.SERVICE_WRITE, UserOut)
+@routes.post("/service-accounts", Permission.SERVICE_WRITE, UserOut, also={202: ApprovalOut})
 def add_service(call: Call, body: ServiceIn) -> dict[str, Any]:
     """A login for a program, with one role. The caller answers for it: it may nothing there that they may not, rests when
-    they are suspended, and never decides, admits or acts for people. It logs in with tokens alone.
+    they are suspended, and never decides, admits or acts for people. It logs in with tokens alone. Where roles take a
+    second person, a program's do too.
     """
     account = call.directory.by_name.get(body.account)
     call.need_any(account, f"account {body.account!r}")
     if account is None:  # who may make services everywhere is told so
         raise Invalid(f"there is no account {body.account[:80]!r}", "account", fix="see baray admin account list")
     made = service_accounts.add(call.uow, call.caller, body.name, body.title, account, body.role, call.now_ms)
+    take_two_for_roles(call, {body.role}, account.name, made.id)
     call.about |= {made.id, call.caller.user.id}
     call.version(made.version)
     return show_user(call, made)
@@ -56,7 +60,7 @@ def get_service(call: Call, name: str) -> dict[str, Any]:
 
 @routes.patch("/service-accounts/{name}", Permission.SERVICE_WRITE, UserOut)
 def change_service(call: Call, name: str, body: ServicePatch) -> dict[str, Any]:
-    """Hand a service over to another person, suspend it, or resume it. `If-Match` takes its ETag."""
+    """Hand a service over to another person, which revokes its tokens; suspend it, or resume it. `If-Match` takes its ETag."""
     service = _service(call, name)
     check_version(service.version, call.if_match)
     if body.owner is None and body.state is None:

@@ -41,6 +41,8 @@ def issue_token(call: Call, name: str, body: TokenIn) -> dict[str, Any]:
             "nobody makes a token for another person here", "name", code="not-yourself",
             fix="let them log in and make it themselves, or make a service: baray admin service add",
         )  # fmt: skip
+    if user.kind is UserKind.SERVICE:
+        service_accounts.check_no_more(call.uow, call.caller, user, call.now_ms)
     wish = tokens.Wish(body.name, body.expires_ms, None if body.scopes is None else tuple(body.scopes), body.account)
     token, text = tokens.issue(call.uow, call.caller, user, wish, call.services.lifetimes, call.now_ms)
     call.facts["token"] = token.id
