@@ -68,10 +68,6 @@ class Custody(Protocol):
         """How many jobs of the user are not over."""
         ...
 
-    def roles_ever(self, user_id: int) -> frozenset[int]:
-        """The accounts on which a user holds or held a role, or submitted jobs."""
-        ...
-
     def people_of(self, accounts: frozenset[int]) -> frozenset[int]:
         """The users who belong to these accounts, hold or held a role there, or submitted jobs there."""
         ...

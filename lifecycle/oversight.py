@@ -7,11 +7,11 @@ from domain.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from domain.money import Funder
 from domain.oversight import Acting, Approval, ApprovalState, FourEyes
 from domain.people import Caller, User, UserKind, UserState
-from lifecycle.people import user_named
+from domain.quantities import MINUTE_MS
 from lifecycle.paging import Page
+from lifecycle.people import user_named
 from lifecycle.ports import Store, UnitOfWork
 
-_MINUTE_MS = 60_000
 _AT_ONCE = 10_000  # more than ever wait
 
 
@@ -60,7 +60,7 @@ def begin_acting(uow: UnitOfWork, caller: Caller, name: str, reason: str, minute
             fix=f"use it, or end it first: baray admin act --end {there.id}", code="already-exists",
         )  # fmt: skip
     return uow.oversight.add_acting(
-        Acting(0, caller.user.id, user.id, reason, now_ms, now_ms + minutes * _MINUTE_MS)
+        Acting(0, caller.user.id, user.id, reason, now_ms, now_ms + minutes * MINUTE_MS)
     )  # fmt: skip
 
 

@@ -10,12 +10,12 @@ from api.identity.providers import read_providers
 from api.portal.app import pages
 from api.portal.visit import Portal
 from domain.errors import CannotStart
+from domain.quantities import HOUR_MS, MINUTE_MS
 from lifecycle.login import SessionRules
 from runtime.edge import is_loopback, scheme
 from runtime.settings import Settings
 
 _URL = re.compile(r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?")
-_HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
 
 
 def public_url(settings: Settings) -> str:
@@ -54,5 +54,5 @@ def providers_of(settings: Settings) -> Providers:
 
 def pages_of(settings: Settings, services: Services, providers: Providers) -> tuple[PageRoute, ...]:
     """The pages for people."""
-    rules = SessionRules(settings.session_hours * _HOUR_MS, settings.session_idle_minutes * _MINUTE_MS)
+    rules = SessionRules(settings.session_hours * HOUR_MS, settings.session_idle_minutes * MINUTE_MS)
     return pages(Portal(services, providers, rules, secure=public_url(settings).startswith("https:")))

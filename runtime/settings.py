@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     )
     audit_name: str = Field(
         "audit.baray.local",
-        pattern=r"^[!-*,-~]{1,200}$",
+        max_length=200,
+        pattern=r"^[!-*,-~]+$",
         description="name of the audit tree, as its signed heads and keys bear it; "
         "best an address of the centre without https://, since nobody else's may be the same. A rotation takes it over",
     )

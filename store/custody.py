@@ -53,14 +53,6 @@ class Custody:
         count = select(func.count()).where(JobRow.user_id == user_id, JobRow.ended_ms.is_(None))
         return self.connection.scalar(count) or 0
 
-    def roles_ever(self, user_id: int) -> frozenset[int]:
-        found = union(
-            select(RoleRow.account_id).where(RoleRow.user_id == user_id),
-            select(PastRoleRow.account_id).where(PastRoleRow.user_id == user_id),
-            select(JobRow.project_id).where(JobRow.user_id == user_id),
-        )
-        return frozenset(self.connection.scalars(found))
-
     def people_of(self, accounts: frozenset[int]) -> frozenset[int]:
         found = union(
             select(UserRow.id).where(among(UserRow.tenant_id, "accounts")),

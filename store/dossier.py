@@ -15,7 +15,6 @@ from store.upsert import table_of
 
 _STREAM = {"yield_per": 500}  # so many rows in memory at a time
 OTHER = "somebody else"
-_PARTS = ("by", "for", "about")
 
 
 def rows(connection: Connection, record: Record, user: User, accounts: Mapping[int, str]) -> Iterator[dict[str, Any]]:

@@ -28,10 +28,6 @@ class Logins:
         row = self.connection.execute(select(IdentityRow.__table__).where(*where)).mappings().first()
         return None if row is None else Identity(**row)
 
-    def identities(self, user_id: int) -> list[Identity]:
-        rows = select(IdentityRow.__table__).where(IdentityRow.user_id == user_id).order_by(IdentityRow.id)
-        return [Identity(**row) for row in self.connection.execute(rows).mappings()]
-
     def add_identity(self, identity: Identity) -> Identity:
         values = {name: value for name, value in asdict(identity).items() if name != "id"}
         made = self.connection.execute(insert(IdentityRow).values(**values).returning(IdentityRow.id))

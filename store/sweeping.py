@@ -154,4 +154,3 @@ _DUE: dict[Keep, Callable[[int], tuple[Table, Any]]] = {
     Keep.AUDIT: _audit,
     Keep.NOTICE: _notices,
 }
-SWEPT = frozenset(_DUE)

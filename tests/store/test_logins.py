@@ -25,7 +25,7 @@ class TestLogins:
         for other in ((issuer, "S-1"), (issuer, "s-1 "), ("https://IdP.example", "s-1"), (f"{issuer}/", "s-1")):
             assert uow.logins.identity(*other) is None
         uow.logins.touch_identity(made.id, NOW + 5)
-        assert uow.logins.identities(made.user_id) == [replace(made, last_ms=NOW + 5)]
+        assert uow.logins.identity(issuer, "s-1") == replace(made, last_ms=NOW + 5)
 
     def test_there_is_one_password_a_user(self, uow: UnitOfWork) -> None:
         user_id = dara(uow)

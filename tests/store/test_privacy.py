@@ -133,7 +133,6 @@ class TestCustody:
             assert uow.custody.people_of(frozenset({cadt, speech})) >= {dara.id, sok.id, nary.id}
             assert rith.id not in uow.custody.people_of(frozenset({cadt, speech}))
             assert uow.custody.people_of(frozenset()) == frozenset()
-            assert uow.custody.roles_ever(dara.id) == {speech}
             uow.custody.lock(dara.id)
 
     def test_one_asks_to_be_erased_once_and_may_withdraw(self, uow: UnitOfWork) -> None:
