@@ -171,6 +171,10 @@ class People(Protocol):
     """Users, roles, tokens and secrets."""
 
     def add_user(self, user: User) -> User: ...
+    def lock(self, user_id: int) -> None:
+        """Until the transaction ends, nobody else who locks the user so goes on."""
+        ...
+
     def save_user(self, user: User) -> User:
         """The user, whose version counts on. Raises Conflict if it did since they were read."""
         ...

@@ -64,6 +64,10 @@ class People:
         made = self.connection.execute(insert(UserRow).values(**values).returning(UserRow.id))
         return replace(user, id=made.scalar_one())
 
+    def lock(self, user_id: int) -> None:
+        # Not the key: rows that refer to the user go on being added, by this transaction and by others.
+        self.connection.execute(select(UserRow.id).where(UserRow.id == user_id).with_for_update(key_share=True))
+
     def save_user(self, user: User) -> User:
         saved = replace(user, version=user.version + 1)
         values = {name: getattr(saved, name) for name in _USER if name != "id"}

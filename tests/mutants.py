@@ -670,7 +670,7 @@ MUTANTS = (
     ),
     Mutant(
         8, "forms of other sites are taken", "api/portal/visit.py",
-        "            or not hmac.compare_digest(given.encode(errors=\"replace\"), csrf_of(ours).encode())\n", "",
+        '            or not hmac.compare_digest(given.encode(errors="replace"), csrf_of(ours).encode())\n', "",
         ("tests/identity/test_login_forms.py",),
     ),
     Mutant(
@@ -706,7 +706,17 @@ MUTANTS = (
     ),
     Mutant(
         8, "large decisions take one person", "api/http/two.py",
-        "micro_su is None or micro_su > rules.micro_su", "micro_su is None", ("tests/oversight/test_approvals.py",),
+        "    if amount is None or amount > limit:\n        return True\n", "    if amount:\n        return False\n",
+        ("tests/oversight/test_approvals.py",),
+    ),
+    Mutant(
+        8, "a large decision in small parts takes one person", "api/http/two.py",
+        "    return amount + moved_alone(call.uow, call.caller.user, fact, call.now_ms) > limit\n", "    return False\n",
+        ("tests/oversight/test_attacks.py::test_many_small_parts_are_one_large_one",),
+    ),
+    Mutant(
+        8, "small parts at once are not added up", "lifecycle/alone.py", "    uow.people.lock(person)\n", "",
+        ("tests/oversight/test_attacks.py::test_two_parts_at_once_are_added_up_too",),
     ),
     Mutant(
         8, "the last administrator may go", "lifecycle/people.py",

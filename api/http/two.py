@@ -8,6 +8,7 @@ from domain.allocations import Allocation, ChangeKind
 from domain.fleet import CPU_FLAVOR
 from domain.money import MICRO_SU
 from domain.quantities import MILLI, format_su
+from lifecycle.alone import moved_alone
 from lifecycle.books import Correction
 from lifecycle.effects import Outcome
 from quotas.exchange import affordable
@@ -18,12 +19,22 @@ def for_su(call: Call, micro_su: int | None, project_ids: Sequence[int] = (), us
     """A decision that moves so many micro-SU; None: nobody can say how many, so it counts as more than any limit."""
     accounts = call.directory.tree.accounts
     call.take_two(
-        lambda rules: rules.micro_su is not None and (micro_su is None or micro_su > rules.micro_su),
+        lambda rules: rules.micro_su is not None and _beyond(call, "alone_micro_su", micro_su, rules.micro_su),
         projects=project_ids,
         users=users,
         su="unknown" if micro_su is None else format_su(micro_su),
         projects_named=sorted(accounts[one].name for one in project_ids),
     )
+
+
+def _beyond(call: Call, fact: str, amount: int | None, limit: int) -> bool:
+    """True if one person would move more than the limit, together with what they moved alone in the last 24 h. If not, the
+    entry's facts say how much it was.
+    """
+    if amount is None or amount > limit:
+        return True
+    call.facts[fact] = amount
+    return amount + moved_alone(call.uow, call.caller.user, fact, call.now_ms) > limit
 
 
 def for_grant(call: Call, amount: int, currency: str | None) -> None:
@@ -74,7 +85,7 @@ def for_quota(call: Call, account: str, flavor: str, before: Quota | None, after
         return
     change = _change(before or Quota(), after or Quota())
     call.take_two(
-        lambda rules: rules.milli is not None and (change is None or change > rules.milli),
+        lambda rules: rules.milli is not None and _beyond(call, "alone_milli", change, rules.milli),
         account=account,
         flavor=flavor,
         gpus="from or to no limit" if change is None else _gpus(change),

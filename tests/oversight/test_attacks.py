@@ -1,6 +1,7 @@
 """Ways round a second person, and ways to more than one has, as somebody hostile would try them: all of them are shut."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,39 @@ def test_a_narrowed_token_sets_no_password(api: Api, centre: Centre) -> None:
         refused = narrow.post(f"/users/{name}/password")
         assert (refused.status, refused.code) == (403, "wider-token"), refused.body
     assert api.post("/users/dara/password").status == 201
+
+
+def test_many_small_parts_are_one_large_one(api: Api, centre: Centre) -> None:
+    """What one person moved alone in 24 h is added up, by their programs too; what two looked at is not."""
+    robot = service(api, "centre", "allocator")
+    chanthy = as_(api, centre, "chanthy")
+    assert api.put("/four-eyes", {"su": "100", "gpus": 4, "reason": "a test"}).status == 200
+    assert chanthy.post("/grants", grant("a", "60")).status == 201
+    assert chanthy.post("/grants", grant("b", "40")).status == 201
+    number = chanthy.post("/grants", grant("c", "1"))
+    assert number.status == 202
+    done = api.as_(centre.login()).post(f"/approvals/{number.json['id']}/approve", WHY)
+    assert done.status == 200, done.body
+    assert api.post("/grants", grant("d", "60")).status == 201, "another person's are their own"
+    assert robot.post("/grants", grant("e", "41")).code == "takes-people", "but not their program's"
+    assert api.post("/grants", grant("f", "40")).status == 201
+    centre.clock.advance(hours=23)
+    assert chanthy.post("/grants", grant("g", "1")).status == 202
+    centre.clock.advance(hours=1, ms=1)
+    assert chanthy.post("/grants", grant("h", "100")).status == 201
+    assert robot.post("/grants", grant("i", "100")).status == 201
+
+
+def test_quotas_in_small_steps_are_a_large_one(api: Api) -> None:
+    path = f"/quotas/speech/{H100}"
+    assert api.put("/four-eyes", {"gpus": 4, "reason": "a test"}).status == 200
+    steps = [api.put(path, {"guaranteed": gpus, "overcommit": True}) for gpus in (2, 0, 2)]
+    assert [step.status for step in steps] == [200, 200, 202]
+
+
+def test_two_parts_at_once_are_added_up_too(api: Api, centre: Centre) -> None:
+    chanthy = as_(api, centre, "chanthy")
+    assert api.put("/four-eyes", {"su": "100", "reason": "a test"}).status == 200
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(chanthy.post, "/grants", grant(f"g{n}", "60")) for n in range(4)]
+        assert sorted(one.result().status for one in found) == [201, 202, 202, 202]
