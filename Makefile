@@ -77,6 +77,9 @@ lock: ## resolve the lock files anew (needs uv); they carry versions and hashes,
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra build --extra demo pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra build --extra demo --extra dev pyproject.toml -o requirements-dev.lock
 
+openapi: dev ## the examples of the OpenAPI document, from the walk over all routes
+	BARAY_WRITE_EXAMPLES=1 $(BIN)/pytest -q -n 0 tests/api/test_examples.py
+
 permissions: dev ## docs/permissions.md from the matrix and the routes
 	$(BIN)/python -m tests.permissions docs/permissions.md
 

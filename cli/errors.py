@@ -53,7 +53,8 @@ def _problem(error: "ProblemError") -> str:
     told = {fault.fix for fault in error.errors}
     fixes = [fix for fix in dict.fromkeys(error.fixes) if fix not in told]
     if error.status == 401:
-        fixes.append("run 'baray login', or check BARAY_TOKEN")
+        known = any("baray login" in fix for fix in (*fixes, *filter(None, told)))
+        fixes.append("check BARAY_TOKEN, if it is set" if known else "run 'baray login', or check BARAY_TOKEN")
     if error.status >= 500 and error.request_id:
         fixes.append(f"if it goes on, tell the centre the request's id: {error.request_id}")
     if len(faults) == 1 and error.errors[0].message == error.detail:
