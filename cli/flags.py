@@ -45,11 +45,6 @@ def acting_with_context(function: Callable[..., int | None]) -> Command:
     return _with_flags(function, tuple(flag for flag in _FLAGS if flag is not _CONTEXT))
 
 
-def writing(function: Callable[..., int | None]) -> Command:
-    """As ``acting``, for a command whose ``-o`` is the file that it writes."""
-    return _with_flags(function, tuple(flag for flag in _FLAGS if flag is not _FORMAT))
-
-
 def reading(function: Callable[..., int | None]) -> Command:
     """As ``acting``, for a command that only looks: it may also be watched."""
     return _with_flags(function, (*_FLAGS, _WATCH))

@@ -8,7 +8,7 @@ import click
 
 from cli import words
 from cli.failures import USAGE, CliError
-from cli.flags import acting, reading, writing
+from cli.flags import acting, reading
 from cli.tables import Column
 
 if TYPE_CHECKING:
@@ -104,29 +104,29 @@ def show(session: "Session", entry: int) -> None:
 @click.option("--from", "from_", metavar="TIME", help="Only entries since then: 7d, or a date.")
 @click.option("--until", metavar="TIME", help="Only entries of before.")
 @click.option("--personal", is_flag=True, help="With who and why; this is written down.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE")
-@writing
-def export(session: "Session", from_: str | None, until: str | None, personal: bool, output: Path) -> None:
-    """Write entries with their proofs into a file.
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default="baray-audit.jsonl")
+@acting
+def export(session: "Session", from_: str | None, until: str | None, personal: bool, file: Path) -> None:
+    """Write entries with their proofs into FILE.
 
     monitoring/verify/proof.py checks it without the centre.
     """
     pieces = session.centre.audit.export(
         _time(session, from_, "--from"), _time(session, until, "--until"), personal=personal
     )
-    part = output.with_name(f"{output.name}.part")
+    part = file.with_name(f"{file.name}.part")
     lines = 0
     try:
-        with part.open("wb") as file:
+        with part.open("wb") as opened:
             for piece in pieces:
-                file.write(piece)
+                opened.write(piece)
                 lines += piece.count(b"\n")
-        part.replace(output)
+        part.replace(file)
     except OSError as error:
-        raise CliError(f"{output} cannot be written: {error.strerror}") from error
+        raise CliError(f"{file} cannot be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
-    session.out.note(f"{words.count(lines - 3, 'proved line')} in {output}")
+    session.out.outcome(f"{words.count(lines - 3, 'proved line')} in {file}", None)
 
 
 @audit.command()
