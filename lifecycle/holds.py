@@ -70,3 +70,15 @@ def check_free(uow: UnitOfWork, user: User) -> None:
         raise Refused(
             f"{user.name} is under a legal hold", "user", fix="have the hold lifted first", code="legal-hold"
         )  # fmt: skip
+
+
+def check_entry_free(uow: UnitOfWork, entry_id: int) -> None:
+    """Raises Refused for an audit entry by, for or about somebody whom a hold covers; and for any where an account is held,
+    since nobody can say of which accounts an entry is.
+    """
+    now, named = held(uow), {user_id for user_id, _ in uow.privacy.people_of([entry_id]).get(entry_id, [])}
+    if now.everything or now.accounts or not now.users.isdisjoint(named):
+        raise Refused(
+            f"audit entry {entry_id} is under a legal hold", "entry_id",
+            fix="have the hold lifted first", code="legal-hold",
+        )  # fmt: skip

@@ -797,6 +797,11 @@ MUTANTS = (
         ("tests/api/test_rates.py::test_a_session_is_one_token_whatever_cookies_stand_beside_it",),
     ),
     Mutant(
+        8, "who and why go in spite of a legal hold", "api/http/routes/audit.py",
+        "    check_entry_free(call.uow, entry_id)\n", "",
+        ("tests/oversight/test_attacks.py::test_a_legal_hold_keeps_who_and_why_of_entries_too",),
+    ),
+    Mutant(
         8, "a role that has ended counts", "store/people.py",
         "(row.until_ms is None or row.until_ms > now_ms)", "(row.until_ms is None or row.until_ms > 0)",
         ("tests/oversight/test_approvals.py",),

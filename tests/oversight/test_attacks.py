@@ -180,3 +180,15 @@ def test_two_parts_at_once_are_added_up_too(api: Api, centre: Centre) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = [pool.submit(chanthy.post, "/grants", grant(f"g{n}", "60")) for n in range(4)]
         assert sorted(one.result().status for one in found) == [201, 202, 202, 202]
+
+
+@pytest.mark.parametrize("covers", [{}, {"user": "dara"}, {"account": "speech"}])
+def test_a_legal_hold_keeps_who_and_why_of_entries_too(api: Api, centre: Centre, covers: dict[str, str]) -> None:
+    assert as_(api, centre, "dara").post("/jobs", {**JOB, "held": True}).status == 201
+    entry = next(one for one in api.get("/audit/entries").json["items"] if one["subject"] == "/jobs")
+    hold = api.post("/legal-holds", {**covers, "reason": "a case"}).json["id"]
+    refused = api.post(f"/audit/entries/{entry['id']}/erase", {"reason": "a test"})
+    assert (refused.status, refused.code) == (409, "legal-hold"), refused.body
+    assert api.get(f"/audit/entries/{entry['id']}").json["personal"] is not None
+    assert api.post(f"/legal-holds/{hold}/lift", {"reason": "it is over"}).status == 200
+    assert api.post(f"/audit/entries/{entry['id']}/erase", {"reason": "a test"}).status == 200

@@ -21,6 +21,7 @@ from domain.access import Permission
 from domain.errors import NotFound
 from lifecycle import proofs
 from lifecycle.export import Export
+from lifecycle.holds import check_entry_free
 from lifecycle.keys import valid_until
 from lifecycle.trail import log_of
 from lifecycle.witness import EntryFilter
@@ -107,9 +108,12 @@ async def export_entries(
 
 @routes.post("/audit/entries/{entry_id}/erase", Permission.AUDIT_ERASE, EntryOut, status=200)
 def erase_entry(call: Call, entry_id: Number, body: EraseIn) -> dict[str, Any]:  # noqa: ARG001 - the guard keeps the reason
-    """Erase who and why of an entry for good. What was done stays, and the tree still holds."""
+    """Erase who and why of an entry for good, unless a legal hold covers somebody in it. What was done stays, and the tree
+    still holds.
+    """
     call.need_centre()
     _entry(call, entry_id)
+    check_entry_free(call.uow, entry_id)
     call.uow.audit.erase([entry_id])
     return _show_entry(_entry(call, entry_id))
 
