@@ -301,7 +301,7 @@ class Usage(TypedDict):
     rows: list[UsageRow]
     total: dict[str, Any]
     metered: dict[str, Any]
-    agrees: bool
+    agrees: bool | None
 
 
 class Policy(TypedDict):

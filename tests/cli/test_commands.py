@@ -139,6 +139,8 @@ def test_usage(centre: Centre, run: Run) -> None:
     assert run("usage", "-o", "csv").out.startswith("key,title,total_gpu_ms,")
     centre.on("GET /usage", USAGE | {"agrees": False})
     assert "do not agree" in run("usage").err
+    centre.on("GET /usage", USAGE | {"agrees": None})  # to an officer of a funder, who sees a part
+    assert run("usage").err == ""
     assert run("usage", "--from", "soon").code == 2
 
 
