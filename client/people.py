@@ -34,6 +34,7 @@ class WhoAmI(TypedDict):
     tenant: NotRequired[str | None]
     owner: NotRequired[str | None]
     acting_by: NotRequired[str | None]
+    funders: NotRequired[list[str]]
     next: NotRequired[str | None]
     roles: list[Role]
     token: Token

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from api.portal.visit import Visit
+from domain.access import Role
 from domain.people import UserState
 from lifecycle.login import BUILT_IN
 
@@ -15,9 +16,11 @@ def home(visit: Visit) -> Response:
     with visit.portal.services.store.read() as uow:
         accounts = uow.directory().tree.accounts
         session = uow.logins.session(caller.token.id)
+        funders = uow.grants.funder_names(sorted(uow.oversight.funders_of(caller.user.id)))
     roles = [
         (role.value, accounts[account].name) for account, held in sorted(caller.roles.items()) for role in sorted(held)
     ]
+    roles += [(Role.FUNDER.value, name) for name in sorted(funders.values())]
     through = BUILT_IN if session is None else session.provider
     tenant = accounts.get(caller.user.tenant_id or 0)
     return visit.show(

@@ -15,6 +15,7 @@ from cli.tables import Column
 
 if TYPE_CHECKING:
     from cli.session import Session
+    from client.people import WhoAmI
 
 WHO = [
     Column("USER", "user"),
@@ -98,7 +99,7 @@ def whoami(session: "Session") -> None:
         return [
             ("user", f"{who['user']}  {who['title']}"),
             *_standing(dict(who)),
-            ("roles", "\n".join(f"{role['role']} of {role['account']}" for role in who["roles"]) or "none"),
+            ("roles", "\n".join(_roles(who)) or "none"),
             ("token", _token_line(dict(who["token"]))),
             ("centre", session.centre.address),
             ("context", session.login.context or "none; the token is from BARAY_TOKEN"),
@@ -217,3 +218,8 @@ def _typed(address: str) -> str:
 def _name_for(address: str) -> str:
     """A context is called after its host, unless the user named it."""
     return address.split("://", 1)[-1].split("/", 1)[0]
+
+
+def _roles(who: "WhoAmI") -> list[str]:
+    held = [f"{role['role']} of {role['account']}" for role in who["roles"]]
+    return held + [f"funder's officer of {name}" for name in who.get("funders", ())]

@@ -19,6 +19,10 @@ def mony(api: Api, centre: Centre) -> Api:
     return api.as_(centre.population.tokens["mony"])
 
 
+def test_they_are_told_whose_officer_they_are(mony: Api, api: Api) -> None:
+    assert (mony.get("/whoami").json["funders"], api.get("/whoami").json["funders"]) == (["moeys"], [])
+
+
 def test_their_funder_and_its_grants_alone(mony: Api) -> None:
     assert [one["name"] for one in mony.get("/funders").json["items"]] == ["moeys"]
     assert [one["name"] for one in mony.get("/grants").json["items"]] == ["moeys-2026"]

@@ -124,6 +124,7 @@ FIELDS: Mapping[str, str] = {
     "free": "how many devices of each flavor no attempt holds",
     "from_ms": "from when it holds, ms since the epoch",
     "funder": "name of the funder",
+    "funders": "names of the funders whose officer they are",
     "gate": "kind of the gate, see docs/quotas.md",
     "gates": "the closed gates that hold the job",
     "gpu_ms": "GPU-milliseconds measured",

@@ -38,8 +38,14 @@ def whoami(call: Call) -> dict[str, Any]:
         "user": user.name, "title": user.title, "kind": user.kind, "state": user.state, "tenant": tenant, "owner": owner,
         "acting_by": None if caller.acting_by is None else caller.acting_by.name,
         "next": _WAIT[tenant is not None].format(tenant) if waits else None,
-        "roles": _show_roles(call, user.id), "token": show_token(call, caller.token),
+        "roles": _show_roles(call, user.id), "funders": _funders(call), "token": show_token(call, caller.token),
     }  # fmt: skip
+
+
+def _funders(call: Call) -> list[str]:
+    """The funders whose officer the caller is."""
+    funders = call.uow.oversight.funders_of(call.caller.user.id)
+    return sorted(call.uow.grants.funder_names(sorted(funders)).values())
 
 
 @routes.post("/logout", Permission.SELF, None, status=204)

@@ -107,7 +107,9 @@ class RevokedOut(Shape):
 
 
 class WhoOut(Shape):
-    """`acting_by` is who acts on the user's behalf; `next` is what to do, for who waits to be admitted."""
+    """`acting_by` is who acts on the user's behalf; `next` is what to do, for who waits to be admitted; `funders` are
+    those whose officer they are.
+    """
 
     user: str
     title: str
@@ -118,6 +120,7 @@ class WhoOut(Shape):
     acting_by: str | None
     next: str | None
     roles: list[RoleIn]
+    funders: list[str]
     token: TokenOut
 
 
