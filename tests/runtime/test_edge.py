@@ -68,7 +68,7 @@ def test_it_speaks_tls_with_who_trusts_its_authority(root: Path) -> None:
         version, cipher = handshake(port, authority, ssl.TLSVersion.TLSv1_2)
         assert version == "TLSv1.2"
         assert cipher.startswith("ECDHE-")
-        with pytest.warns(DeprecationWarning), pytest.raises((ssl.SSLError, ConnectionError)):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"), pytest.raises((ssl.SSLError, ConnectionError)):
             handshake(port, authority, ssl.TLSVersion.TLSv1_1)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             handshake(port, authority, ssl.TLSVersion.TLSv1_2, "AES256-SHA:AES128-SHA")
