@@ -22,7 +22,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["project", "run", "env", "x"]), inner, max_size=3),
     max_leaves=8,
 ).map(json.dumps)  # fmt: skip
-OFTEN = settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
+OFTEN = settings(max_examples=80, suppress_health_check=list(HealthCheck), deadline=None)
 
 
 def read(name: str, text: str) -> None:

@@ -197,7 +197,7 @@ def search(centre: Centre, examples: int) -> Counter[str]:
 @pytest.mark.promise(3)
 @pytest.mark.promise(4)
 def test_a_history_leaves_a_sound_centre_at_every_moment(centre: Centre) -> None:
-    ends = search(centre, 20 if centre.database.kind == SQLITE else 8)
+    ends = search(centre, 12 if centre.database.kind == SQLITE else 5)
     assert len(ends) >= 5, f"histories in which little happens prove little: {ends}"
 
 
