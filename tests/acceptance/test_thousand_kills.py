@@ -76,12 +76,23 @@ def ran_once(world: World) -> None:
             if runs.pop(names.object_name(one.id, bundle=True), 0) > bundles[str(one.id)]
         ]
     wrong += [f"nobody asked for {name}" for name in runs]
-    assert not wrong, "\n".join(wrong)
+    assert not wrong, "\n".join([*wrong, *_told(world)])
     assert world.kube.violations == []
     assert world.kube.strange == []
     assert_sound(world.database, world.store)
     with world.store.read() as uow:
         assert not any(uow.accounts.held().values())
+
+
+def _told(world: World) -> list[str]:
+    """What became of the jobs that were tried more than once, for who has to find out."""
+    tried = [(job, world.attempts(job.id)) for job in world.jobs()]
+    return [
+        f"{one.id} {one.state}, {one.started_ms} to {one.ended_ms}: {one.detail}; {job.id in world.touched=}"
+        for job, attempts in tried
+        if len(attempts) > 1
+        for one in attempts
+    ]
 
 
 def test_killed_at_every_step_of_dispatch_each_job_runs_once(database: Database, tmp_path: Path) -> None:
