@@ -52,16 +52,14 @@ def begin_acting(uow: UnitOfWork, caller: Caller, name: str, reason: str, minute
     if user.kind is not UserKind.PERSON or user.state is not UserState.ACTIVE:
         raise Refused(
             f"{user.name} is no active person", "user", fix="act for people who can log in", code="not-active"
-        )  # fmt: skip
+        )
     uow.take_turn()
     if (there := uow.oversight.acting(caller.user.id, user.id, now_ms)) is not None:
         raise Conflict(
             f"you may act for {user.name} already, by leave {there.id}", "user",
             fix=f"use it, or end it first: baray admin act --end {there.id}", code="already-exists",
         )  # fmt: skip
-    return uow.oversight.add_acting(
-        Acting(0, caller.user.id, user.id, reason, now_ms, now_ms + minutes * MINUTE_MS)
-    )  # fmt: skip
+    return uow.oversight.add_acting(Acting(0, caller.user.id, user.id, reason, now_ms, now_ms + minutes * MINUTE_MS))
 
 
 def end_acting(uow: UnitOfWork, caller: Caller, acting_id: int, now_ms: int) -> Acting:
@@ -156,13 +154,11 @@ def expire(store: Store, epoch: int, now_ms: int) -> int:
         return uow.oversight.expire_approvals(now_ms)
 
 
-def settle(
-    uow: UnitOfWork, approval: Approval, state: ApprovalState, by: User, reason: str, now_ms: int
-) -> Approval:  # fmt: skip
+def settle(uow: UnitOfWork, approval: Approval, state: ApprovalState, by: User, reason: str, now_ms: int) -> Approval:
     """Write down what became of it."""
     return uow.oversight.save_approval(
         replace(approval, state=state, decided_by=by.id, decided_ms=now_ms, reason=reason)
-    )  # fmt: skip
+    )
 
 
 def funder_named(uow: UnitOfWork, name: str) -> Funder:

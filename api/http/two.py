@@ -14,6 +14,8 @@ from lifecycle.effects import Outcome
 from quotas.exchange import affordable
 from quotas.prices import price_at
 
+_NAMED = 100  # most projects that an approval names; who approves has a part in none of all
+
 
 def for_su(call: Call, micro_su: int | None, project_ids: Sequence[int] = (), users: Sequence[int] = ()) -> None:
     """A decision that moves so many micro-SU; None: nobody can say how many, so it counts as more than any limit."""
@@ -23,7 +25,7 @@ def for_su(call: Call, micro_su: int | None, project_ids: Sequence[int] = (), us
         projects=project_ids,
         users=users,
         su="unknown" if micro_su is None else format_su(micro_su),
-        projects_named=sorted(accounts[one].name for one in project_ids),
+        projects_named=sorted(accounts[one].name for one in project_ids)[:_NAMED],
     )
 
 
@@ -73,10 +75,7 @@ def for_corrections(call: Call, found: Sequence[Correction]) -> None:
     jobs = call.uow.jobs.many(sorted({one.attempt.job for one in found}))
     projects = sorted({job.project_id for job in jobs.values()})
     users = sorted({job.user_id for job in jobs.values()})
-    for_su(call, sum(abs(one.micro_su) for one in found), projects[:_NAMED], users)
-
-
-_NAMED = 100
+    for_su(call, sum(abs(one.micro_su) for one in found), projects, users)
 
 
 def for_quota(call: Call, account: str, flavor: str, before: Quota | None, after: Quota | None) -> None:
