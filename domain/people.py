@@ -119,7 +119,10 @@ class Caller:
         """True if the caller has the permission on any account at all."""
         if not self.covers(permission):
             return False
-        return permission in OPEN_TO_ALL or any(allows(permission, roles) for roles in self.roles.values())
+        held = (self.roles,) if self.owner_roles is None else (self.roles, self.owner_roles)
+        return permission in OPEN_TO_ALL or all(
+            any(allows(permission, roles) for roles in whose.values()) for whose in held
+        )
 
 
 def _held(roles: Mapping[int, frozenset[Role]], path: tuple[int, ...]) -> frozenset[Role]:
